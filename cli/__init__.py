@@ -1,0 +1,1 @@
+"""The `cv` command: one short file per command, nothing but options and calls."""

@@ -1,0 +1,33 @@
+"""Options that several commands share, so that each has one name and one help text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+WorkspaceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--workspace", envvar="CV_WORKSPACE", help="Folder with datasets/, runs/ and weights/. Default: here."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on standard output.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device", help="auto, cpu, gpu, or GPU numbers such as 0 or 0,1. auto takes a GPU where there is one."
+    ),
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of all random numbers.")]
+EpochsOption = Annotated[int, typer.Option("--epochs", min=1, help="How often to go through the training pictures.")]
+BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Pictures per training step.")]
+
+
+def print_json(value: Any) -> None:
+    """One JSON document or line on stdout, keys hidden."""
+    from ..core.redact import redact
+
+    typer.echo(redact(json.dumps(value, ensure_ascii=False, default=str)))

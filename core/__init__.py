@@ -1,0 +1,1 @@
+"""Ground floor: errors, files, workspace folders, pictures, device, progress, run manifest. Imports no other room."""

@@ -1,0 +1,39 @@
+"""The optional parts of Lensmith and the one line that installs a missing one."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Literal
+
+from .errors import MissingExtraError
+
+Extra = Literal["data", "detect", "classify", "run"]
+
+_PROOF: dict[Extra, tuple[str, ...]] = {
+    "data": ("roboflow", "sklearn"),
+    "detect": ("ultralytics", "torch", "onnx"),
+    "classify": ("keras", "albumentations", "onnx"),
+    "run": ("onnxruntime",),
+}
+
+
+def has_extra(extra: Extra) -> bool:
+    """Whether the libraries of an extra are installed; imports none of them."""
+    return all(find_spec(module) is not None for module in _PROOF[extra])
+
+
+def need_extra(extra: Extra, what: str) -> None:
+    """Raise unless the libraries of an extra are installed.
+
+    Args:
+        extra: The name in the square brackets of `pip install "lensmith[...]"`.
+        what: What the person wanted to do, as the subject of a sentence: "Training a detector".
+
+    Raises:
+        MissingExtraError: with the exact install command.
+    """
+    if not has_extra(extra):
+        raise MissingExtraError(
+            f"{what} needs the '{extra}' part of Lensmith, which is not installed here.",
+            next_step=f'pip install "lensmith[{extra}]"   (with uv: uv pip install "lensmith[{extra}]")',
+        )

@@ -1,0 +1,75 @@
+"""Libraries kept to themselves: no telemetry, no settings of the person's touched, nothing installed or fetched unasked.
+
+Each function must be called before the library is first imported; each may be called again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from .files import write_atomic
+
+
+def cache_folder(name: str) -> Path:
+    """A folder of our own in the person's cache, `CV_CACHE` when that is set; made if needed."""
+    home = os.environ.get("CV_CACHE")
+    folder = (Path(home) if home else user_cache_path("lensmith", appauthor=False)) / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def isolate_ultralytics() -> None:
+    """Give Ultralytics a settings file of ours, safe loading, and no network.
+
+    By default it would send usage data, install packages, look up names at import, fetch a font for its plots, and run
+    code out of a hostile `.pt`.
+    """
+    config = cache_folder("ultralytics")
+    os.environ["YOLO_CONFIG_DIR"] = str(config)
+    os.environ["YOLO_AUTOINSTALL"] = "false"
+    os.environ["YOLO_OFFLINE"] = "true"
+    os.environ["YOLO_VERBOSE"] = os.environ.get("YOLO_VERBOSE", "false")
+    os.environ["ULTRALYTICS_SAFE_LOAD"] = "true"
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))  # it would set 1
+    folder = config / "Ultralytics"
+    folder.mkdir(exist_ok=True)
+    settings = {
+        "settings_version": "0.0.8", "datasets_dir": str(folder), "weights_dir": str(folder), "runs_dir": str(folder),
+        "uuid": "", "sync": False, "api_key": "", "openai_api_key": "", "clearml": False, "comet": False, "dvc": False,
+        "hub": False, "mlflow": False, "neptune": False, "platform": False, "raytune": False, "tensorboard": False,
+        "wandb": False, "vscode_msg": False, "openvino_msg": False,
+    }  # fmt: skip
+    write_atomic(folder / "settings.json", json.dumps(settings, indent=2))
+    _lend_font(folder)
+
+
+def _lend_font(folder: Path) -> None:
+    """Put matplotlib's font where Ultralytics looks for the one it would download for its plots."""
+    target = folder / "Arial.ttf"
+    if target.exists():
+        return
+    import matplotlib
+
+    source = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    for name in ("Arial.ttf", "Arial.Unicode.ttf"):
+        shutil.copyfile(source, folder / name)
+
+
+def isolate_keras(backend: str) -> None:
+    """Choose Keras' backend ("tensorflow" or "torch") and quieten TensorFlow."""
+    os.environ["KERAS_BACKEND"] = backend
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    isolate_albumentations()
+
+
+def isolate_albumentations() -> None:
+    """Albumentations would ask the package index for a newer version of itself at import."""
+    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"

@@ -1,0 +1,46 @@
+"""How Lensmith talks while it works: everything on stderr, so that stdout stays data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .redact import redact
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """One plain line for the person. Keys are hidden, and square brackets are not markup."""
+    console.print(redact(text), markup=False)
+
+
+def warn(text: str) -> None:
+    """Something the person should know, though the work goes on."""
+    console.print(f"warning: {redact(text)}", style="yellow", markup=False)
+
+
+@contextmanager
+def progress(what: str, total: float | None, *, unit: str = "items") -> Iterator[Callable[[float], None]]:
+    """A progress bar while the block runs.
+
+    Args:
+        what: What is being done: "extracting".
+        total: How many steps there are; None when nobody knows.
+        unit: "items", or "bytes" for a download.
+
+    Yields:
+        A function that takes how many more steps are done. Without a terminal nothing is drawn and
+        the start is said in one line.
+    """
+    if not console.is_terminal:
+        say(f"{what} ...")
+        yield lambda steps: None
+        return
+    count = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+    with Progress(TextColumn("{task.description}"), BarColumn(), count, TimeRemainingColumn(), console=console) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda steps: bar.advance(task, steps)

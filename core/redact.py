@@ -1,0 +1,26 @@
+"""Keys never appear in what we print or write."""
+
+from __future__ import annotations
+
+import re
+
+_SECRETS: set[str] = set()
+_IN_ADDRESS = re.compile(
+    r"((?:api_?key|key|token|signature|credential|X-Goog-[A-Za-z]+|X-Amz-[A-Za-z]+)=)[^&\s\"'<>)]+", re.IGNORECASE
+)
+_LOGIN_IN_ADDRESS = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s:@]+:[^/\s@]+@", re.IGNORECASE)
+MASK = "***"
+
+
+def register_secret(secret: str | None) -> None:
+    """From now on `redact` hides this string wherever it stands. Short ones are ignored: they would mask plain words."""
+    if secret and len(secret) >= 6:
+        _SECRETS.add(secret)
+
+
+def redact(text: str) -> str:
+    """`text` without registered keys, without the values of key-like address parameters, and without logins in addresses."""
+    for secret in sorted(_SECRETS, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    text = _IN_ADDRESS.sub(rf"\1{MASK}", text)
+    return _LOGIN_IN_ADDRESS.sub(rf"\1{MASK}@", text)

@@ -1,0 +1,1 @@
+"""Frames in, predictions out: sources -> engine -> results -> sinks, in one loop."""

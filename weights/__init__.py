@@ -1,0 +1,1 @@
+"""What comes out: model bundles, trust in model files, pretrained files, export."""

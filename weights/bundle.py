@@ -1,0 +1,240 @@
+"""The model bundle: one folder that holds everything inference needs, so that what was trained is what runs.
+
+bundle.json           the record below
+model.pt|model.keras  the native weights
+model.onnx            the portable model: uint8 BGR pictures in, scaling and colour order inside
+golden.npz            a few inputs with the outputs they must give
+labels.txt            class names, one a line, for other programs
+README.md             the card: what it is, how good it is, what it was made from
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from ..core.errors import DataError
+from ..core.files import sha256_of, whole_folder, write_atomic
+from ..core.manifest import DatasetRef, library_versions
+from ..core.workspace import Workspace, locate
+
+BUNDLE_NAME = "bundle.json"
+GOLDEN_NAME = "golden.npz"
+PORTABLE_NAME = "model.onnx"
+SCHEMA_VERSION = 1
+
+
+def _plain_file_name(name: str) -> str:
+    if PurePosixPath(name).name != name or "\\" in name or name in {"", ".", ".."}:
+        raise ValueError("a bundle's files lie directly in its folder")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_plain_file_name)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Preprocessing(_Strict):
+    """How a decoded picture (BGR uint8, any size) becomes the model's input (BGR uint8, `height` x `width`).
+
+    Attributes:
+        resize: "letterbox" keeps the aspect ratio and pads with `pad_value`, centred; "stretch" fills the input.
+        interpolation: "linear" or "area" (area when shrinking, linear when growing).
+    """
+
+    width: int = Field(gt=0, le=8192)
+    height: int = Field(gt=0, le=8192)
+    resize: Literal["letterbox", "stretch"]
+    interpolation: Literal["linear", "area"] = "linear"
+    pad_value: int = Field(default=114, ge=0, le=255)
+
+
+class DetectorRecord(_Strict):
+    """What is particular to a detector.
+
+    Attributes:
+        family: The model's name with size, "yolo26n".
+        output: "raw": `(n, 4 + classes, anchors)`, cxcywh in input pixels and class scores, needs suppression;
+            "final": `(n, boxes, 6)`, xyxy in input pixels, confidence, class: already without doubles.
+    """
+
+    family: str
+    output: Literal["raw", "final"]
+    iou: float = Field(default=0.7, gt=0, le=1)
+    max_det: int = Field(default=300, gt=0)
+
+
+class ClassifierRecord(_Strict):
+    """Everything needed to rebuild a classifier without reading code out of a file (see `weights.architecture`).
+
+    Attributes:
+        backbone: "xception", "vgg16".
+        units: Size of the hidden layer of the head.
+        dropout: Share dropped before each layer of the head.
+        unfrozen_from: Name of the first layer that was fine-tuned, None when all of the base stayed frozen.
+        stage: Which stage gave the weights: "frozen" or "tuned".
+    """
+
+    backbone: str
+    units: int = Field(gt=0)
+    dropout: float = Field(ge=0, lt=1)
+    unfrozen_from: str | None = None
+    stage: Literal["frozen", "tuned"] = "tuned"
+
+
+class BundleRecord(_Strict):
+    """The content of `bundle.json`."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str
+    task: Literal["detect", "classify"]
+    names: tuple[str, ...] = Field(min_length=1)
+    preprocessing: Preprocessing
+    detector: DetectorRecord | None = None
+    classifier: ClassifierRecord | None = None
+    confidence: float = Field(default=0.25, ge=0, le=1, description="default threshold")
+    metrics: dict[str, float] = Field(default_factory=dict)
+    metrics_split: str | None = None
+    dataset: DatasetRef | None = None
+    run: str | None = None
+    created: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    versions: dict[str, str] = Field(default_factory=library_versions)
+    files: dict[FileName, str] = Field(default_factory=dict, description="sha256 of each file")
+
+
+class Bundle:
+    """An opened bundle. Its hashes were checked when it was opened."""
+
+    def __init__(self, folder: Path, record: BundleRecord) -> None:
+        self.folder = folder
+        self.record = record
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def file(self, name: str) -> Path | None:
+        """Path of one of the bundle's own files, None if it has none of that name."""
+        return self.folder / name if name in self.record.files else None
+
+    def golden(self) -> tuple[np.ndarray, np.ndarray]:
+        """The golden samples: inputs uint8 BGR `(n, h, w, 3)`, and the native model's outputs for them, float32.
+
+        Raises:
+            DataError: the file is damaged or missing.
+        """
+        path = self.file(GOLDEN_NAME)
+        if path is None:
+            raise DataError("The bundle holds no golden samples.", where=self.folder)
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return arrays["inputs"], arrays["outputs"]
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"The golden samples cannot be read: {error}", where=path) from None
+
+
+def write_bundle(
+    target: Path, record: BundleRecord, fill: Callable[[Path], None], *, golden: tuple[np.ndarray, np.ndarray]
+) -> Bundle:
+    """Write a bundle, whole or not at all.
+
+    Args:
+        target: The folder to make, usually `workspace.weights / name`; an existing bundle there is replaced at the end.
+        record: Everything but `files`, which is filled in here.
+        fill: Called with the folder to put the model files into.
+        golden: Inputs and outputs as `Bundle.golden` returns them.
+    """
+    with whole_folder(target, replace=True) as folder:
+        fill(folder)
+        np.savez_compressed(folder / GOLDEN_NAME, inputs=golden[0], outputs=golden[1])
+        (folder / "labels.txt").write_text("\n".join(record.names) + "\n", encoding="utf-8")
+        (folder / "README.md").write_text(_card(record), encoding="utf-8")
+        files = {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.is_file()}
+        complete = record.model_copy(update={"files": files})
+        write_atomic(folder / BUNDLE_NAME, complete.model_dump_json(indent=2) + "\n")
+    return Bundle(target, complete)
+
+
+def open_bundle(given: str | Path, workspace: Workspace) -> Bundle:
+    """Open a bundle by name or path, and check every file against its hash.
+
+    Raises:
+        NotFoundError: there is no such bundle.
+        DataError: a file is missing or changed, or the record is not one we know.
+    """
+    return read_bundle(locate(given, workspace.weights, "bundle", marker=BUNDLE_NAME))
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Open the bundle in this folder, see `open_bundle`."""
+    record = read_record(folder)
+    for name, expected in record.files.items():
+        path = folder / name
+        if not path.is_file() or path.is_symlink():
+            raise DataError("A file of this bundle is missing.", where=path, next_step=_GET_AGAIN)
+        if sha256_of(path) != expected:
+            raise DataError("A file of this bundle was changed after it was made.", where=path, next_step=_GET_AGAIN)
+    return Bundle(folder, record)
+
+
+def read_record(folder: Path) -> BundleRecord:
+    """Read `bundle.json` alone, without checking the files it names."""
+    path = folder / BUNDLE_NAME
+    try:
+        return BundleRecord.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError("This is not a model bundle: it holds no bundle.json.", where=folder) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        spot = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise DataError(
+            f"bundle.json cannot be used: {spot}: {first['msg']}",
+            where=path,
+            next_step="a newer Lensmith may have made it",
+        ) from None
+
+
+def list_bundles(workspace: Workspace) -> list[Path]:
+    """Folders of the bundles in the workspace, by name."""
+    if not workspace.weights.is_dir():
+        return []
+    return sorted(p.parent for p in workspace.weights.glob(f"*/{BUNDLE_NAME}") if not p.parent.name.startswith("."))
+
+
+def copy_model(source: Path, folder: Path, name: str) -> None:
+    """Copy a model file into a bundle folder under its bundle name."""
+    shutil.copyfile(source, folder / name)
+
+
+_GET_AGAIN = "use another copy of the bundle, or train it again; a changed model is never run"
+
+
+def _card(record: BundleRecord) -> str:
+    size = f"{record.preprocessing.width} x {record.preprocessing.height}"
+    what = (
+        record.detector.family if record.detector else record.classifier.backbone if record.classifier else record.task
+    )
+    lines = [
+        f"# {record.name}",
+        "",
+        f"A {what} {'detector' if record.task == 'detect' else 'classifier'} made with Lensmith.",
+        "",
+    ]
+    lines += [f"- classes: {', '.join(record.names)}", f"- input: {size} pixels, {record.preprocessing.resize}"]
+    if record.dataset:
+        lines.append(f"- data: {record.dataset.name}, fingerprint {record.dataset.fingerprint}")
+    lines.append(f"- made: {record.created:%Y-%m-%d} by run {record.run or 'unknown'}")
+    if record.metrics:
+        lines += ["", f"Measured on the {record.metrics_split or 'unknown'} split:", ""]
+        lines += [f"- {key}: {value:.4f}" for key, value in record.metrics.items()]
+    lines += ["", f"Use it: `cv predict PICTURES --weights {record.name}`, `cv live --weights {record.name}`", ""]
+    return "\n".join(lines)
