@@ -1,0 +1,83 @@
+"""The portable model: an ONNX file that takes pictures as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from ..core.errors import DataError
+
+INPUT_NAME = "pictures"
+
+
+def add_picture_input(
+    source: Path, target: Path, *, layout: Literal["nchw", "nhwc"], scale: float, channels: Literal["rgb", "bgr"]
+) -> None:
+    """Put the conversion from a picture to the model's own input into the model itself.
+
+    The result takes `pictures`, uint8 BGR `(n, h, w, 3)`, where `source` took one float32 tensor; no program that runs
+    it can get channel order or scaling wrong. Resizing stays outside.
+
+    Args:
+        source: An ONNX file with exactly one input.
+        target: Where to write the new file.
+        layout: The order of axes that `source` expects.
+        scale: Factor that brings 0..255 to the range `source` expects.
+        channels: The channel order that `source` expects.
+
+    Raises:
+        DataError: `source` has another number of inputs, or the result does not pass ONNX's own check.
+    """
+    import onnx
+    from onnx import TensorProto, helper
+
+    model = onnx.load(str(source))
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    if len(inputs) != 1:
+        raise DataError(f"The exported model has {len(inputs)} inputs, not one.", where=source)
+    old = inputs[0]
+    batch, height, width = _axes(old, layout)
+    new = helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, [batch, height, width, 3])
+    nodes, constants = _conversion(old.name, layout, scale, channels)
+    model.graph.input.remove(old)
+    model.graph.input.insert(0, new)
+    model.graph.initializer.extend(constants)
+    for node in reversed(nodes):
+        model.graph.node.insert(0, node)
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise DataError(f"The exported model is not valid ONNX: {error}", where=source) from None
+    onnx.save(model, str(target))
+
+
+def _axes(value: Any, layout: Literal["nchw", "nhwc"]) -> tuple[int | str, int | str, int | str]:
+    """Batch, height and width of the old input: a number, or a name where it is free."""
+    dims = [d.dim_param or d.dim_value or f"axis{i}" for i, d in enumerate(value.type.tensor_type.shape.dim)]
+    return (dims[0], dims[2], dims[3]) if layout == "nchw" else (dims[0], dims[1], dims[2])
+
+
+def _conversion(
+    output: str, layout: Literal["nchw", "nhwc"], scale: float, channels: Literal["rgb", "bgr"]
+) -> tuple[list[Any], list[Any]]:
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    steps: list[tuple[str, list[str], dict[str, Any]]] = []
+    constants = []
+    if channels == "rgb":
+        constants.append(numpy_helper.from_array(np.array([2, 1, 0], np.int64), "lensmith_rgb"))
+        steps.append(("Gather", ["lensmith_rgb"], {"axis": 3}))
+    if layout == "nchw":
+        steps.append(("Transpose", [], {"perm": [0, 3, 1, 2]}))
+    steps.append(("Cast", [], {"to": TensorProto.FLOAT}))
+    if scale != 1:
+        constants.append(numpy_helper.from_array(np.array(scale, np.float32), "lensmith_scale"))
+        steps.append(("Mul", ["lensmith_scale"], {}))
+    nodes, current = [], INPUT_NAME
+    for number, (kind, extra, attributes) in enumerate(steps):
+        result = output if number == len(steps) - 1 else f"lensmith_{number}"
+        nodes.append(helper.make_node(kind, [current, *extra], [result], name=f"lensmith_{kind.lower()}", **attributes))
+        current = result
+    return nodes, constants
