@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import traceback
 from importlib import metadata
@@ -13,7 +14,7 @@ import click
 import typer
 
 from ..core.errors import LensmithError
-from ..core.images import hush_decoder
+from ..core.isolation import hush_decoders
 from ..core.progress import console
 from ..core.redact import redact, register_secret
 from .weights import weights
@@ -23,6 +24,7 @@ app = typer.Typer(
     help="Train a detector or a classifier on your own pictures, and run it on your camera.",
     epilog="Start with `cv demo`: it needs no key, no network and no GPU.",
     no_args_is_help=True,
+    suggest_commands=False,  # click does it already
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -38,29 +40,37 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[  # noqa: ARG001
+    _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
-    debug: Annotated[  # noqa: ARG001
+    _debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback when something fails; may stand anywhere.")
     ] = False,
 ) -> None:
-    pass
+    """Options of `cv` itself; `main` takes `--debug` out before they are read."""
 
 
 def main() -> None:
-    """Run the command line and leave with one of the exit codes: 0 done, 1 failed, 2 wrong use, 3 not found, 4 auth,
-    5 data invalid, 130 interrupted."""
+    """Run the command line and leave with an exit code.
+
+    0 done, 1 failed, 2 wrong use, 3 not found, 4 auth, 5 data invalid, 130 interrupted.
+    """
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]
+    os.environ["CV_DEBUG"] = "1" if debug else os.environ.get("CV_DEBUG", "")
     register_secret(os.environ.get("ROBOFLOW_API_KEY"))
-    hush_decoder()
+    hush_decoders()
+    signal.signal(signal.SIGTERM, _stop)
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=[argument for argument in arguments if argument != "--debug"], standalone_mode=False)
     except BaseException as error:  # noqa: BLE001 - the one place where every error ends
         code = _explain(error, debug)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _stop(*_: object) -> None:
+    """A polite kill ends a command the way Ctrl-C does, so that it tidies up."""
+    raise KeyboardInterrupt
 
 
 def _explain(error: BaseException, debug: bool) -> int:
@@ -81,23 +91,25 @@ def _explain(error: BaseException, debug: bool) -> int:
         case LensmithError():
             _print_error(str(error))
             return error.exit_code
-        case BrokenPipeError():
+        case BrokenPipeError():  # `cv ... --json | head`: nobody reads any more
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         case OSError(errno=errno.ENOSPC):
             _print_error(
-                f"The disk is full.\n  where: {error.filename or os.getcwd()}\n  next:  free some space and run the same command again"
-            )  # noqa: PTH109
-            return 1
-        case PermissionError():
-            _print_error(f"No permission.\n  where: {error.filename}\n  next:  choose a folder you may write to")
-            return 1
-        case _:
-            _print_error(
-                f"Something went wrong that Lensmith did not expect: {type(error).__name__}: {error}\n"
-                "  next:  run the same command with --debug and report what it prints"
+                _message("The disk is full.", error.filename, "free some space and run the same command again")
             )
             return 1
+        case PermissionError():
+            _print_error(_message("No permission.", error.filename, "choose a folder that you may write to"))
+            return 1
+        case _:
+            what = f"Something went wrong that Lensmith did not expect: {type(error).__name__}: {error}"
+            _print_error(_message(what, None, "run the same command with --debug and report what it prints"))
+            return 1
+
+
+def _message(what: str, where: str | None, next_step: str) -> str:
+    return str(LensmithError(what, where=where, next_step=next_step))
 
 
 def _print_error(text: str) -> None:

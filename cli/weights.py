@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import JsonOption, WorkspaceOption, print_json
+
+if TYPE_CHECKING:
+    from ..weights.bundle import BundleRecord
 
 
 def weights(
@@ -14,7 +18,7 @@ def weights(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the trained models, or show and check one.
+    """List the trained models, or show one and check its files.
 
     Example: cv weights chess-yolo26n
     """
@@ -23,20 +27,62 @@ def weights(
 
     place = Workspace.find(workspace)
     if name is not None:
-        record = open_bundle(name, place).record
+        bundle = open_bundle(name, place)
         if as_json:
-            print_json(record.model_dump(mode="json"))
+            print_json({"folder": str(bundle.folder), **bundle.record.model_dump(mode="json")})
         else:
-            _show(record)
+            _show(bundle.folder, bundle.record)
         return
-    records = [read_record(folder) for folder in list_bundles(place)]
+    found = [(folder, read_record(folder)) for folder in list_bundles(place)]
     if as_json:
-        print_json([record.model_dump(mode="json") for record in records])
+        print_json([{"folder": str(folder), **record.model_dump(mode="json")} for folder, record in found])
     else:
-        _list(records, place.weights)
+        _list(found, place.weights)
 
 
-def _show(record) -> None: ...
+def _list(found: list[tuple[Path, BundleRecord]], home: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..core.progress import say
+
+    if not found:
+        say(f"There is no model in {home} yet. `cv train-yolo` and `cv finetune` make one; `cv demo` shows both.")
+        return
+    table = Table("name", "task", "classes", "input", "score", "made")
+    for folder, record in found:
+        size = f"{record.preprocessing.width} x {record.preprocessing.height}"
+        classes = f"{len(record.names)}: {', '.join(record.names[:4])}{', ...' if len(record.names) > 4 else ''}"
+        table.add_row(folder.name, record.task, classes, size, _score(record), f"{record.created:%Y-%m-%d %H:%M}")
+    Console().print(table)
 
 
-def _list(records, home) -> None: ...
+def _score(record: BundleRecord) -> str:
+    key = "mAP50" if record.task == "detect" else "accuracy"
+    value = record.metrics.get(key)
+    return f"{key} {value:.3f} ({record.metrics_split})" if value is not None else "not measured"
+
+
+def _show(folder: Path, record: BundleRecord) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False)
+    rows = {
+        "name": folder.name,
+        "folder": str(folder),
+        "task": record.task,
+        "model": record.detector.family if record.detector else record.classifier.backbone if record.classifier else "",
+        "classes": ", ".join(record.names),
+        "input": f"{record.preprocessing.width} x {record.preprocessing.height}, {record.preprocessing.resize}",
+        "threshold": f"{record.confidence:g}",
+        "made": f"{record.created:%Y-%m-%d %H:%M} UTC by run {record.run or 'unknown'}",
+        "data": f"{record.dataset.name}, fingerprint {record.dataset.fingerprint[:16]}"
+        if record.dataset
+        else "unknown",
+        "files": f"{len(record.files)}, all as they were when the bundle was made",
+    }
+    rows |= {f"{key} ({record.metrics_split})": f"{value:.4f}" for key, value in record.metrics.items()}
+    for key, value in rows.items():
+        table.add_row(key, value)
+    Console().print(table, markup=False)

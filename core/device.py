@@ -69,7 +69,7 @@ def resolve_device(spec: str) -> str | tuple[int, ...]:
 
 
 def keras_backend(spec: str) -> str:
-    """ "torch" where a GPU is to be used, else "tensorflow" (about 1.7 times faster on a CPU).
+    """Keras' backend: torch where a GPU is to be used, else TensorFlow (about 1.7 times faster on a CPU).
 
     `KERAS_BACKEND` in the environment wins, so that a person with another set-up can have it their way.
 

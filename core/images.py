@@ -7,7 +7,6 @@ scan or a CMYK print file means the same thing everywhere.
 from __future__ import annotations
 
 import io
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +121,7 @@ def _inspect(data: bytes, path: Path | None, max_megapixels: float) -> ImageInfo
                 orientation = int(header.getexif().get(ExifTags.Base.Orientation, 1) or 1)
     except Image.DecompressionBombError:
         raise ImageError(f"it has more than {max_megapixels:g} megapixels", path) from None
-    except Exception:  # Pillow's parsers raise a dozen kinds on hostile bytes; all mean the same to the person
+    except Exception:  # noqa: BLE001 - Pillow's parsers raise a dozen kinds on hostile bytes; all mean the same to the person
         raise ImageError("the file is not a picture that can be read", path) from None
     if width * height > max_megapixels * 1e6:
         raise ImageError(f"it is {width} x {height}, more than {max_megapixels:g} megapixels", path)
@@ -165,12 +164,6 @@ def _decode_with_pillow(data: bytes, path: Path | None) -> np.ndarray:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
             upright = ImageOps.exif_transpose(picture)
             rgb = np.asarray(upright.convert("RGB"))
-    except Exception:
+    except Exception:  # noqa: BLE001 - as above
         raise ImageError("the file is damaged", path) from None
     return np.ascontiguousarray(rgb[:, :, ::-1])
-
-
-def hush_decoder() -> None:
-    """Keep OpenCV's and libjpeg's own remarks off the person's screen; our verdicts take their place."""
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -1,4 +1,4 @@
-"""Libraries kept to themselves: no telemetry, no settings of the person's touched, nothing installed or fetched unasked.
+"""Libraries kept to themselves: no telemetry, nothing changed in the person's settings, nothing fetched.
 
 Each function must be called before the library is first imported; each may be called again.
 """
@@ -73,3 +73,9 @@ def isolate_keras(backend: str) -> None:
 def isolate_albumentations() -> None:
     """Albumentations would ask the package index for a newer version of itself at import."""
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+
+
+def hush_decoders() -> None:
+    """Keep OpenCV's and FFmpeg's own remarks off the person's screen; our verdicts on a file take their place."""
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

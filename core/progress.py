@@ -38,7 +38,7 @@ def progress(what: str, total: float | None, *, unit: str = "items") -> Iterator
     """
     if not console.is_terminal:
         say(f"{what} ...")
-        yield lambda steps: None
+        yield lambda _steps: None
         return
     count = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
     with Progress(TextColumn("{task.description}"), BarColumn(), count, TimeRemainingColumn(), console=console) as bar:

@@ -13,13 +13,13 @@ MASK = "***"
 
 
 def register_secret(secret: str | None) -> None:
-    """From now on `redact` hides this string wherever it stands. Short ones are ignored: they would mask plain words."""
+    """From now on `redact` hides this string. Short ones are ignored: they would mask plain words."""
     if secret and len(secret) >= 6:
         _SECRETS.add(secret)
 
 
 def redact(text: str) -> str:
-    """`text` without registered keys, without the values of key-like address parameters, and without logins in addresses."""
+    """`text` without registered keys, values of key-like address parameters, and logins in addresses."""
     for secret in sorted(_SECRETS, key=len, reverse=True):
         text = text.replace(secret, MASK)
     text = _IN_ADDRESS.sub(rf"\1{MASK}", text)

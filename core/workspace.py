@@ -37,14 +37,17 @@ class Workspace:
 
     @property
     def datasets(self) -> Path:
+        """Home of the datasets."""
         return self.root / "datasets"
 
     @property
     def runs(self) -> Path:
+        """Home of the runs."""
         return self.root / "runs"
 
     @property
     def weights(self) -> Path:
+        """Home of the model bundles."""
         return self.root / "weights"
 
     def new_run(self, command: str, about: str) -> Path:

@@ -27,9 +27,13 @@ def make_picture(path: Path, width: int = 64, height: int = 48, seed: int = 0) -
 
 
 def make_yolo_dataset(
-    root: Path, counts: Mapping[str, int] = COUNTS, names: Sequence[str] = ("cat", "dog"), width: int = 64, height: int = 48
+    root: Path,
+    counts: Mapping[str, int] = COUNTS,
+    names: Sequence[str] = ("cat", "dog"),
+    width: int = 64,
+    height: int = 48,
 ) -> Path:
-    """A dataset in Roboflow's YOLO layout, with its `../train/images` paths; every picture has one box, classes in turn.
+    """A dataset in Roboflow's YOLO layout, with its `../train/images` paths; one box a picture.
 
     Each box is a filled rectangle in the colour of its class, so that a model can learn it.
     """
@@ -63,7 +67,11 @@ def make_yolo_dataset(
 
 
 def make_folder_dataset(
-    root: Path, counts: Mapping[str, int] = COUNTS, names: Sequence[str] = ("cat", "dog"), width: int = 64, height: int = 48
+    root: Path,
+    counts: Mapping[str, int] = COUNTS,
+    names: Sequence[str] = ("cat", "dog"),
+    width: int = 64,
+    height: int = 48,
 ) -> Path:
     """A folder-per-class dataset; `counts` are pictures per class. Each class has a tint of its own."""
     for split, count in counts.items():

@@ -120,6 +120,7 @@ class Bundle:
 
     @property
     def name(self) -> str:
+        """The name of its folder, which is how people call it."""
         return self.folder.name
 
     def file(self, name: str) -> Path | None:
