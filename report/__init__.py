@@ -1,0 +1,1 @@
+"""Tables, plots and pictures in one self-contained HTML page."""
