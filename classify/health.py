@@ -28,4 +28,5 @@ def check_classify() -> list[Check]:
     what = f"Keras {found['version']} on {found['backend']} computes on {found['device']}"
     if found["works"]:
         return [Check("keras", "ok", what)]
-    return [Check("keras", "problem", f"{what}, but the numbers are wrong", pip_command(f"--force-reinstall {backend}"))]
+    fix = pip_command(f"--force-reinstall {backend}")
+    return [Check("keras", "problem", f"{what}, but the numbers are wrong", fix)]

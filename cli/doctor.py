@@ -56,6 +56,4 @@ def _print(checks: list[Check]) -> None:
     console = Console(highlight=False)
     console.print(table)
     problems = sum(check.status == "problem" for check in checks)
-    console.print(
-        f"\n{problems} problem{'s' if problems != 1 else ''} found." if problems else "\nEverything needed works."
-    )
+    console.print(f"\nproblems found: {problems}" if problems else "\nEverything needed works.")

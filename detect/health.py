@@ -21,12 +21,13 @@ print(json.dumps({"version": torch.__version__, "cuda": torch.version.cuda, "cpu
 
 
 def check_detect() -> list[Check]:
-    """torch with a real multiplication on the CPU and on each GPU, compared with each other."""
+    """A real multiplication by torch on the CPU and on each GPU, compared with each other."""
     if not has_extra("detect"):
         return []
     found = run_probe(_PROBE)
     if isinstance(found, str):
-        return [Check("torch", "problem", f"torch does not work: {found}", pip_command("--force-reinstall torch torchvision"))]
+        fix = pip_command("--force-reinstall torch torchvision")
+        return [Check("torch", "problem", f"torch does not work: {found}", fix)]
     if not found["cpu"]:
         return [Check("torch", "problem", "torch computes wrong numbers on this CPU", "report it to the torch project")]
     return [Check("torch", "ok", f"torch {found['version']} computes on the CPU"), _gpu(found)]

@@ -10,7 +10,8 @@ from .window import window_problem
 _BUILDS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 _PROBE = """
 import cv2, json
-gui = [line.split(":", 1)[1].strip() for line in cv2.getBuildInformation().splitlines() if line.strip().startswith("GUI:")]
+lines = [line.strip() for line in cv2.getBuildInformation().splitlines()]
+gui = [line.split(":", 1)[1].strip() for line in lines if line.startswith("GUI:")]
 print(json.dumps({"version": cv2.__version__, "gui": gui[0] if gui else "NONE"}))
 """
 _FIX = pip_command(

@@ -58,7 +58,7 @@ class Page:
         """Write the page, whole or not at all, keys hidden."""
         from jinja2 import Environment
 
-        template = resources.files(__package__).joinpath("page.html.jinja").read_text(encoding="utf-8")
+        template = resources.files("lensmith.report").joinpath("page.html.jinja").read_text(encoding="utf-8")
         environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
         made = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
         html = environment.from_string(template).render(page=self, made=made)

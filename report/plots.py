@@ -49,7 +49,7 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str]) -> str:
             if counts[true, predicted]:
                 colour = "white" if share[true, predicted] > 0.5 else "#1d2430"
                 axes.text(
-                    predicted, true, int(counts[true, predicted]), ha="center", va="center", color=colour, fontsize=9
+                    predicted, true, str(counts[true, predicted]), ha="center", va="center", color=colour, fontsize=9
                 )
     axes.set_xticks(range(len(names)), names, rotation=45 if max(map(len, names)) > 2 else 0)
     axes.set_yticks(range(len(names)), names)
