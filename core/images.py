@@ -118,7 +118,7 @@ def _inspect(data: bytes, path: Path | None, max_megapixels: float) -> ImageInfo
             with Image.open(io.BytesIO(data), formats=_FORMATS) as header:
                 width, height = header.size
                 mode, kind = header.mode, str(header.format)
-                orientation = int(header.getexif().get(ExifTags.Base.Orientation, 1) or 1)
+                orientation = _orientation(header, data)
     except Image.DecompressionBombError:
         raise ImageError(f"it has more than {max_megapixels:g} megapixels", path) from None
     except Exception:  # noqa: BLE001 - Pillow's parsers raise a dozen kinds on hostile bytes; all mean the same to the person
@@ -138,13 +138,34 @@ def _inspect(data: bytes, path: Path | None, max_megapixels: float) -> ImageInfo
     return ImageInfo(width, height, kind, mode, orientation, plain)
 
 
+def _orientation(header: Image.Image, data: bytes) -> int:
+    if header.format == "PNG":  # Pillow would decode the whole picture to look for it
+        exif = Image.Exif()
+        exif.load(_png_chunks(data).get(b"eXIf", b""))
+    else:
+        exif = header.getexif()
+    return int(exif.get(ExifTags.Base.Orientation, 1) or 1)
+
+
 def _is_cut_short(data: bytes, kind: str) -> bool:
     """Decoders fill the missing part of a truncated file with grey and say nothing."""
     if kind in {"JPEG", "MPO"}:
         return b"\xff\xd9" not in data[2:]
-    if kind == "PNG":
-        return b"IEND" not in data[-64:] and b"IEND" not in data
-    return False
+    return kind == "PNG" and b"IEND" not in _png_chunks(data)
+
+
+def _png_chunks(data: bytes) -> dict[bytes, bytes]:
+    """The chunks of a PNG by type, without the pixels; those that are whole."""
+    chunks: dict[bytes, bytes] = {}
+    position = 8
+    while position + 12 <= len(data):
+        length = int.from_bytes(data[position : position + 4])
+        kind, start = data[position + 4 : position + 8], position + 8
+        if start + length + 4 > len(data):
+            break
+        chunks.setdefault(kind, b"" if kind == b"IDAT" else data[start : start + length])
+        position = start + length + 4
+    return chunks
 
 
 def _decode(data: bytes, path: Path | None, info: ImageInfo) -> np.ndarray:
