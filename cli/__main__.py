@@ -1,0 +1,5 @@
+"""`python -m lensmith.cli` is `cv`."""
+
+from .app import main
+
+main()
