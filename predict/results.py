@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,13 @@ class Frame:
     source: str
     index: int = 0
     seconds: float = 0.0
+
+
+class Skipped(NamedTuple):
+    """A picture, or a part of a video, that could not be used, and why in a few words."""
+
+    path: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,7 @@ class Detections:
 
     @classmethod
     def empty(cls) -> Detections:
+        """No objects at all."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32))
 
 
@@ -69,6 +77,7 @@ class Scores:
 
     @property
     def confidence(self) -> float:
+        """The highest probability, 0..1."""
         return float(self.probability.max())
 
 

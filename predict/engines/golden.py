@@ -1,0 +1,124 @@
+"""Does an engine give what the bundle says it must give? Checked once per bundle, engine and machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from importlib import metadata
+
+import numpy as np
+
+from ...core.errors import DataError
+from ...core.files import sha256_of, write_atomic
+from ...core.isolation import cache_folder
+from ...weights.bundle import BUNDLE_NAME, GOLDEN_NAME, Bundle, BundleRecord
+from ..decode import decode_detections, read_rows
+from ..prepare import Geometry
+from .base import Engine
+
+PROBABILITY_TOLERANCE = 0.02
+CONFIDENCE_TOLERANCE = 0.05
+MIN_IOU = 0.9
+_LOW_CONFIDENCE = 0.05
+_LIBRARIES = {"onnxruntime": ("onnxruntime",), "ultralytics": ("ultralytics", "torch"), "keras": ("keras",)}
+
+
+def disagreement(engine: Engine, bundle: Bundle) -> str | None:
+    """How the engine's answers to the golden samples differ from those in the bundle; None when they agree.
+
+    Classifiers agree when no probability differs by more than 0.02. Detectors agree when each reference detection
+    above 0.1 has a box of the same class that overlaps it by IoU 0.9 with a confidence within 0.05, the other way
+    round too, and the highest confidences lie within 0.05. Boxes are looked for before suppression, which may
+    keep either of two near-twins.
+
+    Raises:
+        DataError: the golden samples are missing, damaged, or do not fit the bundle.
+    """
+    memo = cache_folder("golden") / f"{_key(engine, bundle)}.json"
+    if memo.is_file():
+        return None
+    inputs, expected = _samples(bundle)
+    outputs = np.concatenate([engine.infer(inputs[i : i + 1]) for i in range(len(inputs))])
+    found = compare(outputs, expected, bundle.record)
+    if found is None:
+        write_atomic(memo, json.dumps({"bundle": bundle.name, "engine": engine.name, "device": engine.device}) + "\n")
+    return found
+
+
+def compare(outputs: np.ndarray, expected: np.ndarray, record: BundleRecord) -> str | None:
+    """See `disagreement`; both are float32 raw outputs `(n, ...)` for the same inputs."""
+    if outputs.shape[0] != expected.shape[0] or (record.task == "classify" and outputs.shape != expected.shape):
+        return f"the output has shape {outputs.shape} instead of {expected.shape}"
+    if record.task == "classify":
+        worst = float(np.abs(outputs - expected).max())
+        return None if worst <= PROBABILITY_TOLERANCE else f"a probability differs by {worst:.3f}"
+    for number, (mine, reference) in enumerate(zip(outputs, expected, strict=True)):
+        problem = _compare_detections(mine, reference, record)
+        if problem:
+            return f"golden sample {number + 1}: {problem}"
+    return None
+
+
+def _compare_detections(mine: np.ndarray, reference: np.ndarray, record: BundleRecord) -> str | None:
+    top_mine, top_reference = _top(mine, record), _top(reference, record)
+    if abs(top_mine - top_reference) > CONFIDENCE_TOLERANCE:
+        return f"the highest confidence is {top_mine:.3f} instead of {top_reference:.3f}"
+    if (lost := _without_partner(reference, mine, record)) is not None:
+        return f"{lost} is not found"
+    if (invented := _without_partner(mine, reference, record)) is not None:
+        return f"{invented} should not be there"
+    return None
+
+
+def _top(raw: np.ndarray, record: BundleRecord) -> float:
+    return float(read_rows(raw, record, 0.0)[2].max(initial=0.0))
+
+
+def _without_partner(wanted: np.ndarray, offered: np.ndarray, record: BundleRecord) -> str | None:
+    """The first clear detection in `wanted` that no row of `offered` stands for."""
+    size = record.preprocessing
+    same = Geometry(size.width, size.height, 1.0, 1.0, 0, 0)
+    detections = decode_detections(wanted, record, same, _LOW_CONFIDENCE + CONFIDENCE_TOLERANCE)
+    xyxy, class_id, confidence = read_rows(offered, record, _LOW_CONFIDENCE)
+    xyxy = same.to_original(xyxy)
+    for box, wanted_class, sure in zip(detections.xyxy, detections.class_id, detections.confidence, strict=True):
+        partner = (
+            (class_id == wanted_class)
+            & (np.abs(confidence - sure) <= CONFIDENCE_TOLERANCE)
+            & (_iou_with(box, xyxy) >= MIN_IOU)
+        )
+        if not partner.any():
+            return f"a '{record.names[int(wanted_class)]}' with confidence {sure:.2f}"
+    return None
+
+
+def _iou_with(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    sides = np.clip(np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2]), 0, None)
+    shared = sides[:, 0] * sides[:, 1]
+    areas = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])
+    return shared / np.maximum((box[2] - box[0]) * (box[3] - box[1]) + areas - shared, 1e-9)
+
+
+def _samples(bundle: Bundle) -> tuple[np.ndarray, np.ndarray]:
+    inputs, outputs = bundle.golden()
+    size = bundle.record.preprocessing
+    fits = inputs.dtype == np.uint8 and inputs.shape[1:] == (size.height, size.width, 3)
+    if not fits or len(inputs) == 0 or len(inputs) != len(outputs) or not np.isfinite(outputs).all():
+        raise DataError(
+            "The golden samples do not fit the bundle.",
+            where=bundle.folder / GOLDEN_NAME,
+            next_step="make the bundle again by training or exporting",
+        )
+    return inputs, outputs.astype(np.float32, copy=False)
+
+
+def _key(engine: Engine, bundle: Bundle) -> str:
+    """bundle.json carries the hash of every file in the bundle, so its own hash stands for all of it."""
+    parts = [sha256_of(bundle.folder / BUNDLE_NAME), engine.name, engine.device, platform.node(), platform.machine()]
+    for library in _LIBRARIES.get(engine.name, ()):
+        try:
+            parts.append(f"{library} {metadata.version(library)}")
+        except metadata.PackageNotFoundError:
+            parts.append(library)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
