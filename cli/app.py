@@ -17,6 +17,7 @@ from ..core.errors import LensmithError
 from ..core.isolation import hush_decoders
 from ..core.progress import console
 from ..core.redact import redact, register_secret
+from .predict import predict
 from .weights import weights
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("predict")(predict)
 app.command("weights")(weights)
 
 

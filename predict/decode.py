@@ -38,7 +38,7 @@ def decode_detections(raw: np.ndarray, record: BundleRecord, geometry: Geometry,
     boxes = geometry.to_original(xyxy[kept])
     visible = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     kept = kept[visible]
-    return Detections(boxes[visible], class_id[kept], np.clip(score[kept], 0, 1))
+    return Detections(boxes[visible], class_id[kept], score[kept])
 
 
 def read_rows(raw: np.ndarray, record: BundleRecord, confidence: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -48,9 +48,9 @@ def read_rows(raw: np.ndarray, record: BundleRecord, confidence: float) -> tuple
         DataError: see `decode_detections`.
     """
     detector = _detector(record)
-    if detector.output == "raw":
-        return _read_raw(raw, len(record.names), confidence)
-    return _read_final(raw, len(record.names), confidence)
+    read = _read_raw if detector.output == "raw" else _read_final
+    xyxy, class_id, score = read(raw, len(record.names), confidence)
+    return xyxy, class_id, np.clip(score, 0, 1)
 
 
 def decode_scores(raw: np.ndarray, record: BundleRecord, threshold: float) -> Scores:

@@ -32,7 +32,7 @@ def predict_frames(
     *,
     confidence: float | None = None,
     live: bool = False,
-) -> Iterator[Prediction]:
+) -> Generator[Prediction, None, None]:
     """Run the model over frames, in their order.
 
     A thread reads and prepares the next frames while the engine works; it is never more than two batches ahead, so

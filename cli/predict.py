@@ -1,0 +1,69 @@
+"""`cv predict`: a trained model on pictures and videos."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .options import DeviceOption, JsonOption, WorkspaceOption, print_json
+
+WeightsOption = Annotated[
+    str, typer.Option("--weights", help="The trained model: its name (`cv weights` lists them) or its folder.")
+]
+ConfidenceOption = Annotated[
+    float | None,
+    typer.Option(
+        "--conf", min=0, max=1,
+        help="Show what the model is at least this sure of, 0 to 1. Default: what the model was made with.",
+    ),
+]  # fmt: skip
+EngineOption = Annotated[
+    str,
+    typer.Option("--engine", help="Library that runs the model: auto, onnxruntime, ultralytics (detector), keras."),
+]
+
+
+def predict(
+    source: Annotated[
+        str, typer.Argument(help="A picture, a folder, a video, or a pattern in quotes such as 'shots/*.jpg'.")
+    ],
+    weights: WeightsOption,
+    conf: ConfidenceOption = None,
+    save: Annotated[
+        bool, typer.Option("--save", help="Write drawn copies and predictions.jsonl into a new folder under runs/.")
+    ] = False,
+    as_json: JsonOption = False,
+    engine: EngineOption = "auto",
+    device: DeviceOption = "auto",
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Find objects in pictures or videos, or tell what they show.
+
+    A picture that cannot be read does not stop the others: it is skipped and named at the end, and the exit code is
+    then 5. With --json there is one line per frame on standard output.
+
+    Example: cv predict photos/ --weights chess-yolo26n --save
+    """
+    from ..core.progress import console, say
+    from ..core.workspace import Workspace
+    from ..predict.batch import PredictConfig, predict_source
+    from ..predict.engines.choose import open_engine
+    from ..predict.sources import open_source
+    from ..predict.summary import print_summary
+    from ..weights.bundle import open_bundle
+
+    place = Workspace.find(workspace)
+    bundle = open_bundle(weights, place)
+    frames = open_source(source)
+    runner = open_engine(bundle, engine=engine, device=device)
+    config = PredictConfig(confidence=conf, save=save, on_record=print_json if as_json else None)
+    done = predict_source(frames, bundle, runner, place, config)
+    print_summary(done.summary, runner, f"{bundle.name} on {frames.name}", console)
+    if done.run:
+        say(f"written: {done.run}")
+        say(f"next: look at the drawn copies there, or show the model your camera: cv live --weights {bundle.name}")
+    else:
+        say("next: add --save for drawn copies and a file of all results")
+    if done.summary.skipped:
+        raise typer.Exit(5)

@@ -1,0 +1,135 @@
+"""Tiny real models with known answers, as real bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lensmith.weights.bundle import (
+    PORTABLE_NAME,
+    Bundle,
+    BundleRecord,
+    ClassifierRecord,
+    DetectorRecord,
+    Preprocessing,
+    write_bundle,
+)
+
+SIZE = 128
+CELL = 16
+COLOURS = ("blue", "green", "red")
+
+
+def make_detector(
+    folder: Path, names: tuple[str, ...] = COLOURS, *, family: str = "cells", golden_shift: float = 0.0
+) -> Bundle:
+    """Finds coloured blocks: each cell of 16 x 16 input pixels is an anchor, and the confidence of a class is how much
+    its channel stands out. Names stand for blue, green, red, in this order.
+    """
+    record = BundleRecord(
+        name=folder.name,
+        task="detect",
+        names=names,
+        preprocessing=Preprocessing(width=SIZE, height=SIZE, resize="letterbox"),
+        detector=DetectorRecord(family=family, output="raw"),
+    )
+    return _write(folder, record, _detector_model(), golden_shift)
+
+
+def make_classifier(folder: Path, names: tuple[str, ...] = COLOURS, *, golden_shift: float = 0.0) -> Bundle:
+    """Tells the colour of a picture by its mean; names stand for blue, green, red."""
+    record = BundleRecord(
+        name=folder.name,
+        task="classify",
+        names=names,
+        preprocessing=Preprocessing(width=32, height=32, resize="stretch", interpolation="area"),
+        classifier=ClassifierRecord(backbone="xception", units=8, dropout=0.0),
+        confidence=0.5,
+    )
+    return _write(folder, record, _classifier_model(), golden_shift)
+
+
+def blocks(width: int, height: int, *rectangles: tuple[int, int, int, int, int]) -> np.ndarray:
+    """A grey picture with full-colour rectangles `(x1, y1, x2, y2, channel)`, BGR uint8."""
+    bgr = np.full((height, width, 3), 128, np.uint8)
+    for x1, y1, x2, y2, channel in rectangles:
+        bgr[y1:y2, x1:x2] = 0
+        bgr[y1:y2, x1:x2, channel] = 255
+    return bgr
+
+
+def _write(folder: Path, record: BundleRecord, model: Any, golden_shift: float) -> Bundle:
+    import onnx
+    import onnxruntime
+
+    size = record.preprocessing
+    inputs = np.stack([blocks(size.width, size.height, (0, 0, CELL, CELL, channel)) for channel in range(3)])
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    outputs = np.asarray(session.run(None, {"pictures": inputs})[0], np.float32)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return write_bundle(
+        folder,
+        record,
+        lambda place: onnx.save(model, str(place / PORTABLE_NAME)),
+        golden=(inputs, outputs + golden_shift),
+    )
+
+
+def _detector_model() -> Any:
+    from onnx import TensorProto, helper, numpy_helper
+
+    cells = SIZE // CELL
+    centres = np.arange(cells, dtype=np.float32) * CELL + CELL / 2
+    cy, cx = np.meshgrid(centres, centres, indexing="ij")
+    sides = np.full(cells * cells, CELL, np.float32)
+    anchors = np.stack([cx.ravel(), cy.ravel(), sides, sides])[None]
+    constants = {
+        "zero": np.float32(0), "anchors": anchors, "scale": np.float32(1 / 255), "flat": np.array([0, 3, -1], np.int64),
+        "one": np.array([1], np.int64), "full": np.float32(1),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Cast", ["pictures"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["nchw"], perm=[0, 3, 1, 2]),
+        helper.make_node("AveragePool", ["nchw"], ["pooled"], kernel_shape=[CELL, CELL], strides=[CELL, CELL]),
+        helper.make_node("Mul", ["pooled", "scale"], ["unit"]),
+        helper.make_node("ReduceMean", ["unit"], ["grey"], axes=[1], keepdims=1),
+        helper.make_node("Sub", ["unit", "grey"], ["outstanding"]),
+        helper.make_node("Relu", ["outstanding"], ["positive"]),
+        helper.make_node("Add", ["positive", "positive"], ["cells"]),
+        helper.make_node("Clip", ["cells", "zero", "full"], ["clipped"]),
+        helper.make_node("Reshape", ["clipped", "flat"], ["scores"]),
+        helper.make_node("ReduceSum", ["scores", "one"], ["any"], keepdims=1),
+        helper.make_node("Mul", ["any", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "anchors"], ["boxes"]),
+        helper.make_node("Concat", ["boxes", "scores"], ["output"], axis=1),
+    ]
+    return _model(nodes, constants, SIZE, ["n", 7, cells * cells])
+
+
+def _classifier_model() -> Any:
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("Cast", ["pictures"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["float"], ["mean"], axes=[1, 2], keepdims=0),
+        helper.make_node("Mul", ["mean", "scale"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["output"], axis=1),
+    ]
+    return _model(nodes, {"scale": np.float32(0.05)}, 32, ["n", 3])
+
+
+def _model(nodes: list[Any], constants: dict[str, np.ndarray], size: int, output: list[Any]) -> Any:
+    from onnx import TensorProto, checker, helper, numpy_helper
+
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [helper.make_tensor_value_info("pictures", TensorProto.UINT8, ["n", size, size, 3])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, output)],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    checker.check_model(model)
+    return model
