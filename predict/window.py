@@ -6,6 +6,11 @@ import os
 import subprocess
 import sys
 
+import cv2
+import numpy as np
+
+from ..core.errors import LensmithError
+
 _PROBE = """
 import cv2, numpy
 cv2.namedWindow("lensmith", cv2.WINDOW_NORMAL)
@@ -41,3 +46,58 @@ def window_problem() -> str | None:
             return f"the screen '{display}' (DISPLAY) does not answer"
     lines = probe.stderr.strip().splitlines()
     return f"opening one failed: {lines[-1][:200] if lines else f'exit code {probe.returncode}'}"
+
+
+class Window:
+    """A window that shows pictures. Only where `window_problem` found nothing: the library would end the process."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._open = False
+
+    def show(self, bgr: np.ndarray) -> bool:
+        """Show a picture; False when the person wants no more: `q`, Esc, or the window was closed."""
+        if not self._open:
+            cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            cv2.resizeWindow(self._title, *_fitting_size(bgr))
+            self._open = True
+        elif not self._is_visible():
+            return False
+        cv2.imshow(self._title, bgr)
+        return self.listen()
+
+    def listen(self) -> bool:
+        """Let the window live for a moment without a new picture; False as in `show`."""
+        if not self._open:
+            return True
+        key = cv2.waitKey(1) & 0xFF
+        return key not in {ord("q"), ord("Q"), 27} and self._is_visible()
+
+    def close(self) -> None:
+        """Close it; may be called twice."""
+        if self._open:
+            self._open = False
+            cv2.destroyAllWindows()
+
+    def _is_visible(self) -> bool:
+        try:
+            return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
+        except cv2.error:  # how some builds say that there is no such window any more
+            return False
+
+
+def need_window() -> None:
+    """Raises LensmithError, with the other ways to see the result, when no window can be shown."""
+    problem = window_problem()
+    if problem:
+        raise LensmithError(
+            f"No window can be shown here: {problem}.",
+            next_step="write a video instead: add --no-window --record FILE.mp4   (or --no-window --json for data)",
+        )
+
+
+def _fitting_size(bgr: np.ndarray) -> tuple[int, int]:
+    """Width and height of a window that is neither tiny nor larger than a usual screen."""
+    height, width = bgr.shape[:2]
+    scale = min(1280 / width, 720 / height, max(1.0, 480 / max(width, height)))
+    return max(1, round(width * scale)), max(1, round(height * scale))

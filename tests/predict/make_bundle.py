@@ -78,7 +78,7 @@ def _write(folder: Path, record: BundleRecord, model: Any, golden_shift: float) 
 
 
 def _detector_model() -> Any:
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import TensorProto, helper
 
     cells = SIZE // CELL
     centres = np.arange(cells, dtype=np.float32) * CELL + CELL / 2
