@@ -2,7 +2,7 @@
 PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
-.PHONY: demo test test-slow lint format clean
+.PHONY: demo test test-slow lint docs format clean
 
 demo: .venv/ready  ## Make a small project out of handwritten digits, and train, check and use models on it
 	.venv/bin/cv demo lensmith-demo
@@ -22,6 +22,9 @@ lint: .venv/ready  ## What a change must pass besides the tests
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/pyright
+
+docs: .venv/ready  ## Write docs/commands.md from the commands' own help
+	.venv/bin/typer lensmith.cli.app utils docs --name cv --title "The commands" --output docs/commands.md
 
 format: .venv/ready
 	.venv/bin/ruff check --fix .

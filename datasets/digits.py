@@ -38,8 +38,8 @@ class DigitsConfig:
 
     scenes: tuple[tuple[Split, int], ...] = (("train", 400), ("valid", 50), ("test", 80))
     size: int = 160
-    digits: tuple[int, int] = (3, 7)
-    digit_size: tuple[int, int] = (24, 44)
+    digits: tuple[int, int] = (4, 7)
+    digit_size: tuple[int, int] = (28, 56)
     crop_margin: float = 0.12
     seed: int = 0
 
@@ -99,7 +99,7 @@ def _scene(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One scene: BGR uint8 `(size, size, 3)`, boxes xyxy in pixels float32 `(n, 4)`, classes int64 `(n,)`."""
     size = config.size
-    scene, is_dark = _background(size, rng)
+    scene = _paper(size, rng)
     boxes: list[tuple[int, int, int, int]] = []
     classes: list[int] = []
     for _ in range(rng.integers(config.digits[0], config.digits[1] + 1)):
@@ -113,7 +113,7 @@ def _scene(
         if spot is None:
             continue
         x, y = spot
-        tone = rng.uniform(170, 255, 3) if is_dark else rng.uniform(0, 85, 3)
+        tone = rng.uniform(0, 110, 3)
         patch = scene[y : y + height, x : x + width]
         patch += (tone - patch) * big[:, :, None]
         boxes.append((x, y, x + width, y + height))
@@ -122,12 +122,10 @@ def _scene(
     return np.clip(noisy, 0, 255).astype(np.uint8), np.array(boxes, np.float32), np.array(classes, np.int64)
 
 
-def _background(size: int, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
-    """Soft coloured paper, light or dark, float32 `(size, size, 3)`, and whether it is dark."""
-    is_dark = bool(rng.random() < 0.5)
-    low, high = (10, 90) if is_dark else (165, 245)
-    coarse = rng.uniform(low, high, (4, 4, 3)).astype(np.float32)
-    return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR), is_dark
+def _paper(size: int, rng: np.random.Generator) -> np.ndarray:
+    """Soft light paper in changing colours, float32 `(size, size, 3)`."""
+    coarse = rng.uniform(170, 250, (4, 4, 3)).astype(np.float32)
+    return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
 def _free_spot(

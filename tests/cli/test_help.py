@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -89,3 +90,15 @@ def test_debug_shows_the_traceback_wherever_it_stands(tmp_path: Path) -> None:
         done = run_cv(*arguments, cwd=tmp_path)
         assert done.returncode == 3
         assert "Traceback" in done.stderr
+
+
+def test_the_command_reference_is_current(tmp_path: Path) -> None:
+    typer_program = Path(sys.executable).with_name("typer")
+    written = tmp_path / "commands.md"
+    subprocess.run(
+        [typer_program, "lensmith.cli.app", "utils", "docs", "--name", "cv", "--title", "The commands",
+         "--output", written],
+        check=True, capture_output=True, env={**os.environ, "COLUMNS": "120", "TERM": "dumb"},
+    )  # fmt: skip
+    kept = Path(__file__).resolve().parents[2] / "docs" / "commands.md"
+    assert kept.read_text(encoding="utf-8") == written.read_text(encoding="utf-8"), "run `make docs`"
