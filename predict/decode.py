@@ -50,7 +50,9 @@ def read_rows(raw: np.ndarray, record: BundleRecord, confidence: float) -> tuple
     detector = _detector(record)
     read = _read_raw if detector.output == "raw" else _read_final
     xyxy, class_id, score = read(raw, len(record.names), confidence)
-    return xyxy, class_id, np.clip(score, 0, 1)
+    # A box turned inside out has a negative area, with which suppression would remove its innocent neighbours.
+    solid = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
+    return xyxy[solid], class_id[solid], np.clip(score[solid], 0, 1)
 
 
 def decode_scores(raw: np.ndarray, record: BundleRecord, threshold: float) -> Scores:

@@ -48,7 +48,7 @@ def class_colour(class_id: int) -> Colour:
 
 def _draw_detections(bgr: np.ndarray, found: Detections, names: tuple[str, ...]) -> None:
     height, width = bgr.shape[:2]
-    thickness = max(1, round((width + height) / 2 * 0.003))
+    thickness = max(2, round((width + height) / 2 * 0.004))
     size = _text_size(bgr)
     rows = list(zip(found.xyxy, found.class_id, found.confidence, strict=True))
     for box, class_id, _ in reversed(rows):  # the surest ends on top

@@ -58,7 +58,9 @@ class Window:
     def show(self, bgr: np.ndarray) -> bool:
         """Show a picture; False when the person wants no more: `q`, Esc, or the window was closed."""
         if not self._open:
-            cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            # Qt complains about fonts that OpenCV does not ship and that a window without text does not need.
+            os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
+            cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
             cv2.resizeWindow(self._title, *_fitting_size(bgr))
             self._open = True
         elif not self._is_visible():

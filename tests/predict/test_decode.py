@@ -1,0 +1,124 @@
+"""Raw outputs to results."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+from lensmith.core.errors import DataError
+from lensmith.predict.decode import decode_detections, decode_scores, suppress
+from lensmith.predict.prepare import Geometry
+from lensmith.weights.bundle import BundleRecord, DetectorRecord, Preprocessing
+
+_SAME = Geometry(100, 100, 1.0, 1.0, 0, 0)
+
+
+def _record(output: Literal["raw", "final"] = "raw", **detector: Any) -> BundleRecord:
+    return BundleRecord(
+        name="d",
+        task="detect",
+        names=("cat", "dog"),
+        preprocessing=Preprocessing(width=100, height=100, resize="letterbox"),
+        detector=DetectorRecord(family="test", output=output, **detector),
+    )
+
+
+def _raw(*columns: tuple[float, ...]) -> np.ndarray:
+    return np.array(columns, np.float32).T.reshape(6, -1)
+
+
+def test_surest_first_and_doubles_gone() -> None:
+    raw = _raw(
+        (50, 50, 20, 20, 0.5, 0.1), (51, 50, 20, 20, 0.9, 0.1), (20, 20, 10, 10, 0.1, 0.7), (5, 5, 4, 4, 0.2, 0.1)
+    )
+    found = decode_detections(raw, _record(), _SAME, 0.25)
+    np.testing.assert_allclose(found.confidence, [0.9, 0.7])
+    np.testing.assert_array_equal(found.class_id, [0, 1])
+    np.testing.assert_allclose(found.xyxy, [[41, 40, 61, 60], [15, 15, 25, 25]])
+    assert (found.xyxy.dtype, found.class_id.dtype, found.confidence.dtype) == (np.float32, np.int64, np.float32)
+
+
+def test_other_classes_may_overlap() -> None:
+    raw = _raw((50, 50, 20, 20, 0.9, 0), (50, 50, 20, 20, 0, 0.8))
+    assert len(decode_detections(raw, _record(), _SAME, 0.25)) == 2
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pytest.param((np.nan, 50, 20, 20, 0.9, 0), id="NaN in the box"),
+        pytest.param((50, 50, np.inf, 20, 0.9, 0), id="infinite width"),
+        pytest.param((50, 50, 20, 20, np.nan, 0), id="NaN confidence"),
+        pytest.param((50, 50, 20, 20, np.inf, 0), id="infinite confidence"),
+        pytest.param((500, 500, 20, 20, 0.9, 0), id="outside the picture"),
+        pytest.param((50, 50, -20, 20, 0.9, 0), id="negative width"),
+        pytest.param((50, 50, 20, 20, 0.25, 0), id="not above the threshold"),
+    ],
+)
+def test_rows_that_mean_nothing_are_left_out(column: tuple[float, ...]) -> None:
+    good = (20, 20, 10, 10, 0.1, 0.7)
+    np.testing.assert_allclose(decode_detections(_raw(column, good), _record(), _SAME, 0.25).confidence, [0.7])
+
+
+def test_at_most_max_det() -> None:
+    columns = [(10 * i + 5, 5, 8, 8, 0.5 + i / 100, 0) for i in range(8)]
+    found = decode_detections(_raw(*columns), _record(max_det=3), _SAME, 0.25)
+    np.testing.assert_allclose(found.confidence, [0.57, 0.56, 0.55], rtol=1e-6)
+
+
+def test_final_output_is_only_filtered() -> None:
+    raw = np.array([[10, 10, 30, 30, 0.6, 1], [11, 10, 30, 30, 0.8, 1], [0, 0, 9, 9, 0.1, 0]], np.float32)
+    found = decode_detections(raw, _record("final"), _SAME, 0.25)
+    np.testing.assert_allclose(found.confidence, [0.8, 0.6])
+
+
+@pytest.mark.parametrize(
+    ("output", "raw"),
+    [
+        pytest.param("raw", np.zeros((7, 5), np.float32), id="one class too many"),
+        pytest.param("raw", np.zeros(6, np.float32), id="one axis too few"),
+        pytest.param("final", np.zeros((5, 7), np.float32), id="seven columns"),
+        pytest.param("final", np.array([[0, 0, 9, 9, 0.9, 2]], np.float32), id="class number too high"),
+    ],
+)
+def test_output_that_does_not_fit_the_record(output: Literal["raw", "final"], raw: np.ndarray) -> None:
+    with pytest.raises(DataError, match="does not fit"):
+        decode_detections(raw, _record(output), _SAME, 0.25)
+
+
+def test_scores_and_unknown() -> None:
+    record = _record()
+    assert decode_scores(np.array([0.3, 0.7], np.float32), record, 0.5).class_id == 1
+    assert decode_scores(np.array([0.5, 0.5], np.float32), record, 0.6).class_id is None
+    with pytest.raises(DataError):
+        decode_scores(np.array([0.2, 0.3, 0.5], np.float32), record, 0.5)
+    with pytest.raises(DataError):
+        decode_scores(np.array([np.nan, 0.5], np.float32), record, 0.5)
+
+
+def test_no_boxes_at_all() -> None:
+    assert len(decode_detections(np.zeros((6, 0), np.float32), _record(), _SAME, 0.25)) == 0
+    assert len(suppress(np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0), 0.5, 10)) == 0
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("confidence", [0.001, 0.25])
+def test_suppression_equals_ultralytics(confidence: float) -> None:
+    from lensmith.core.isolation import isolate_ultralytics
+
+    isolate_ultralytics()
+    import torch
+    from ultralytics.utils.nms import non_max_suppression
+
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        anchors = int(rng.integers(1, 1500))
+        boxes = np.concatenate([rng.uniform(20, 80, (2, anchors)), rng.uniform(5, 40, (2, anchors))])
+        raw = np.concatenate([boxes, rng.uniform(0, 1, (2, anchors)) ** 3]).astype(np.float32)
+        theirs = non_max_suppression(torch.from_numpy(raw.copy())[None], confidence, 0.7, max_det=300)[0].numpy()
+        ours = decode_detections(raw, _record(), Geometry(200, 200, 1, 1, 0, 0), confidence)
+        np.testing.assert_array_equal(ours.class_id, theirs[:, 5])
+        np.testing.assert_allclose(ours.confidence, theirs[:, 4])
+        np.testing.assert_allclose(ours.xyxy, np.clip(theirs[:, :4], 0, 200), atol=1e-4)

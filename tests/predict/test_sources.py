@@ -1,0 +1,180 @@
+"""What a person may name as a source, and what lies in it."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lensmith.core.errors import DataError, LensmithError, NotFoundError, UsageError
+from lensmith.predict.address import hide_login, parse_address
+from lensmith.predict.engines.onnx import OnnxEngine
+from lensmith.predict.loop import predict_frames
+from lensmith.predict.recorder import VideoRecorder
+from lensmith.predict.results import Detections
+from lensmith.predict.sources import open_source
+from tests.helpers import make_picture
+
+from .make_bundle import blocks, make_detector
+
+
+def make_video(path: Path, frames: int = 30, rate: float = 15.0, size: tuple[int, int] = (64, 48)) -> Path:
+    """Grey video that gets lighter with each frame."""
+    recorder = VideoRecorder(path, rate)
+    for index in range(frames):
+        recorder.write(np.full((size[1], size[0], 3), index * 255 // frames, np.uint8))
+    recorder.close()
+    return path
+
+
+def test_folder_is_searched_in_natural_order_with_sub_folders(tmp_path: Path) -> None:
+    for name in ["shot10.png", "shot2.png", "Shot1.png", "ä ö/b.png", "ä ö/a.png", ".hidden/x.png", "notes.txt"]:
+        path = tmp_path / name
+        make_picture(path) if path.suffix == ".png" else path.write_text("no picture")
+    source = open_source(tmp_path)
+    names = [str(Path(frame.source).relative_to(tmp_path)) for frame in source]
+    assert names == ["Shot1.png", "shot2.png", "shot10.png", "ä ö/a.png", "ä ö/b.png"]
+    assert (source.total, source.skipped) == (5, [])
+
+
+def test_pattern_and_a_name_that_looks_like_one(tmp_path: Path) -> None:
+    make_picture(tmp_path / "a" / "x.jpg")
+    make_picture(tmp_path / "b" / "y[1].jpg")
+    assert open_source(str(tmp_path / "**" / "*.jpg")).total == 2
+    assert open_source(str(tmp_path / "b" / "y[1].jpg")).total == 1
+
+
+def _odd_pictures(folder: Path) -> None:
+    good = make_picture(folder / "good.jpg", 60, 40).read_bytes()
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "cut.jpg").write_bytes(good[: len(good) // 2])
+    (folder / "text.png").write_text("I am no picture")
+    Image.open(io.BytesIO(good)).convert("CMYK").save(folder / "cmyk.jpg")
+    Image.open(io.BytesIO(good)).convert("L").save(folder / "grey.png")
+    Image.fromarray(np.full((40, 60), 40000, np.uint16)).save(folder / "sixteen.png")
+    Image.new("RGBA", (60, 40), (255, 0, 0, 128)).save(folder / "clear.png")
+
+
+def test_bad_pictures_are_named_and_the_others_are_read(tmp_path: Path) -> None:
+    _odd_pictures(tmp_path)
+    source = open_source(tmp_path)
+    read = {Path(frame.source).name: frame.bgr for frame in source}
+    assert set(read) == {"good.jpg", "cmyk.jpg", "grey.png", "sixteen.png", "clear.png"}
+    assert all(bgr.shape == (40, 60, 3) and bgr.dtype == np.uint8 for bgr in read.values())
+    assert 130 < read["sixteen.png"].mean() < 180
+    assert {Path(path).name for path, _ in source.skipped} == {"empty.jpg", "cut.jpg", "text.png"}
+    assert all(reason for _, reason in source.skipped)
+    assert len(list(source)) == 5
+    assert len(source.skipped) == 3  # not six: each round counts anew
+
+
+def test_boxes_of_a_turned_photo_are_upright(tmp_path: Path) -> None:
+    upright = blocks(256, 512, (64, 128, 128, 192, 2))
+    lying = Image.fromarray(np.ascontiguousarray(np.rot90(upright)[:, :, ::-1]))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise when shown
+    lying.save(tmp_path / "phone.jpg", exif=exif, quality=95)
+    bundle = make_detector(tmp_path / "cells")
+    (done,) = predict_frames(open_source(tmp_path / "phone.jpg"), bundle, OnnxEngine(bundle), confidence=0.9)
+    assert done.frame.bgr.shape == (512, 256, 3)
+    assert isinstance(done.result, Detections)
+    np.testing.assert_allclose(done.result.xyxy, [[64, 128, 128, 192]])
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        ("nothing-here", NotFoundError, "no picture, folder or video"),
+        ("*.jpg", NotFoundError, "No file matches"),
+        ("*.txt", NotFoundError, "None of the files"),
+        ("empty", NotFoundError, "no picture in this folder"),
+        ("notes.txt", DataError, "not a kind"),
+        ("empty.mp4", DataError, "empty"),
+        ("fake.mp4", DataError, "cannot be opened as a video"),
+        ("0", UsageError, "camera number"),
+        ("rtsp://me:verysecret@10.0.0.1/live", UsageError, "an address"),
+    ],
+)
+def test_sources_that_are_none(
+    given: str, error: type[LensmithError], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("text")
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "fake.mp4").write_bytes(b"not a video at all" * 100)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=says) as caught:
+        open_source(given)
+    assert "verysecret" not in str(caught.value)
+
+
+def test_video_with_its_times(tmp_path: Path) -> None:
+    source = open_source(make_video(tmp_path / "video ü.mp4", frames=30, rate=12.5))
+    frames = list(source)
+    assert (len(frames), source.total, source.frames_per_second) == (30, 30, 12.5)
+    np.testing.assert_allclose([frame.seconds for frame in frames], np.arange(30) / 12.5, atol=0.002)
+    means = [frame.bgr.mean() for frame in frames]
+    assert means == sorted(means)
+    assert source.skipped == []
+
+
+def test_video_cut_in_the_middle_is_told(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    recorder = VideoRecorder(tmp_path / "whole.avi", 10)
+    for _ in range(40):
+        recorder.write(noise.integers(0, 256, (48, 64, 3), dtype=np.uint8))
+    recorder.close()
+    data = (tmp_path / "whole.avi").read_bytes()
+    (tmp_path / "cut.avi").write_bytes(data[: len(data) // 2])
+    source = open_source(tmp_path / "cut.avi")
+    assert 5 < len(list(source)) < 35
+    assert "cut short" in source.skipped[0].reason
+
+
+def test_a_playlist_that_calls_itself_a_video_opens_nothing(tmp_path: Path) -> None:
+    real = make_video(tmp_path / "real.mp4")
+    concat = f"ffconcat version 1.0\nfile '{real}'\n"
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{real}\n#EXT-X-ENDLIST\n"
+    for number, text in enumerate([concat, playlist]):
+        trap = tmp_path / f"trap{number}.mp4"
+        trap.write_text(text)
+        with pytest.raises(DataError, match="cannot be opened"):
+            open_source(trap)
+    assert "OPENCV_FFMPEG_CAPTURE_OPTIONS" not in os.environ
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["file:///etc/passwd", "concat:a|b", "subfile,,start,0,end,9,,:/etc/passwd", "ftp://x/y", "data:video/mp4,x"],
+)
+def test_only_some_kinds_of_address_are_opened(address: str) -> None:
+    with pytest.raises((UsageError, NotFoundError)):
+        parse_address(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("rtsp://me:pass@cam/live", "rtsp://***@cam/live"),
+        ("http://token@cam/live?key=abc&x=1", "http://***@cam/live?***"),
+        ("https://cam/live", "https://cam/live"),
+    ],
+)
+def test_addresses_are_shown_without_login(address: str, shown: str) -> None:
+    assert hide_login(address) == shown
+    assert parse_address(address).label == shown
+
+
+def test_folder_with_only_a_video_says_so(tmp_path: Path) -> None:
+    make_video(tmp_path / "clip.mp4")
+    with pytest.raises(NotFoundError, match=r"clip\.mp4"):
+        open_source(tmp_path)
+
+
+def test_opencv_agrees_with_the_shared_video(test_data: Path) -> None:
+    source = open_source(test_data / "video" / "household-items-short.mp4")
+    assert len(list(source)) == source.total == 90
