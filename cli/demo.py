@@ -147,10 +147,9 @@ class Story:
 
     def write_report(self) -> None:
         """Write the page that shows it all."""
-        from ..core.progress import say
-        from .demo_report import write_demo_report
+        from .demo_report import DemoNames, write_demo_report
 
-        say(f"  {write_demo_report(self.workspace, SCENES, CROPS, DETECTOR, CLASSIFIER, self._report)}")
+        write_demo_report(self.workspace, DemoNames(SCENES, CROPS, DETECTOR, CLASSIFIER), self._report)
 
     def result(self) -> dict:
         """The figures the demo ends with."""
