@@ -33,16 +33,17 @@ def isolate_ultralytics() -> None:
     os.environ["YOLO_CONFIG_DIR"] = str(config)
     os.environ["YOLO_AUTOINSTALL"] = "false"
     os.environ["YOLO_OFFLINE"] = "true"
-    os.environ["YOLO_VERBOSE"] = os.environ.get("YOLO_VERBOSE", "false")
+    os.environ["YOLO_VERBOSE"] = "true" if os.environ.get("CV_DEBUG") else "false"
     os.environ["ULTRALYTICS_SAFE_LOAD"] = "true"
     os.environ.setdefault("MPLBACKEND", "Agg")
     os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))  # it would set 1
     folder = config / "Ultralytics"
     folder.mkdir(exist_ok=True)
+    # Exactly the keys of the installed version: one more or less, and it writes the file anew with a remark.
     settings = {
-        "settings_version": "0.0.8", "datasets_dir": str(folder), "weights_dir": str(folder), "runs_dir": str(folder),
-        "uuid": "", "sync": False, "api_key": "", "openai_api_key": "", "clearml": False, "comet": False, "dvc": False,
-        "hub": False, "mlflow": False, "neptune": False, "platform": False, "raytune": False, "tensorboard": False,
+        "settings_version": "0.0.8", "datasets_dir": str(folder / "datasets"), "weights_dir": str(folder / "weights"),
+        "runs_dir": str(folder / "runs"), "uuid": "", "sync": False, "api_key": "", "openai_api_key": "",
+        "clearml": False, "comet": False, "dvc": False, "mlflow": False, "raytune": False, "tensorboard": False,
         "wandb": False, "vscode_msg": False, "openvino_msg": False,
     }  # fmt: skip
     write_atomic(folder / "settings.json", json.dumps(settings, indent=2))

@@ -1,0 +1,89 @@
+"""Measure a detector on labelled pictures through the predict loop, so that what is measured is what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..core.errors import DataError, NotFoundError
+from ..core.images import ImageError, read_image
+from ..core.progress import progress
+from ..datasets.model import Dataset, Item, Split
+from ..predict.engines.base import Engine
+from ..predict.engines.choose import open_engine
+from ..predict.loop import predict_frames
+from ..predict.results import Detections, Frame
+from ..weights.bundle import Bundle
+from .metrics import DetectorScores, Tally
+
+_LOWEST_CONFIDENCE = 0.001  # the field's habit: the curve needs the unsure detections too
+
+
+def evaluate_detector(bundle: Bundle, dataset: Dataset, split: Split, *, device: str = "auto") -> DetectorScores:
+    """Measure a bundle on one split of a dataset.
+
+    Args:
+        bundle: A detector.
+        dataset: A detection dataset; its classes are matched with the model's by name.
+        split: "train", "valid" or "test".
+        device: As in `core.device.parse_device`.
+
+    Raises:
+        NotFoundError: the split holds no pictures.
+        DataError: the dataset has no class in common with the model, or is not one of boxes.
+    """
+    if dataset.task != "detect":
+        raise DataError("This dataset has classes per picture and no boxes.", where=dataset.root,
+                        next_step="a detector is measured on a detection dataset")  # fmt: skip
+    items = list(dataset.items(split))
+    if not items:
+        raise NotFoundError(f"The dataset has no '{split}' pictures.", where=dataset.root)
+    if not set(dataset.names) & set(bundle.record.names):
+        raise DataError(
+            "The model and the dataset have no class in common: the model knows "
+            f"{', '.join(bundle.record.names[:5])}, the dataset {', '.join(dataset.names[:5])}.",
+            where=dataset.root,
+        )
+    return evaluate_items(bundle, open_engine(bundle, device=device), dataset, items, split)
+
+
+def evaluate_items(bundle: Bundle, engine: Engine, dataset: Dataset, items: list[Item], split: str) -> DetectorScores:
+    """Measure on these pictures of a dataset; a picture that cannot be read is left out and named in the result."""
+    source = _Labelled(items)
+    to_model = _class_map(dataset.names, bundle.record.names)
+    tally = Tally(bundle.record.names + dataset.names)
+    with progress(f"measuring on {len(items)} {split} pictures", len(items)) as advance:
+        for prediction in predict_frames(source, bundle, engine, confidence=_LOWEST_CONFIDENCE):
+            if not isinstance(prediction.result, Detections):
+                raise DataError("This model classifies whole pictures; it finds no boxes.", where=bundle.folder)
+            height, width = prediction.frame.bgr.shape[:2]
+            boxes, _ = dataset.boxes(items[prediction.frame.index])
+            tally.add(prediction.result, boxes.xyxy(width, height), to_model[boxes.class_id])
+            advance(1)
+    return tally.scores(split, tuple(source.skipped))
+
+
+def _class_map(names: Iterable[str], known: tuple[str, ...]) -> np.ndarray:
+    """The model's number of each class of the dataset; one that the model does not know gets a number of its own."""
+    return np.array(
+        [known.index(name) if name in known else len(known) + number for number, name in enumerate(names)], np.int64
+    )
+
+
+@dataclass
+class _Labelled:
+    """Frames of a dataset's pictures; `index` is the number of the item."""
+
+    items: list[Item]
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for number, item in enumerate(self.items):
+            try:
+                bgr = read_image(item.image)
+            except ImageError as error:
+                self.skipped.append((str(item.image), error.reason))
+                continue
+            yield Frame(bgr, str(item.image), number)

@@ -1,0 +1,191 @@
+"""From the best checkpoint to a bundle: strip, export, golden samples, measure, write."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import DataError
+from ..core.images import read_image
+from ..core.manifest import DatasetRef
+from ..core.progress import say, warn
+from ..core.workspace import Workspace
+from ..datasets.model import Dataset
+from ..predict.engines.choose import open_engine
+from ..predict.engines.ultralytics import MODEL_NAME, TorchDetector
+from ..predict.prepare import fit
+from ..weights.bundle import (
+    PORTABLE_NAME,
+    Bundle,
+    BundleRecord,
+    DetectorRecord,
+    Preprocessing,
+    copy_model,
+    read_bundle,
+    write_bundle,
+)
+from ..weights.portable import add_picture_input
+from ..weights.trust import check_checkpoint
+from .evaluate import evaluate_items
+from .metrics import DetectorScores
+from .view import ViewReport, plan_splits
+
+GOLDEN_SAMPLES = 4
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a finished training hands over.
+
+    Attributes:
+        run: The run's folder.
+        best: The best checkpoint.
+        family: The detector's name.
+        imgsz: Side of its input in pixels.
+        view: What it was trained on.
+        seed: The run's seed.
+        dataset: The dataset's name, fingerprint and path.
+        bundle_name: What the bundle is to be called.
+        device: As in `core.device.parse_device`.
+    """
+
+    run: Path
+    best: Path
+    family: str
+    imgsz: int
+    view: ViewReport
+    seed: int
+    dataset: DatasetRef
+    bundle_name: str
+    device: str
+
+
+def make_bundle(trained: Trained, dataset: Dataset, workspace: Workspace) -> tuple[Bundle, dict[str, DetectorScores]]:
+    """Make the bundle, measure it as it will be used, and put it into the workspace.
+
+    Returns:
+        The bundle and the scores by split: "valid", and "test" when the dataset has one.
+
+    Raises:
+        DataError: the best checkpoint is damaged, or the bundle gives other results than the trained model.
+    """
+    work = trained.run / "export"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    max_det = max(300, trained.view.most_boxes)
+    strip_checkpoint(trained.best, work / MODEL_NAME, max_det)
+    has_portable = export_portable(work / MODEL_NAME, work / PORTABLE_NAME, trained.imgsz, max_det)
+    detector = TorchDetector(work / MODEL_NAME, "cpu")
+    record = BundleRecord(
+        name=trained.bundle_name,
+        task="detect",
+        names=dataset.names,
+        preprocessing=Preprocessing(width=trained.imgsz, height=trained.imgsz, resize="letterbox"),
+        detector=DetectorRecord(family=trained.family, output="final" if detector.is_final else "raw", max_det=max_det),
+        dataset=DatasetRef(name=trained.dataset.name, fingerprint=trained.dataset.fingerprint),
+        run=trained.run.name,
+    )
+    golden = _golden(trained.run / "data", detector, record.preprocessing)
+
+    def fill(folder: Path) -> None:
+        copy_model(work / MODEL_NAME, folder, MODEL_NAME)
+        if has_portable:
+            copy_model(work / PORTABLE_NAME, folder, PORTABLE_NAME)
+
+    draft = write_bundle(work / "bundle", record, fill, golden=golden)
+    scores = _measure(draft, trained, dataset)
+    shown = scores.get("test") or scores["valid"]
+    record = record.model_copy(update={"metrics": shown.as_metrics(), "metrics_split": shown.split})
+    target = workspace.weights / trained.bundle_name
+    write_bundle(target, record, fill, golden=golden)
+    bundle = read_bundle(target)
+    open_engine(bundle)  # loads it as `cv predict` will, and compares with the golden samples
+    shutil.rmtree(work, ignore_errors=True)
+    return bundle, scores
+
+
+def strip_checkpoint(source: Path, target: Path, max_det: int) -> None:
+    """Write the model alone: no optimizer, no paths, no training arguments, no git origin.
+
+    Raises:
+        DataError: `source` is damaged.
+    """
+    check_checkpoint(source)
+    import torch
+    import ultralytics
+    from ultralytics.nn.tasks import torch_safe_load
+
+    checkpoint, _ = torch_safe_load(source)
+    model: Any = checkpoint.get("ema") or checkpoint.get("model")
+    if not isinstance(model, torch.nn.Module):
+        raise DataError("The checkpoint holds no model.", where=source)
+    model.half()
+    model.criterion = None
+    model.args = {"task": "detect"}
+    model.set_head_attr(max_det=max_det)
+    for name in ("pt_path", "class_weights"):
+        if hasattr(model, name):
+            delattr(model, name)
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    content = {"epoch": -1, "model": model, "ema": None, "optimizer": None, "train_args": {"task": "detect"},
+               "date": datetime.now(UTC).isoformat(), "version": ultralytics.__version__,
+               "license": "AGPL-3.0 (https://ultralytics.com/license)"}  # fmt: skip
+    torch.save(content, target)
+
+
+def export_portable(source: Path, target: Path, imgsz: int, max_det: int) -> bool:
+    """Export to ONNX with the picture conversion inside; says so and returns False when this model cannot be.
+
+    A training of many hours must not be lost because of it: the bundle then runs with Ultralytics alone.
+    """
+    from ultralytics import YOLO
+
+    say("exporting the portable model")
+    with _own_copy(source) as copy:
+        try:
+            exported = YOLO(copy, task="detect").export(
+                format="onnx", dynamic=True, imgsz=imgsz, simplify=True, device="cpu", max_det=max_det, verbose=False
+            )
+            add_picture_input(Path(str(exported)), target, layout="nchw", scale=1 / 255, channels="rgb")
+        except Exception as error:  # noqa: BLE001 - the exporters raise whatever they like
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            warn(f"this model has no portable form and will need Ultralytics to run: {reason}")
+            target.unlink(missing_ok=True)
+            return False
+    return True
+
+
+@contextlib.contextmanager
+def _own_copy(source: Path) -> Iterator[Path]:
+    """The exporter writes beside its source under its name; here that is a folder of its own."""
+    folder = source.parent / "onnx"
+    folder.mkdir()
+    try:
+        yield Path(shutil.copyfile(source, folder / source.name))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _golden(data: Path, detector: TorchDetector, preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
+    """A few validation pictures as the model sees them, and what it answers."""
+    pictures = sorted((data / "valid" / "images").iterdir())
+    chosen = [pictures[i] for i in np.linspace(0, len(pictures) - 1, min(GOLDEN_SAMPLES, len(pictures))).astype(int)]
+    inputs = np.stack([fit(read_image(path), preprocessing)[0] for path in chosen])
+    outputs = np.concatenate([detector.infer(inputs[i : i + 1]) for i in range(len(inputs))])
+    return inputs, outputs
+
+
+def _measure(bundle: Bundle, trained: Trained, dataset: Dataset) -> dict[str, DetectorScores]:
+    engine = open_engine(bundle, device=trained.device)
+    items = {"valid": plan_splits(dataset, trained.seed)["valid"], "test": list(dataset.items("test"))}
+    return {
+        split: evaluate_items(bundle, engine, dataset, pictures, split) for split, pictures in items.items() if pictures
+    }

@@ -1,0 +1,248 @@
+"""The training's own view of a dataset, so that training never touches the person's files.
+
+data/train/images/000000.jpg   a hard link where any library decodes the file alike, else a PNG of what our decoder saw
+data/train/labels/000000.txt   written from the dataset's boxes
+data/data.yaml                 ours
+data/view.json                 which picture is which, what was left out, and why
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from ..core.errors import DataError
+from ..core.files import whole_folder
+from ..core.images import ImageError, inspect_image, read_image, write_image
+from ..core.progress import progress, warn
+from ..datasets.model import Boxes, Dataset, Item, LabelProblem, Split
+
+VIEW_NAME = "data"
+HELD_OUT_SHARE = 0.2
+_SMALLEST_SIDE = 10  # Ultralytics drops smaller pictures without a word
+_NAMED = 5  # how many files a warning names; view.json has them all
+
+
+class ViewReport(BaseModel):
+    """What went into the view and what did not; saved as `view.json`.
+
+    Attributes:
+        counts: Pictures by split.
+        boxes: Boxes by split.
+        most_boxes: The most boxes in one picture.
+        converted: Pictures that were decoded and written as PNG, because libraries read the file differently.
+        skipped: Pictures left out: path and reason.
+        label_problems: Rows of label files left out or mended: path, row, reason.
+        held_out: How many pictures of "train" stand in for the missing "valid".
+        sources: The person's picture behind each file of the view.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    counts: dict[str, int]
+    boxes: dict[str, int]
+    most_boxes: int = 0
+    converted: int = 0
+    skipped: list[tuple[str, str]] = []
+    label_problems: list[tuple[str, int, str]] = []
+    held_out: int = 0
+    sources: dict[str, str] = {}
+
+
+class _Done(NamedTuple):
+    item: Item
+    file: str
+    boxes: int
+    problems: list[LabelProblem]
+    converted: bool
+    skipped: str | None
+
+
+def plan_splits(dataset: Dataset, seed: int) -> dict[Split, list[Item]]:
+    """The pictures to train and to validate on.
+
+    Without a "valid" split a fifth of "train" is held out by the seed. Copies of one photograph that Roboflow made
+    (`name.rf.HASH.jpg`) stay together, else the model would be validated on what it has seen.
+
+    Raises:
+        DataError: there are no training pictures, or too few to hold any out.
+    """
+    train, valid = list(dataset.items("train")), list(dataset.items("valid"))
+    if not train:
+        raise DataError(
+            "The dataset has no training pictures.",
+            where=dataset.root,
+            next_step="put pictures into train/images and their labels into train/labels",
+        )
+    if valid:
+        return {"train": train, "valid": valid}
+    groups: dict[str, list[Item]] = {}
+    for item in train:
+        groups.setdefault(item.image.name.split(".rf.")[0].rsplit(".", 1)[0], []).append(item)
+    if len(groups) < 2:
+        raise DataError(
+            "The dataset has no 'valid' split, and too few different training pictures to hold some out.",
+            where=dataset.root,
+            next_step="add more pictures, or a valid/images folder",
+        )
+    order = sorted(groups)
+    random.Random(seed).shuffle(order)  # noqa: S311 - a fair division, not a secret
+    wanted = len(train) * HELD_OUT_SHARE
+    held: set[Path] = set()
+    for stem in order[: len(order) - 1]:
+        if held and len(held) >= wanted:
+            break
+        held.update(item.image for item in groups[stem])
+    return {
+        "train": [item for item in train if item.image not in held],
+        "valid": [item for item in train if item.image in held],
+    }
+
+
+def build_view(dataset: Dataset, target: Path, seed: int) -> ViewReport:
+    """Write the view, whole or not at all; the dataset's own files are only read.
+
+    Args:
+        dataset: A detection dataset.
+        target: The folder to make, `runs/<run>/data`.
+        seed: Decides which pictures are held out, see `plan_splits`.
+
+    Raises:
+        DataError: nothing usable to train or validate on, or no box in all of the training pictures.
+    """
+    splits = plan_splits(dataset, seed)
+    report = ViewReport(counts={}, boxes={})
+    if not dataset.count("valid"):
+        report.held_out = len(splits["valid"])
+    with whole_folder(target) as folder:
+        for split, items in splits.items():
+            _write_split(dataset, items, split, folder, report)
+        _check(report, dataset)
+        _write_data_yaml(folder / "data.yaml", target, dataset.names)
+        (folder / "view.json").write_text(report.model_dump_json(indent=1), encoding="utf-8")
+    _warn(report)
+    return report
+
+
+def read_view(target: Path) -> ViewReport:
+    """The report of a view that was built before."""
+    return ViewReport.model_validate(json.loads((target / "view.json").read_text(encoding="utf-8")))
+
+
+def _write_split(dataset: Dataset, items: list[Item], split: Split, folder: Path, report: ViewReport) -> None:
+    for part in ("images", "labels"):
+        (folder / split / part).mkdir(parents=True)
+
+    def write(numbered: tuple[int, Item]) -> _Done:
+        return _write_item(dataset, numbered[1], folder / split, f"{numbered[0]:06d}")
+
+    results: list[_Done] = []
+    with (
+        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+        progress(f"looking at the {split} pictures", len(items)) as advance,
+    ):
+        for done in pool.map(write, enumerate(items)):
+            results.append(done)
+            advance(1)
+    used = [done for done in results if done.skipped is None]
+    report.counts[split] = len(used)
+    report.boxes[split] = sum(done.boxes for done in used)
+    report.most_boxes = max([report.most_boxes, *(done.boxes for done in used)])
+    report.converted += sum(done.converted for done in used)
+    report.skipped += [(str(done.item.image), done.skipped) for done in results if done.skipped is not None]
+    report.label_problems += [(str(p.file), p.row, p.reason) for done in results for p in done.problems]
+    report.sources |= {f"{split}/images/{done.file}": str(done.item.image) for done in used}
+
+
+def _write_item(dataset: Dataset, item: Item, folder: Path, stem: str) -> _Done:
+    try:
+        info = inspect_image(item.image)
+        bgr = read_image(item.image)  # a header may be fine and the pixels damaged
+    except ImageError as error:
+        return _Done(item, "", 0, [], converted=False, skipped=error.reason)
+    if min(bgr.shape[:2]) < _SMALLEST_SIDE:
+        reason = f"it is smaller than {_SMALLEST_SIDE} x {_SMALLEST_SIDE} pixels"
+        return _Done(item, "", 0, [], converted=False, skipped=reason)
+    boxes, problems = dataset.boxes(item)
+    rows, lost = _label_rows(boxes)
+    if lost and item.label:
+        problems = [*problems, LabelProblem(item.label, 0, f"{lost} boxes lie outside the picture or have no area")]
+    name = f"{stem}{item.image.suffix.lower()}" if info.plain else f"{stem}.png"
+    if info.plain:
+        _link(item.image.resolve(), folder / "images" / name)
+    else:
+        write_image(folder / "images" / name, bgr)
+    (folder / "labels" / f"{stem}.txt").write_text("".join(rows), encoding="utf-8")
+    return _Done(item, name, len(rows), problems, converted=not info.plain, skipped=None)
+
+
+def _label_rows(boxes: Boxes) -> tuple[list[str], int]:
+    """Rows that Ultralytics accepts, clipped to the picture; and how many boxes had nothing left.
+
+    One row past the edge would make it drop the whole picture without a word.
+    """
+    corners = np.clip(boxes.xyxy(1, 1).astype(np.float64), 0, 1)
+    sizes = corners[:, 2:] - corners[:, :2]
+    usable = np.isfinite(corners).all(axis=1) & (sizes > 0).all(axis=1)
+    rows = [
+        f"{class_id} {(a + c) / 2:.7f} {(b + d) / 2:.7f} {c - a:.7f} {d - b:.7f}\n"
+        for class_id, (a, b, c, d) in zip(boxes.class_id[usable], corners[usable], strict=True)
+    ]
+    return rows, int((~usable).sum())
+
+
+def _link(source: Path, target: Path) -> None:
+    """A hard link costs no space; where the disk has none, or it is another disk, a copy.
+
+    Ultralytics never writes into a picture that it trains on but swaps in a new file, and it does so only for files that
+    `plain` leaves out.
+    """
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _check(report: ViewReport, dataset: Dataset) -> None:
+    for split in ("train", "valid"):
+        if not report.counts[split]:
+            path, reason = report.skipped[0] if report.skipped else (str(dataset.root), "no pictures")
+            raise DataError(f"No picture of the '{split}' split can be used; the first: {reason}.", where=path,
+                            next_step="replace the pictures, or export the dataset again")  # fmt: skip
+    if not report.boxes["train"]:
+        hint = f" {len(report.label_problems)} label rows cannot be used." if report.label_problems else ""
+        raise DataError(
+            f"No training picture has a labelled box, so there is nothing to learn.{hint}",
+            where=dataset.root / "train",
+            next_step="label the pictures, or look whether the label files have the names of the pictures",
+        )
+
+
+def _write_data_yaml(path: Path, final: Path, names: Iterable[str]) -> None:
+    data = {"path": str(final.resolve()), "train": "train/images", "val": "valid/images",
+            "names": dict(enumerate(names))}  # fmt: skip
+    path.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def _warn(report: ViewReport) -> None:
+    if report.held_out:
+        warn(f"the dataset has no 'valid' split: {report.held_out} training pictures are held out to validate on")
+    if report.skipped:
+        named = "; ".join(f"{path} ({reason})" for path, reason in report.skipped[:_NAMED])
+        rest = len(report.skipped) - _NAMED
+        warn(f"{len(report.skipped)} pictures cannot be used: {named}{f'; and {rest} more' if rest > 0 else ''}")
+    if report.label_problems:
+        path, row, reason = report.label_problems[0]
+        warn(f"{len(report.label_problems)} label rows were left out or mended; the first: {path}, row {row}: {reason}")
+    if not report.boxes["valid"]:
+        warn("no validation picture has a labelled box, so training cannot tell which epoch was the best")

@@ -1,0 +1,95 @@
+"""Ultralytics: runs a detector's own checkpoint with torch, on the CPU or a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...core.device import resolve_device
+from ...core.errors import DataError, LensmithError
+from ...core.extras import need_extra
+from ...core.isolation import isolate_ultralytics
+from ...weights.bundle import Bundle
+from ...weights.trust import check_checkpoint
+from .onnx import usable_cores
+
+MODEL_NAME = "model.pt"
+_BATCH = {"cpu": 4, "cuda": 16}
+
+
+class TorchDetector:
+    """A checkpoint, looked into, loaded, fused and ready.
+
+    Args:
+        path: A `.pt` file.
+        device: As in `core.device.parse_device`.
+
+    Raises:
+        UsageError: a GPU was asked for that is not there.
+        DataError: the file is damaged, hostile, or holds no detector.
+    """
+
+    def __init__(self, path: Path, device: str = "auto") -> None:
+        check_checkpoint(path)
+        isolate_ultralytics()
+        import torch
+        from ultralytics.nn.tasks import load_checkpoint
+
+        where = resolve_device(device)
+        self.device = "cpu" if isinstance(where, str) else f"cuda:{where[0]}"
+        if self.device == "cpu":
+            torch.set_num_threads(usable_cores())
+        try:
+            model, _ = load_checkpoint(path, device=torch.device(self.device), fuse=True)
+        except Exception as error:  # noqa: BLE001 - a file can be wrong in many ways, and none of them is our fault
+            first = next(iter(str(error).splitlines()), type(error).__name__)
+            raise DataError(f"The model cannot be loaded: {first}", where=path) from None
+        self.model: Any = model.float().eval()
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the model's answer is already free of doubles, see `DetectorRecord.output`."""
+        return bool(getattr(self.model, "end2end", False))
+
+    def infer(self, pictures: np.ndarray) -> np.ndarray:
+        """See `Engine.infer`."""
+        import torch
+
+        with torch.inference_mode():
+            batch = torch.from_numpy(np.ascontiguousarray(pictures[..., ::-1])).to(self.device)
+            try:
+                output = self.model(batch.permute(0, 3, 1, 2).contiguous().float() / 255)
+            except torch.cuda.OutOfMemoryError:
+                raise LensmithError(
+                    "The GPU's memory is full.", next_step="close what else uses it, or run with --device cpu"
+                ) from None
+        first = output[0] if isinstance(output, (tuple, list)) else output
+        return first.float().cpu().numpy()
+
+
+class UltralyticsEngine:
+    """See `Engine`. Opens `model.pt` of a bundle.
+
+    Raises:
+        MissingExtraError: ultralytics is not installed.
+        UsageError: a GPU was asked for that is not there.
+        DataError: the bundle has no such file, or it is damaged, hostile, or holds no detector.
+    """
+
+    name = "ultralytics"
+
+    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
+        need_extra("detect", "Running this detector with Ultralytics")
+        path = bundle.file(MODEL_NAME)
+        if path is None:
+            raise DataError(f"The bundle '{bundle.name}' has no {MODEL_NAME}.", where=bundle.folder,
+                            next_step="use --engine onnxruntime")  # fmt: skip
+        self._detector = TorchDetector(path, device)
+        self.device = self._detector.device
+        self.batch = _BATCH[self.device.split(":")[0]]
+
+    def infer(self, pictures: np.ndarray) -> np.ndarray:
+        """See `Engine.infer`."""
+        return self._detector.infer(pictures)
