@@ -1,0 +1,75 @@
+"""One folder per class: `train/cat/001.jpg`, or `cat/001.jpg` when nothing is split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..core.errors import DataError
+from ..core.images import is_image
+from .model import SPLITS, Dataset, Item, Split
+from .pictures import has_split_folders, is_inside, leaving_links, split_folder, walk_pictures
+
+_HOW_TO_LAY_OUT = "lay pictures out as train/CLASS/picture.jpg, valid/CLASS/..., test/CLASS/..."
+
+
+def open_folders(root: Path) -> Dataset:
+    """Open a folder-per-class dataset; the classes are the folder names of all splits, sorted.
+
+    Raises:
+        DataError: no pictures, none in the "train" split, or pictures that lie in no class folder.
+    """
+    homes: dict[Split, Path] = {"train": root}
+    if has_split_folders(root):
+        homes = {split: folder for split in SPLITS if (folder := split_folder(root, split))}
+    classes = {split: _class_folders(home, root) for split, home in homes.items()}
+    names = tuple(sorted({name for folders in classes.values() for name in folders}))
+    loose = sum(1 for home in homes.values() for path in home.iterdir() if path.is_file() and is_image(path))
+    if not names:
+        raise _nothing_found(root, loose)
+    if not classes.get("train"):
+        raise DataError(
+            "The dataset has no training pictures: its 'train' split is empty or missing.",
+            where=root,
+            next_step=_HOW_TO_LAY_OUT,
+        )
+    class_ids = {name: number for number, name in enumerate(names)}
+
+    def iterate(split: Split) -> Iterator[Item]:
+        for name, folder in classes.get(split, {}).items():
+            for image in walk_pictures(folder, root):
+                yield Item(image=image, split=split, class_id=class_ids[name])
+
+    return Dataset(root.name, root, "classify", names, "folder", iterate, remarks=_remarks(root, homes, loose))
+
+
+def _class_folders(home: Path, root: Path) -> dict[str, Path]:
+    """Folders in `home` that hold a picture, by name."""
+    folders = [path for path in sorted(home.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    return {
+        path.name: path
+        for path in folders
+        if is_inside(path, root) and next(walk_pictures(path, root), None) is not None
+    }
+
+
+def _nothing_found(root: Path, loose: int) -> DataError:
+    if loose:
+        return DataError(
+            f"The dataset has pictures ({loose}) but no labels: they lie in no class folder, and no label files are"
+            " beside them.",
+            where=root,
+            next_step=_HOW_TO_LAY_OUT,
+        )
+    return DataError("The dataset has no pictures.", where=root, next_step=_HOW_TO_LAY_OUT)
+
+
+def _remarks(root: Path, homes: dict[Split, Path], loose: int) -> tuple[str, ...]:
+    remarks = []
+    if loose:
+        remarks.append(f"{loose} pictures lie in no class folder and are not used.")
+    if links := sum(1 for home in homes.values() for _ in leaving_links(home, root)):
+        remarks.append(f"{links} links lead out of the dataset folder and are not followed.")
+    if homes.get("train") == root:
+        remarks.append("The dataset has no splits; all pictures count as training pictures.")
+    return tuple(remarks)

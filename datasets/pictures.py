@@ -1,0 +1,65 @@
+"""The pictures in a folder, in a fixed order, and never one that lies elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..core.images import is_image
+from .model import SPLITS, Split
+
+FOLDER_NAMES: dict[Split, tuple[str, ...]] = {
+    "train": ("train",),
+    "valid": ("valid", "val", "validation"),
+    "test": ("test",),
+}
+"""What the folder of a split may be called, the first that is there counts."""
+
+
+def split_folder(root: Path, split: Split, *below: str) -> Path | None:
+    """The folder of a split in `root`, or a folder `below` it; None when there is none inside `root`."""
+    for name in FOLDER_NAMES[split]:
+        folder = root.joinpath(name, *below)
+        if folder.is_dir() and is_inside(folder, root):
+            return folder
+    return None
+
+
+def is_inside(path: Path, root: Path) -> bool:
+    """Whether a path, its links followed, lies in `root` (itself resolved) or is it."""
+    resolved = path.resolve()
+    return resolved == root or root in resolved.parents
+
+
+def walk_pictures(folder: Path, root: Path) -> Iterator[Path]:
+    """Pictures in `folder` and below, sorted within each folder; a folder's own before those of its sub-folders.
+
+    Hidden files and folders are passed over, and so are links that lead out of `root`: `leaving_links` names those.
+    """
+    for path in _walk(folder):
+        if not path.is_symlink() or is_inside(path, root):
+            yield path
+
+
+def leaving_links(folder: Path, root: Path) -> Iterator[Path]:
+    """Pictures and folders that are links to somewhere outside `root`, which are therefore never read."""
+    for directory, folders, files in os.walk(folder):
+        for name in sorted(folders + files):
+            path = Path(directory, name)
+            if path.is_symlink() and not is_inside(path, root):
+                yield path
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for directory, folders, files in os.walk(folder):  # does not follow links to folders
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(directory, name)
+            if is_image(path):
+                yield path
+
+
+def has_split_folders(root: Path) -> bool:
+    """Whether `root` has a folder called like a split."""
+    return any(split_folder(root, split) for split in SPLITS)
