@@ -16,14 +16,14 @@ from typing import Literal
 import cv2
 
 from ..core.errors import DataError, LensmithError
-from .address import READ_TIMEOUT_SECONDS, Address, open_capture
+from .address import OPEN_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, Address, open_capture
 from .results import Frame
 from .video import frames_per_second
 
 State = Literal["opening", "playing", "reconnecting", "ended", "failed"]
 
 _WAIT_SECONDS = 0.03
-_STALL_SECONDS = READ_TIMEOUT_SECONDS + 5  # some webcams take several seconds to open
+_STALL_SECONDS = READ_TIMEOUT_SECONDS + 3
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 4.0
 
@@ -129,6 +129,7 @@ class Camera:
         """Body of the reader thread: read until the end, and reconnect what can come back."""
         pause = _FIRST_PAUSE_SECONDS
         while self._is_current(attempt):
+            self._last_sign = time.perf_counter() + OPEN_TIMEOUT_SECONDS  # opening has a time-out of its own
             try:
                 capture = open_capture(self._address)
             except LensmithError as error:
@@ -165,7 +166,8 @@ class Camera:
         """Read one connection to its end; how many frames came."""
         rate = frames_per_second(capture)
         promised = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        opened, count = time.perf_counter(), 0
+        self._last_sign = opened = time.perf_counter()
+        count = 0
         while self._is_current(attempt):
             if self._address.kind == "file" and self._closed.wait(
                 max(0.0, opened + count / rate - time.perf_counter())

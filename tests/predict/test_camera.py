@@ -1,0 +1,162 @@
+"""Newest frames only; lost and found again; nothing made up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lensmith.core.errors import DataError, LensmithError, NotFoundError
+from lensmith.predict.address import cameras_here, parse_address
+from lensmith.predict.camera import Camera
+from lensmith.predict.engines.onnx import OnnxEngine
+from lensmith.predict.loop import predict_frames
+from lensmith.predict.results import Frame
+from lensmith.weights.bundle import Bundle
+
+from .make_bundle import make_classifier
+from .mjpeg import NetworkCamera, number_of
+from .test_sources import make_video
+
+_PATIENCE_SECONDS = 30
+
+
+@pytest.fixture
+def network_camera() -> Iterator[NetworkCamera]:
+    camera = NetworkCamera().plug_in()
+    yield camera
+    camera.unplug()
+
+
+def _patient() -> Callable[[], bool]:
+    """A `while_waiting` that gives up in the end, so that a broken test fails rather than hangs."""
+    limit = time.monotonic() + _PATIENCE_SECONDS
+    return lambda: time.monotonic() < limit
+
+
+class _SlowEngine:
+    """Takes its time over each picture, as a large model does."""
+
+    name, device, batch = "slow", "cpu", 8
+
+    def __init__(self, bundle: Bundle, seconds: float) -> None:
+        self._engine = OnnxEngine(bundle)
+        self._seconds = seconds
+        self.batches: list[int] = []
+
+    def infer(self, pictures: np.ndarray) -> np.ndarray:
+        self.batches.append(len(pictures))
+        time.sleep(self._seconds)
+        return self._engine.infer(pictures)
+
+
+def test_slow_model_gets_newer_frames_not_older_ones(tmp_path: Path) -> None:
+    video = make_video(tmp_path / "fast.mp4", frames=50, rate=50)
+    bundle = make_classifier(tmp_path / "tint")
+    camera = Camera(parse_address(str(video)), _patient())
+    engine = _SlowEngine(bundle, 0.1)
+    seen = [p.frame for p in predict_frames(camera, bundle, engine, live=True)]
+    assert camera.state == "ended"
+    assert camera.read == 50
+    assert 3 <= len(seen) < 25
+    assert set(engine.batches) == {1}
+    assert camera.dropped == 50 - len(seen)
+    indices = [frame.index for frame in seen]
+    assert indices == sorted(indices)
+    assert indices[-1] == 49  # the last one is the newest there is
+    # A backlog would give 0, 1, 2, ...: each frame is as new as the model's pace allows.
+    assert max(np.diff(indices)) >= 3
+
+
+def test_a_file_plays_at_its_own_speed(tmp_path: Path) -> None:
+    started = time.perf_counter()
+    frames = list(Camera(parse_address(str(make_video(tmp_path / "v.mp4", frames=20, rate=20))), _patient()))
+    assert time.perf_counter() - started > 0.9
+    assert frames[-1].seconds == pytest.approx(0.95)
+
+
+def test_stream_cut_and_back(network_camera: NetworkCamera) -> None:
+    camera = Camera(parse_address(network_camera.address), _patient())
+    numbers: list[int] = []
+    for frame in camera:
+        numbers.append(number_of(frame.bgr))
+        if len(numbers) == 10:
+            network_camera.unplug()
+            network_camera.plug_in()
+        if camera.reconnections and len(numbers) > 20:
+            break
+    assert camera.reconnections == 1
+    assert network_camera.connections >= 2
+    assert -1 not in numbers  # no half, grey or black picture
+    assert numbers == sorted(numbers)
+
+
+def test_while_a_stream_is_gone_no_frame_comes_and_the_waiting_is_told(network_camera: NetworkCamera) -> None:
+    states: list[str] = []
+    numbers: list[int] = []
+
+    def wait() -> bool:
+        states.append(camera.state)
+        return states.count("reconnecting") < 20
+
+    camera = Camera(parse_address(network_camera.address), wait)
+    for frame in camera:
+        numbers.append(number_of(frame.bgr))
+        if len(numbers) == 5:
+            network_camera.unplug()
+    assert states.count("reconnecting") == 20
+    assert -1 not in numbers
+
+
+def test_a_stream_that_falls_silent_counts_as_lost(network_camera: NetworkCamera) -> None:
+    patient = _patient()
+
+    def wait() -> bool:
+        if camera.state == "reconnecting":
+            network_camera.silent.clear()
+        return patient()
+
+    camera = Camera(parse_address(network_camera.address), wait, stall_seconds=0.5)
+    for seen, _ in enumerate(camera, 1):
+        if seen == 5:
+            network_camera.silent.set()
+        if camera.reconnections:
+            break
+    assert camera.reconnections == 1
+
+
+@pytest.mark.parametrize("path", ["stream", "?token=abcdefghij"])
+def test_nothing_at_the_address(path: str) -> None:
+    camera = Camera(parse_address(f"http://me:verysecret@127.0.0.1:9/{path}"), _patient())
+    with pytest.raises(NotFoundError) as caught:
+        list(camera)
+    assert "verysecret" not in str(caught.value)
+    assert "abcdefghij" not in str(caught.value)
+
+
+def test_no_such_camera_names_those_that_are_there() -> None:
+    missing = max(cameras_here(), default=0) + 7
+    with pytest.raises(NotFoundError, match="camera") as caught:
+        list(Camera(parse_address(str(missing)), _patient()))
+    assert "--source" in str(caught.value)
+
+
+def test_file_without_a_frame(tmp_path: Path) -> None:
+    (tmp_path / "x.mp4").write_bytes(b"nothing")
+    with pytest.raises(DataError):
+        list(Camera(parse_address(str(tmp_path / "x.mp4")), _patient()))
+
+
+def test_the_persons_wish_to_stop_is_heard_while_waiting(network_camera: NetworkCamera) -> None:
+    camera = Camera(parse_address(network_camera.address), lambda: False)
+    frames: list[Frame] = []
+    frames.extend(camera)
+    assert len(frames) <= 1
+
+
+def test_errors_are_meant_for_the_person() -> None:
+    with pytest.raises(LensmithError):
+        parse_address("no such file.mp4")
