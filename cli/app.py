@@ -17,6 +17,7 @@ from ..core.errors import LensmithError
 from ..core.isolation import hush_decoders
 from ..core.progress import console
 from ..core.redact import redact, register_secret
+from .finetune import finetune_classifier
 from .live import live
 from .predict import predict
 from .weights import weights
@@ -31,6 +32,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("finetune")(finetune_classifier)
 app.command("predict")(predict)
 app.command("live")(live)
 app.command("weights")(weights)

@@ -1,0 +1,261 @@
+"""Pictures of a dataset as training samples: the one decoder, augmentation, the one resize."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..core.errors import DataError
+from ..core.images import ImageError, read_image
+from ..core.progress import progress, warn
+from ..datasets.augment import Transform, build_augmentation, sample_seed
+from ..datasets.model import Dataset, Item
+from ..predict.prepare import fit
+from ..weights.bundle import Preprocessing
+
+CACHE_BYTES = 1 << 30
+_WORKERS = 2
+_NAMED = 5
+_HELD_OUT = 0.2
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A picture that cannot be used, and why."""
+
+    item: Item
+    reason: str
+
+
+class Samples:
+    """The usable pictures of some items, ready to be asked for one at a time from any thread.
+
+    Every picture is decoded once at the start, so that a damaged one is found before training and not in the middle of
+    an epoch. What was decoded stays in memory up to 1 GB or a quarter of what is free, whichever is less.
+
+    Args:
+        items: Pictures with class ids.
+        preprocessing: The model's.
+        transforms: The augmentation; empty for measuring.
+        seed: Of the augmentation.
+        what: What they are called in messages: "training pictures".
+
+    Attributes:
+        items: The usable ones, in the order given.
+        skipped: The others.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        preprocessing: Preprocessing,
+        transforms: Sequence[Transform] = (),
+        seed: int = 0,
+        what: str = "pictures",
+    ) -> None:
+        self._preprocessing = preprocessing
+        self._transforms = tuple(transforms)
+        self._seed = seed
+        self._own = threading.local()
+        self._kept: dict[Any, np.ndarray] = {}
+        self._room = min(CACHE_BYTES, _free_bytes() // 4)
+        self._lock = threading.Lock()
+        self.items: list[Item] = []
+        self.skipped: list[Skip] = []
+        self._read_all(items, what)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int64 `(n,)` class ids."""
+        return np.array([item.class_id for item in self.items], np.int64)
+
+    def picture(self, index: int, epoch: int = 0) -> np.ndarray:
+        """A sample as the model's input: uint8 BGR `(height, width, 3)`, augmented as this epoch wants it.
+
+        Raises:
+            ImageError: the file went away or was damaged since the start.
+        """
+        bgr = self._decoded(self.items[index])
+        if self._transforms:
+            compose = self._augmentation()
+            compose.set_random_seed(sample_seed(self._seed, epoch, index))
+            bgr = compose(image=bgr)["image"]
+        return fit(bgr, self._preprocessing)[0]
+
+    def order(self, epoch: int) -> np.ndarray:
+        """int64 `(n,)`: the order of an epoch, drawn from the seed."""
+        return np.random.default_rng((self._seed, epoch)).permutation(len(self))
+
+    def stack(self, indices: np.ndarray, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Some samples as float32 RGB 0..255 `(n, h, w, 3)` with int64 class ids `(n,)`.
+
+        A picture that can no longer be read is left out.
+
+        Raises:
+            DataError: none of them can be read any more.
+        """
+        pictures, labels = [], []
+        for index in indices:
+            try:
+                pictures.append(self.picture(int(index), epoch))
+            except ImageError as error:
+                warn(f"left out, because it can no longer be read: {error.where}: {error.reason}")
+                continue
+            labels.append(self.items[int(index)].class_id)
+        if not pictures:
+            raise DataError("The pictures of a whole batch can no longer be read; was the dataset moved?")
+        return np.stack(pictures)[..., ::-1].astype(np.float32), np.array(labels, np.int64)
+
+    def _augmentation(self) -> Any:
+        """Each thread has its own, because it holds the state of the random numbers."""
+        if not hasattr(self._own, "compose"):
+            self._own.compose = build_augmentation(self._transforms)
+        return self._own.compose
+
+    def _decoded(self, item: Item) -> np.ndarray:
+        kept = self._kept.get(item.image)
+        if kept is not None:
+            return kept
+        bgr = self._reduce(read_image(item.image))
+        with self._lock:
+            if bgr.nbytes <= self._room:
+                self._room -= bgr.nbytes
+                self._kept[item.image] = bgr
+        return bgr
+
+    def _reduce(self, bgr: np.ndarray) -> np.ndarray:
+        """What has to be kept of a picture: the model's input, or twice its size where augmentation still crops."""
+        if not self._transforms:
+            return fit(bgr, self._preprocessing)[0]
+        height, width = bgr.shape[:2]
+        scale = 2 * max(self._preprocessing.height / height, self._preprocessing.width / width)
+        if scale >= 1:
+            return bgr
+        size = (max(round(width * scale), 1), max(round(height * scale), 1))
+        return cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
+
+    def _read_all(self, items: Sequence[Item], what: str) -> None:
+        with progress(f"reading {what}", len(items), unit="pictures") as step, ThreadPoolExecutor(_WORKERS) as pool:
+            for item, reason in zip(items, pool.map(self._verdict, items), strict=True):
+                if reason is None:
+                    self.items.append(item)
+                else:
+                    self.skipped.append(Skip(item, reason))
+                step(1)
+        if self.skipped:
+            named = "; ".join(f"{skip.item.image}: {skip.reason}" for skip in self.skipped[:_NAMED])
+            more = f"; and {len(self.skipped) - _NAMED} more" if len(self.skipped) > _NAMED else ""
+            warn(f"{len(self.skipped)} of {len(items)} {what} cannot be used and are left out: {named}{more}")
+
+    def _verdict(self, item: Item) -> str | None:
+        try:
+            self._decoded(item)
+        except ImageError as error:
+            return error.reason
+        return None
+
+
+def training_items(dataset: Dataset, seed: int) -> tuple[list[Item], list[Item], str]:
+    """The pictures to learn from, those to validate on, and what the latter are called.
+
+    Without a valid split a fifth of the training pictures is held out, class by class; copies that Roboflow made of
+    one photo (`name.rf.HASH.jpg`) stay together, so that no copy of a training picture is validated on.
+
+    Returns:
+        Training items, validation items, and "valid" or "held-out".
+
+    Raises:
+        DataError: the dataset is for detection, has one class, or has no training picture.
+    """
+    if dataset.task != "classify":
+        raise DataError(
+            f"'{dataset.name}' is a detection dataset; a classifier learns from one folder per class.",
+            where=dataset.root,
+            next_step="use cv train-yolo for it",
+        )
+    if len(dataset.names) < 2:
+        raise DataError(
+            f"'{dataset.name}' has {len(dataset.names)} class; a classifier needs two or more to tell apart.",
+            where=dataset.root,
+            next_step="add a folder with pictures of something else",
+        )
+    train, valid = list(dataset.items("train")), list(dataset.items("valid"))
+    if not train:
+        raise DataError("The dataset has no training pictures.", where=dataset.root)
+    if valid:
+        return train, valid, "valid"
+    held_out = _hold_out(train, seed)
+    warn(
+        f"'{dataset.name}' has no valid split: {len(held_out)} of {len(train)} training pictures are held out "
+        "for validation"
+    )
+    return [item for item in train if item not in held_out], [item for item in train if item in held_out], "held-out"
+
+
+def _hold_out(items: list[Item], seed: int) -> set[Item]:
+    groups: dict[int | None, dict[str, list[Item]]] = {}
+    for item in items:
+        photo = item.image.stem.split(".rf.")[0]
+        groups.setdefault(item.class_id, {}).setdefault(photo, []).append(item)
+    chosen: set[Item] = set()
+    for photos in groups.values():
+        wanted = round(_HELD_OUT * len(photos)) or min(1, len(photos) - 1)
+        for photo in sorted(photos, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())[:wanted]:
+            chosen.update(photos[photo])
+    return chosen
+
+
+def need_every_class(samples: Samples, names: tuple[str, ...], where: object) -> None:
+    """Raise DataError when a class has no usable training picture."""
+    counts = np.bincount(samples.labels, minlength=len(names)) if len(samples) else np.zeros(len(names), int)
+    empty = [name for name, count in zip(names, counts, strict=True) if count == 0]
+    if empty:
+        raise DataError(
+            f"There is no usable training picture of: {', '.join(empty)}.",
+            where=str(where),
+            next_step="add pictures, or remove the empty class folder in every split",
+        )
+
+
+def as_batches(samples: Samples, batch: int, *, shuffle: bool) -> Any:
+    """The samples as a Keras `PyDataset`: float32 RGB 0..255 `(n, h, w, 3)` and int64 class ids `(n,)`.
+
+    The order and the augmentation of an epoch depend on the seed and the number of the epoch alone. Threads load ahead;
+    nothing is forked.
+    """
+    import keras
+
+    class Batches(keras.utils.PyDataset):
+        def __init__(self) -> None:
+            super().__init__(workers=_WORKERS, use_multiprocessing=False, max_queue_size=4)
+            self.epoch = 0
+
+        def __len__(self) -> int:
+            return -(-len(samples) // batch)
+
+        def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+            order = samples.order(self.epoch) if shuffle else np.arange(len(samples))
+            return samples.stack(order[number * batch : (number + 1) * batch], self.epoch)
+
+        def on_epoch_end(self) -> None:
+            self.epoch += 1
+
+    return Batches()
+
+
+def _free_bytes() -> int:
+    """Memory that is free; where the system does not say, as much as the cache may use."""
+    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 4 * CACHE_BYTES

@@ -1,0 +1,64 @@
+"""Measures a classifier's bundle on labelled pictures, through the same loop that predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ..core.errors import DataError
+from ..core.images import ImageError, read_image
+from ..core.progress import progress
+from ..datasets.model import Dataset, Item, Split
+from ..predict.engines.base import Engine
+from ..predict.engines.choose import open_engine
+from ..predict.loop import predict_frames
+from ..predict.results import Frame, Scores
+from ..weights.bundle import Bundle
+from .metrics import ClassifierScores, score
+
+
+def evaluate_classifier(bundle: Bundle, dataset: Dataset, split: Split, *, device: str = "auto") -> ClassifierScores:
+    """Measure a bundle on a split of a dataset.
+
+    Raises:
+        DataError: the dataset's classes are not the model's, or no picture of the split can be read.
+    """
+    if dataset.names != bundle.record.names:
+        theirs, ours = ", ".join(dataset.names), ", ".join(bundle.record.names)
+        raise DataError(
+            f"The dataset's classes ({theirs}) are not the model's ({ours}).",
+            where=dataset.root,
+            next_step="measure the model on a dataset with the same classes in the same order",
+        )
+    return evaluate_items(bundle, open_engine(bundle, device=device), list(dataset.items(split)), split)
+
+
+def evaluate_items(bundle: Bundle, engine: Engine, items: Sequence[Item], split: str) -> ClassifierScores:
+    """Measure a bundle on items whose class ids are the model's.
+
+    Raises:
+        DataError: none of the pictures can be read.
+    """
+    skipped: list[tuple[str, str]] = []
+    truth, predicted = [], []
+    with progress(f"measuring on {split}", len(items), unit="pictures") as step:
+        for prediction in predict_frames(_frames(items, skipped), bundle, engine, confidence=0.0):
+            if not isinstance(prediction.result, Scores):
+                raise DataError(f"'{bundle.name}' is a detector, not a classifier.", where=bundle.folder)
+            truth.append(items[prediction.frame.index].class_id)
+            predicted.append(int(prediction.result.probability.argmax()))
+            step(1)
+    if not truth:
+        raise DataError(f"No picture of the split '{split}' can be read.", next_step="look it over: cv check DATASET")
+    return score(np.array(truth, np.int64), np.array(predicted, np.int64), bundle.record.names, split, tuple(skipped))
+
+
+def _frames(items: Sequence[Item], skipped: list[tuple[str, str]]) -> Iterator[Frame]:
+    for index, item in enumerate(items):
+        try:
+            bgr = read_image(item.image)
+        except ImageError as error:
+            skipped.append((str(item.image), error.reason))
+            continue
+        yield Frame(bgr, str(item.image), index)

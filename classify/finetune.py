@@ -1,0 +1,288 @@
+"""From a folder-per-class dataset to a classifier's bundle: frozen stage, fine-tuning, export, measurement."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..core.errors import DataError, LensmithError, NotFoundError, UsageError
+from ..core.extras import need_extra
+from ..core.files import slug, write_atomic
+from ..core.manifest import DatasetRef, RunManifest
+from ..core.progress import say, warn
+from ..core.workspace import Workspace
+from ..datasets.augment import find_preset
+from ..datasets.fingerprint import fingerprint
+from ..datasets.model import Dataset
+from ..weights.architecture import Backbone, base_layers, build_classifier, find_backbone, import_keras
+from ..weights.bundle import Bundle, BundleRecord, ClassifierRecord, Preprocessing
+from ..weights.imagenet import imagenet_weights
+from ..weights.keras_files import load_layers
+from .bundling import finish_bundle, measure, stage_bundle
+from .data import Samples, as_batches, need_every_class, training_items
+from .stages import Stage, Training, find_layer
+
+_MAX_SIZE = 1024
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """Everything that shapes a fine-tuning.
+
+    Attributes:
+        backbone: "vgg16" or "xception".
+        epochs_frozen: Epochs in which only the head learns.
+        epochs_tune: Epochs in which the upper part of the backbone learns too.
+        unfreeze_from: First layer that fine-tuning changes; None takes the backbone's own.
+        weights: "imagenet", "none", or a file with weights for the backbone.
+        imgsz: Side of the input in pixels; None takes the backbone's own.
+        batch: Pictures per step.
+        lr_frozen: Learning rate of the frozen stage.
+        lr_tune: Learning rate of fine-tuning; high rates destroy what the backbone knows.
+        augment: A preset of `datasets.augment`.
+        device: As in `core.device.parse_device`.
+        seed: Of all random numbers.
+        name: The bundle's name; None takes `<dataset>-<backbone>`.
+        patience: A stage ends after so many epochs without a better one.
+        units: Size of the head's hidden layer.
+        dropout: Share dropped before each layer of the head.
+
+    Raises:
+        UsageError: a value makes no sense.
+    """
+
+    backbone: str = "xception"
+    epochs_frozen: int = 5
+    epochs_tune: int = 5
+    unfreeze_from: str | None = None
+    weights: Literal["imagenet", "none"] | Path = "imagenet"
+    imgsz: int | None = None
+    batch: int = 16
+    lr_frozen: float = 1e-3
+    lr_tune: float = 1e-5
+    augment: str = "default"
+    device: str = "auto"
+    seed: int = 0
+    name: str | None = None
+    patience: int = 3
+    units: int = 256
+    dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        backbone = find_backbone(self.backbone)
+        find_preset(self.augment)
+        size = self.imgsz or backbone.default_size
+        rules = (
+            (self.epochs_frozen >= 0 and self.epochs_tune >= 0, "--epochs-frozen", "epochs cannot be negative"),
+            (self.epochs_frozen + self.epochs_tune > 0, "--epochs-frozen", "there is nothing to train: both are 0"),
+            (backbone.smallest_size <= size <= _MAX_SIZE, "--imgsz",
+             f"{backbone.name} takes {backbone.smallest_size} to {_MAX_SIZE} pixels, not {size}"),
+            (self.batch > 0, "--batch", "a batch holds one picture or more"),
+            (0 < self.lr_frozen < 10, "--lr-frozen", "a learning rate lies between 0 and 10"),
+            (0 < self.lr_tune < 10, "--lr-tune", "a learning rate lies between 0 and 10"),
+            (self.patience > 0, "--patience", "patience is one epoch or more"),
+            (0 < self.units <= 65536, "--units", "the head has between 1 and 65536 units"),
+            (0 <= self.dropout < 1, "--dropout", "dropout lies between 0 and 1"),
+        )  # fmt: skip
+        for holds, option, what in rules:
+            if not holds:
+                raise UsageError(f"{what[0].upper()}{what[1:]}.", where=option)
+
+
+@dataclass(frozen=True)
+class ClassifierRun:
+    """What a fine-tuning ended with: its folder, the bundle, and the figures that stand in the bundle."""
+
+    run: Path
+    bundle: Bundle
+    metrics: dict[str, float]
+
+
+def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> ClassifierRun:
+    """Train a classifier in two stages and write its bundle into `workspace.weights`.
+
+    The run's folder gets `run.json`, `history.json` and `.csv`, `scores.json`, and `best.weights.h5`, which is whole at
+    every moment.
+
+    Raises:
+        UsageError: an option makes no sense, such as a layer that is not there.
+        DataError: the dataset cannot train a classifier, or the weights file does not fit.
+        NotFoundError: the weights file is not there.
+        LensmithError: the ImageNet weights cannot be fetched, or the loss is no longer a number.
+    """
+    need_extra("classify", "Fine-tuning a classifier")
+    train_items, valid_items, valid_name = training_items(dataset, config.seed)
+    size = config.imgsz or find_backbone(config.backbone).default_size
+    preprocessing = Preprocessing(width=size, height=size, resize="stretch", interpolation="area")
+    keras, scope = import_keras(config.device)
+    with keras.device(scope):
+        keras.utils.set_random_seed(config.seed)
+        model = _build(config, preprocessing, len(dataset.names))
+        train = Samples(train_items, preprocessing, find_preset(config.augment), config.seed, what="training pictures")
+        need_every_class(train, dataset.names, dataset.root)
+        valid = Samples(valid_items, preprocessing, what="validation pictures")
+        if not len(valid):
+            raise DataError("No validation picture can be read.", where=dataset.root, next_step="add some pictures")
+        job = _Job(dataset, workspace, config, preprocessing, valid_name)
+        with job.recorded(f"{scope} ({keras.backend.backend()})"):
+            return job.carry_out(model, train, valid)
+
+
+def _build(config: FinetuneConfig, preprocessing: Preprocessing, classes: int) -> Any:
+    """The model with the backbone's weights loaded; fails before any picture is read."""
+    backbone = find_backbone(config.backbone)
+    record = ClassifierRecord(backbone=config.backbone, units=config.units, dropout=config.dropout)
+    model = build_classifier(record, preprocessing.width, preprocessing.height, classes)
+    layers = base_layers(model)
+    find_layer(layers, config.unfreeze_from or backbone.unfreeze_from)
+    path = _weights_file(config, backbone)
+    if path is None:
+        if config.epochs_frozen:
+            warn(
+                "--weights none starts from random weights: the frozen stage then builds on random features and learns "
+                "little; --epochs-frozen 0 skips it"
+            )
+        return model
+    loaded = load_layers(layers, path)
+    total = len(loaded.layers) + len(loaded.missing)
+    say(f"weights: {len(loaded.layers)} of {total} layers of {backbone.name} loaded from {path.name}")
+    if loaded.missing:
+        named = ", ".join(loaded.missing[:5]) + (", ..." if len(loaded.missing) > 5 else "")
+        warn(f"these layers are not in the file and start from random weights: {named}")
+    return model
+
+
+def _weights_file(config: FinetuneConfig, backbone: Backbone) -> Path | None:
+    if config.weights == "none":
+        return None
+    if config.weights == "imagenet":
+        path = imagenet_weights(backbone)
+        say(f"ImageNet weights of {backbone.name}; licence: {backbone.weights_licence}")
+        return path
+    path = Path(config.weights).expanduser()
+    if not path.is_file():
+        raise NotFoundError(
+            "There is no such weights file.", where=path, next_step="--weights takes imagenet, none, or a file"
+        )
+    return path
+
+
+class _Job:
+    """One fine-tuning with its run folder."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        workspace: Workspace,
+        config: FinetuneConfig,
+        preprocessing: Preprocessing,
+        valid_name: str,
+    ) -> None:
+        self.dataset = dataset
+        self.config = config
+        self.preprocessing = preprocessing
+        self.valid_name = valid_name
+        self.name = slug(config.name or f"{dataset.name}-{config.backbone}")
+        self.target = workspace.weights / self.name
+        self.run = workspace.new_run("finetune", self.name)
+        self.layer = config.unfreeze_from or find_backbone(config.backbone).unfreeze_from
+        self.timings: dict[str, float] = {}
+        self.result: dict[str, Any] = {}
+
+    @contextmanager
+    def recorded(self, device: str) -> Iterator[None]:
+        """Keep `run.json` true, however the block ends."""
+        options = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self.config).items()}
+        options |= {"imgsz": self.preprocessing.width, "name": self.name, "unfreeze_from": self.layer}
+        manifest = RunManifest(
+            command="finetune", options=options, seed=self.config.seed, device=device, timings=self.timings,
+            result=self.result,
+        )  # fmt: skip
+        manifest.save(self.run)
+        manifest.timings, manifest.result = self.timings, self.result
+        try:
+            with self.timed("fingerprint"):
+                self.reference = DatasetRef(
+                    name=self.dataset.name, fingerprint=fingerprint(self.dataset), path=str(self.dataset.root)
+                )
+            manifest.dataset = self.reference
+            manifest.save(self.run)
+            yield
+        except KeyboardInterrupt:
+            manifest.end(self.run, "interrupted")
+            raise
+        except BaseException as error:
+            self.result["error"] = str(error)
+            manifest.end(self.run, "failed")
+            raise
+        manifest.end(self.run, "done")
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Note how long the block takes."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.timings[what] = round(time.monotonic() - started, 2)
+
+    def carry_out(self, model: Any, train: Samples, valid: Samples) -> ClassifierRun:
+        """Train, export, measure, write the bundle."""
+        config = self.config
+        training = Training(
+            model,
+            as_batches(train, config.batch, shuffle=True),
+            as_batches(valid, config.batch, shuffle=False),
+            self.run,
+            config.patience,
+        )
+        for stage in (
+            Stage("frozen", config.epochs_frozen, config.lr_frozen),
+            Stage("tuned", config.epochs_tune, config.lr_tune, self.layer),
+        ):
+            if stage.epochs:
+                what = "all of the backbone frozen" if stage.unfreeze_from is None else f"unfrozen from {self.layer}"
+                say(f"{stage.name} stage: {what}, learning rate {stage.learning_rate:g}, {len(train)} pictures")
+                with self.timed(stage.name):
+                    training.run_stage(stage)
+        return self._finish(training, valid)
+
+    def _finish(self, training: Training, valid: Samples) -> ClassifierRun:
+        record = self._record(training)
+        with self.timed("export"):
+            staged = stage_bundle(self.run / "bundle", record, training.checkpoint, valid)
+        splits = {self.valid_name: valid.items, "test": list(self.dataset.items("test"))}
+        with self.timed("measure"):
+            scores = measure(staged, splits, self.config.device)
+        records = [score.as_record() for score in scores]
+        write_atomic(self.run / "scores.json", json.dumps(records, indent=1, ensure_ascii=False) + "\n")
+        bundle = finish_bundle(self.target, staged, scores)
+        shutil.rmtree(staged.folder, ignore_errors=True)
+        self.result |= {"bundle": self.name, "split": bundle.record.metrics_split, **bundle.record.metrics}
+        return ClassifierRun(self.run, bundle, bundle.record.metrics)
+
+    def _record(self, training: Training) -> BundleRecord:
+        best = training.best
+        if best is None:
+            raise LensmithError("No epoch was finished, so there is no model.", where=self.run)
+        if self.config.epochs_frozen and self.config.epochs_tune and best.stage == "frozen":
+            say(
+                f"Fine-tuning did not do better than the frozen stage ({best.val_accuracy:.3f}), "
+                "so the frozen stage's weights are kept."
+            )
+        classifier = ClassifierRecord(
+            backbone=self.config.backbone, units=self.config.units, dropout=self.config.dropout, stage=best.stage,
+            unfrozen_from=self.layer if best.stage == "tuned" else None,
+        )  # fmt: skip
+        self.result["stage"] = best.stage
+        return BundleRecord(
+            name=self.name, task="classify", names=self.dataset.names, preprocessing=self.preprocessing,
+            classifier=classifier, confidence=0.0, dataset=self.reference.model_copy(update={"path": None}),
+            run=self.run.name,
+        )  # fmt: skip

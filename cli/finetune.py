@@ -1,0 +1,62 @@
+"""`cv finetune`: a folder-per-class dataset becomes a classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import BatchOption, DeviceOption, JsonOption, SeedOption, WorkspaceOption, print_json
+
+
+def finetune_classifier(
+    dataset: Annotated[str, typer.Argument(help="A dataset's name or folder, with one folder of pictures per class.")],
+    backbone: Annotated[str, typer.Option(help="The network to start from: xception or vgg16.")] = "xception",
+    epochs_frozen: Annotated[int, typer.Option(min=0, help="Epochs in which only the new head learns.")] = 5,
+    epochs_tune: Annotated[int, typer.Option(min=0, help="Epochs in which the upper backbone learns too.")] = 5,
+    unfreeze_from: Annotated[
+        str | None, typer.Option(help="First layer to fine-tune. Default: block5_conv1 or block13_sepconv1.")
+    ] = None,
+    weights: Annotated[
+        str, typer.Option(help="What the backbone knows already: imagenet, none, or a .h5 or .keras file.")
+    ] = "imagenet",
+    imgsz: Annotated[int | None, typer.Option(help="Side of the input in pixels. Default: 299 or 224.")] = None,
+    batch: BatchOption = 16,
+    lr_frozen: Annotated[float, typer.Option(help="Learning rate of the frozen stage.")] = 1e-3,
+    lr_tune: Annotated[float, typer.Option(help="Learning rate of fine-tuning; keep it low.")] = 1e-5,
+    augment: Annotated[
+        str, typer.Option(help="Random changes while training: none, light, default, heavy.")
+    ] = "default",
+    patience: Annotated[int, typer.Option(min=1, help="End a stage after so many epochs without a better one.")] = 3,
+    name: Annotated[str | None, typer.Option(help="Name of the bundle. Default: DATASET-BACKBONE.")] = None,
+    device: DeviceOption = "auto",
+    seed: SeedOption = 0,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fine-tune a classifier: first a new head on the frozen backbone, then the upper backbone.
+
+    Example: cv finetune flowers --backbone vgg16 --imgsz 160
+    """
+    from ..classify.finetune import FinetuneConfig, finetune
+    from ..core.progress import say
+    from ..core.workspace import Workspace
+    from ..datasets.read import open_dataset
+
+    place = Workspace.find(workspace)
+    config = FinetuneConfig(
+        backbone=backbone, epochs_frozen=epochs_frozen, epochs_tune=epochs_tune, unfreeze_from=unfreeze_from,
+        weights="imagenet" if weights == "imagenet" else "none" if weights == "none" else Path(weights),
+        imgsz=imgsz, batch=batch, lr_frozen=lr_frozen, lr_tune=lr_tune, augment=augment, patience=patience, name=name,
+        device=device, seed=seed,
+    )  # fmt: skip
+    done = finetune(open_dataset(dataset, place), place, config)
+    record = done.bundle.record
+    if as_json:
+        print_json({
+            "bundle": str(done.bundle.folder), "run": str(done.run), "split": record.metrics_split, **done.metrics,
+        })  # fmt: skip
+        return
+    say(f"accuracy {done.metrics['accuracy']:.3f} on {record.metrics_split}; the model is {done.bundle.folder}")
+    say(f"Next: cv predict PICTURES --weights {done.bundle.name}")

@@ -1,0 +1,51 @@
+"""Keras: runs a classifier on the library it was trained with. Rebuilt from the record; the file gives weights only."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...core.errors import DataError
+from ...weights.architecture import build_classifier, import_keras
+from ...weights.bundle import Bundle
+from ...weights.keras_files import load_all_layers
+
+NATIVE_NAME = "model.keras"
+_BATCH = 16
+
+
+class KerasEngine:
+    """See `Engine`. TensorFlow on a CPU, torch on a GPU.
+
+    Args:
+        bundle: A classifier's bundle.
+        device: As in `core.device.parse_device`.
+
+    Raises:
+        UsageError: a GPU was asked for that torch does not see.
+        DataError: the bundle holds no Keras classifier, or its weights do not fit its record.
+    """
+
+    name = "keras"
+
+    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
+        record, path = bundle.record, bundle.file(NATIVE_NAME)
+        if record.classifier is None or path is None:
+            raise DataError(f"The bundle '{bundle.name}' holds no Keras classifier.", where=bundle.folder)
+        self._keras, self._scope = import_keras(device)
+        self.device = "cpu" if self._scope.startswith("cpu") else self._scope.replace("gpu", "cuda")
+        self.batch = _BATCH
+        size = record.preprocessing
+        with self._keras.device(self._scope):
+            self._model = build_classifier(record.classifier, size.width, size.height, len(record.names))
+            load_all_layers(self._model, path)
+
+    def infer(self, pictures: np.ndarray) -> np.ndarray:
+        """See `Engine.infer`."""
+        with self._keras.device(self._scope):
+            return predict_probabilities(self._model, pictures)
+
+
+def predict_probabilities(model: object, pictures: np.ndarray) -> np.ndarray:
+    """Run a Keras classifier on uint8 BGR `(n, h, w, 3)`; gives float32 probabilities `(n, classes)`."""
+    rgb = np.ascontiguousarray(pictures[..., ::-1], dtype=np.float32)
+    return np.asarray(model.predict_on_batch(rgb), dtype=np.float32)  # pyright: ignore[reportAttributeAccessIssue]

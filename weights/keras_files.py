@@ -1,0 +1,219 @@
+"""Weights out of Keras' files, layer by layer, without running anything that a file says.
+
+Three layouts are read: `.keras` (a zip with `model.weights.h5` in it; its configuration is never looked at),
+`.weights.h5` as Keras 3 writes it, and `.h5` as Keras 1 and 2 wrote it. Only arrays whose shape is expected are read.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+from ..core.errors import DataError, NotFoundError
+from .architecture import stable_names
+
+_MAX_BYTES = 1 << 30
+_MAX_RATIO = 10
+_MAX_GROUPS = 20_000
+_MAX_DEPTH = 12
+_ZIP_MEMBER = "model.weights.h5"
+_NEXT = "give a .h5, .weights.h5 or .keras file of the same backbone"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What came out of a file.
+
+    Attributes:
+        layers: Names of the layers that were filled.
+        missing: Names of the layers with weights that the file does not hold.
+    """
+
+    layers: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """The arrays of one layer in a file, not read yet."""
+
+    name: str
+    arrays: tuple[Any, ...]
+
+    def shapes(self) -> list[tuple[int, ...]]:
+        return [tuple(array.shape) for array in self.arrays]
+
+
+def load_layers(layers: Sequence[Any], path: Path) -> Loaded:
+    """Fill Keras layers with the weights of a file.
+
+    Layers are found by name. A file of Keras 1 or 2 whose layers all fit in their order is taken by order, because
+    those versions numbered layers in other ways.
+
+    Args:
+        layers: Built Keras layers in the order of the graph.
+        path: The file.
+
+    Raises:
+        NotFoundError: there is no such file.
+        DataError: it cannot be read, no layer fits, or a layer of a known name has another shape.
+    """
+    wanted = [layer for layer in layers if layer.weights]
+    with _open_stored(path) as (stored, in_order):
+        pairs = _pair_by_order(wanted, stored) if in_order else []
+        pairs = pairs or _pair_by_name(wanted, stored)
+        if not pairs:
+            found = ", ".join(entry.name for entry in stored[:6]) or "none"
+            raise DataError(
+                f"None of the {len(wanted)} layers is in this file; its layers are: {found}.",
+                where=path,
+                next_step=_NEXT,
+            )
+        _refuse_misfits(pairs, path)
+        for layer, entry in pairs:
+            for weight, array in zip(layer.weights, entry.arrays, strict=True):
+                weight.assign(array[()])
+    filled = {layer.name for layer, _ in pairs}
+    missing = tuple(layer.name for layer in wanted if layer.name not in filled)
+    return Loaded(tuple(layer.name for layer, _ in pairs), missing)
+
+
+def load_all_layers(model: Any, path: Path) -> None:
+    """Fill every layer of a model from a file of our own.
+
+    Raises:
+        DataError: see `load_layers`, or a layer is missing.
+    """
+    loaded = load_layers(model.layers, path)
+    if loaded.missing:
+        raise DataError(f"The weights of layer '{loaded.missing[0]}' are missing.", where=path)
+
+
+def _shapes(layer: Any) -> list[tuple[int, ...]]:
+    return [tuple(weight.shape) for weight in layer.weights]
+
+
+def _pair_by_order(wanted: list[Any], stored: list[_Stored]) -> list[tuple[Any, _Stored]]:
+    if len(wanted) != len(stored):
+        return []
+    pairs = list(zip(wanted, stored, strict=True))
+    return pairs if all(_shapes(layer) == entry.shapes() for layer, entry in pairs) else []
+
+
+def _pair_by_name(wanted: list[Any], stored: list[_Stored]) -> list[tuple[Any, _Stored]]:
+    theirs = stable_names([entry.name for entry in stored])
+    by_name = {theirs.get(entry.name, entry.name): entry for entry in stored}
+    return [(layer, by_name[layer.name]) for layer in wanted if layer.name in by_name]
+
+
+def _refuse_misfits(pairs: list[tuple[Any, _Stored]], path: Path) -> None:
+    misfits = [(layer, entry) for layer, entry in pairs if _shapes(layer) != entry.shapes()]
+    if misfits:
+        told = "; ".join(f"{layer.name} is {entry.shapes()}, not {_shapes(layer)}" for layer, entry in misfits[:3])
+        more = f" (and {len(misfits) - 3} more)" if len(misfits) > 3 else ""
+        raise DataError(f"These weights belong to another network: {told}{more}.", where=path, next_step=_NEXT)
+
+
+@contextmanager
+def _open_stored(path: Path) -> Iterator[tuple[list[_Stored], bool]]:
+    """The layers with weights in a file, and whether their order is that of the graph."""
+    import h5py
+
+    if not path.is_file():
+        raise NotFoundError("There is no such weights file.", where=path, next_step=_NEXT)
+    with ExitStack() as stack:
+        try:
+            source: Any = path
+            if zipfile.is_zipfile(path):
+                source = stack.enter_context(TemporaryFile())
+                _extract(path, source)
+            file = stack.enter_context(h5py.File(source, "r"))
+            legacy = _legacy_root(file)
+            stored = list(_read_legacy(legacy) if legacy is not None else _read_current(file))
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
+            raise DataError(f"This weights file cannot be read: {error}", where=path, next_step=_NEXT) from None
+        yield stored, legacy is not None
+
+
+def _extract(path: Path, target: Any) -> None:
+    with zipfile.ZipFile(path) as archive:
+        member = archive.getinfo(_ZIP_MEMBER)
+        if member.file_size > _MAX_BYTES or member.file_size > _MAX_RATIO * max(member.compress_size, 1):
+            raise ValueError(f"{_ZIP_MEMBER} claims {member.file_size} bytes, which is too much")
+        with archive.open(member) as packed:
+            left = member.file_size
+            while left and (chunk := packed.read(min(left, 1 << 20))):
+                target.write(chunk)
+                left -= len(chunk)
+    target.seek(0)
+
+
+def _legacy_root(file: Any) -> Any | None:
+    """Where Keras 1 and 2 keep the layers: at the top, or in `model_weights` of a whole model."""
+    if "layer_names" in file.attrs:
+        return file
+    inner = _own_member(file, "model_weights")
+    return inner if inner is not None and "layer_names" in inner.attrs else None
+
+
+def _read_legacy(root: Any) -> Iterator[_Stored]:
+    for name in _texts(root.attrs["layer_names"]):
+        group = _own_member(root, name)
+        if group is None:
+            raise ValueError(f"the layer '{name}' is not in it")
+        arrays = tuple(_array(group, weight) for weight in _texts(group.attrs["weight_names"]))
+        if arrays:
+            yield _Stored(name, arrays)
+
+
+def _read_current(file: Any) -> Iterator[_Stored]:
+    import h5py
+
+    waiting = [(file, "", 0)]
+    seen = 0
+    while waiting:
+        group, name, depth = waiting.pop()
+        seen += 1
+        if seen > _MAX_GROUPS or depth > _MAX_DEPTH:
+            raise ValueError("it holds more groups than any model")
+        variables = _own_member(group, "vars")
+        if isinstance(variables, h5py.Group) and len(variables):
+            called = variables.attrs.get("name", name)
+            arrays = tuple(_array(variables, str(number)) for number in range(len(variables)))
+            yield _Stored(called.decode() if isinstance(called, bytes) else str(called), arrays)
+        for key in group:
+            child = _own_member(group, key)
+            if key != "vars" and isinstance(child, h5py.Group):
+                waiting.append((child, key, depth + 1))
+
+
+def _own_member(group: Any, key: str) -> Any | None:
+    """A member that lies in this very file; links could point at any other file of the person's."""
+    import h5py
+
+    member = group
+    for part in key.split("/"):
+        if not isinstance(member, h5py.Group) or part not in member:
+            return None
+        if not isinstance(member.get(part, getlink=True), h5py.HardLink):
+            raise ValueError(f"'{part}' is a link, which weights files need not have")  # noqa: TRY004 - a fault of the file
+        member = member[part]
+    return member
+
+
+def _array(group: Any, key: str) -> Any:
+    import h5py
+
+    array = _own_member(group, key)
+    if not isinstance(array, h5py.Dataset) or array.is_virtual or array.external:
+        raise ValueError(f"'{key}' is not a plain array")
+    return array
+
+
+def _texts(values: Any) -> list[str]:
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
