@@ -20,6 +20,8 @@ from ..core.redact import redact, register_secret
 from .finetune import finetune_classifier
 from .live import live
 from .predict import predict
+from .resume import resume
+from .train_yolo import train_yolo
 from .weights import weights
 
 app = typer.Typer(
@@ -33,6 +35,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("finetune")(finetune_classifier)
+app.command("train-yolo")(train_yolo)
+app.command("resume")(resume)
 app.command("predict")(predict)
 app.command("live")(live)
 app.command("weights")(weights)

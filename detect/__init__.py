@@ -1,0 +1,1 @@
+"""YOLO detectors: train, go on, measure; ends in a bundle."""

@@ -57,6 +57,6 @@ class YoloConfig(BaseModel):
             raise UsageError("--from-scratch and --weights exclude each other.", next_step="leave one of them out")
         if self.from_scratch and self.freeze:
             raise UsageError(
-                "--freeze keeps layers as they are, and --from-scratch makes them random: nothing would be learned there.",
+                "--freeze keeps layers as they are, and --from-scratch makes them random: they would learn nothing.",
                 next_step="leave one of them out",
             )

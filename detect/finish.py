@@ -29,6 +29,7 @@ from ..weights.bundle import (
     Preprocessing,
     copy_model,
     read_bundle,
+    read_record,
     write_bundle,
 )
 from ..weights.portable import add_picture_input
@@ -103,12 +104,29 @@ def make_bundle(trained: Trained, dataset: Dataset, workspace: Workspace) -> tup
     scores = _measure(draft, trained, dataset)
     shown = scores.get("test") or scores["valid"]
     record = record.model_copy(update={"metrics": shown.as_metrics(), "metrics_split": shown.split})
-    target = workspace.weights / trained.bundle_name
+    target = _free_target(workspace, trained)
+    record = record.model_copy(update={"name": target.name})
     write_bundle(target, record, fill, golden=golden)
     bundle = read_bundle(target)
     open_engine(bundle)  # loads it as `cv predict` will, and compares with the golden samples
     shutil.rmtree(work, ignore_errors=True)
     return bundle, scores
+
+
+def _free_target(workspace: Workspace, trained: Trained) -> Path:
+    """The bundle's folder; another run may have taken the name while this one trained."""
+    number, target = 1, workspace.weights / trained.bundle_name
+    while target.exists() and not _is_of(target, trained.run):
+        number += 1
+        target = workspace.weights / f"{trained.bundle_name}-{number}"
+    return target
+
+
+def _is_of(folder: Path, run: Path) -> bool:
+    try:
+        return read_record(folder).run == run.name
+    except DataError:
+        return False
 
 
 def strip_checkpoint(source: Path, target: Path, max_det: int) -> None:
@@ -123,9 +141,10 @@ def strip_checkpoint(source: Path, target: Path, max_det: int) -> None:
     from ultralytics.nn.tasks import torch_safe_load
 
     checkpoint, _ = torch_safe_load(source)
-    model: Any = checkpoint.get("ema") or checkpoint.get("model")
-    if not isinstance(model, torch.nn.Module):
+    found = checkpoint.get("ema") or checkpoint.get("model")
+    if not isinstance(found, torch.nn.Module):
         raise DataError("The checkpoint holds no model.", where=source)
+    model: Any = found
     model.half()
     model.criterion = None
     model.args = {"task": "detect"}

@@ -1,5 +1,6 @@
-"""How good a detector is, as the field counts it: precision and recall over ten overlaps (Lin et al., "Microsoft COCO",
-2014), averaged by Ultralytics' own `ap_per_class`.
+"""How good a detector is, as the field counts it.
+
+Average precision over ten overlaps as in Lin et al., "Microsoft COCO", 2014, computed by Ultralytics' `ap_per_class`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Train a YOLO detector on a person's pictures, up to a bundle that is ready to use; and go on after an interruption."""
+"""Train a YOLO detector up to a bundle that is ready to use, and go on after an interruption."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from ..core.workspace import Workspace
 from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
 from ..datasets.read import open_dataset
-from ..weights.bundle import BUNDLE_NAME, Bundle, read_record
+from ..weights.bundle import Bundle
 from .checkpoints import newest_checkpoint
 from .config import YoloConfig
 from .finish import Trained, make_bundle
-from .start import Start, choose_start
+from .lock import sole_use
+from .start import choose_start
 from .view import VIEW_NAME, ViewReport, build_view, read_view
 
 COMMAND = "train-yolo"
@@ -81,9 +82,10 @@ def train_yolo(dataset: Dataset, workspace: Workspace, config: YoloConfig) -> De
         device=device,
         dataset=DatasetRef(name=dataset.name, fingerprint=fingerprint(dataset), path=str(dataset.root)),
     )
-    manifest.save(run)
-    say(f"run: {run}")
-    return _carry_on(run, manifest, dataset, workspace)
+    with sole_use(run):
+        manifest.save(run)
+        say(f"run: {run}")
+        return _carry_on(run, manifest, dataset, workspace)
 
 
 def resume_yolo(run: Path, workspace: Workspace) -> DetectorRun:
@@ -115,14 +117,16 @@ def resume_yolo(run: Path, workspace: Workspace) -> DetectorRun:
             next_step=f"bring the dataset back as it was, or start anew: cv train-yolo {manifest.dataset.name}",
         )
     _check_device(str(manifest.options.get("device", "auto")))
-    manifest.status, manifest.ended = "running", None
-    manifest.save(run)
-    return _carry_on(run, manifest, dataset, workspace)
+    with sole_use(run):
+        manifest.status, manifest.ended = "running", None
+        manifest.save(run)
+        return _carry_on(run, manifest, dataset, workspace)
 
 
 def _carry_on(run: Path, manifest: RunManifest, dataset: Dataset, workspace: Workspace) -> DetectorRun:
     """Do what is not done yet, and note in run.json how it ended."""
     isolate_ultralytics()
+    manifest.result.pop("error", None)
     try:
         with _timed(manifest, "prepare"):
             view = _view(run, manifest, dataset)
@@ -173,7 +177,7 @@ def _train(run: Path, manifest: RunManifest, view: ViewReport) -> None:
     except RuntimeError as error:
         if "froze the entire model" in str(error):
             raise UsageError("--freeze leaves no layer to train.", where="--freeze",
-                             next_step="freeze fewer layers; 10 keeps the backbone of most models")  # fmt: skip
+                             next_step="freeze fewer; 10 is the backbone of most models") from None  # fmt: skip
         raise
     if not (run / "train" / "weights" / "best.pt").exists():
         raise LensmithError("Training ended without a checkpoint.", where=run,

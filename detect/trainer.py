@@ -8,14 +8,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch  # noqa: TID253 - a subclass needs its base, and only training imports this module
-from ultralytics.engine import trainer as library  # noqa: TID253 - as above
+from ultralytics.engine.trainer import BaseTrainer  # noqa: TID253 - as above
 from ultralytics.models.yolo.detect import DetectionTrainer  # noqa: TID253 - as above
 from ultralytics.nn.tasks import load_checkpoint  # noqa: TID253 - as above
-from ultralytics.utils import RANK  # noqa: TID253 - as above
+from ultralytics.utils import DEFAULT_CFG, RANK  # noqa: TID253 - as above
 
 from ..core.progress import warn
 from ..predict.engines.onnx import usable_cores
@@ -32,7 +33,7 @@ class SafeTrainer(DetectionTrainer):
     `args.pretrained` is the path of a checkpoint to start from, or False. Both were looked into before.
     """
 
-    def __init__(self, cfg: Any = library.DEFAULT_CFG, overrides: Any = None, _callbacks: Any = None) -> None:
+    def __init__(self, cfg: Any = DEFAULT_CFG, overrides: Any = None, _callbacks: Any = None) -> None:
         self._progress = EpochProgress()
         super().__init__(cfg, overrides, _callbacks)
         if self.device.type == "cpu":
@@ -50,7 +51,8 @@ class SafeTrainer(DetectionTrainer):
         """Build the model from a packaged description, never from one that a checkpoint carries."""
         if isinstance(self.model, torch.nn.Module):
             return None
-        checkpoint, weights = None, None
+        checkpoint: dict[str, Any] | None = None
+        weights: Any = None
         if self.resume:
             weights, checkpoint = load_checkpoint(self.args.model)
             family = Path(weights.yaml["yaml_file"]).stem
@@ -63,6 +65,7 @@ class SafeTrainer(DetectionTrainer):
 
     def _setup_train(self) -> None:
         """As in the library, with a check of half precision that needs no download."""
+        library: Any = sys.modules[BaseTrainer.__module__]
         original = library.check_amp
         library.check_amp = half_precision_works
         try:
@@ -70,14 +73,14 @@ class SafeTrainer(DetectionTrainer):
         finally:
             library.check_amp = original
 
-    def save_model(self) -> bool:
+    def save_model(self) -> Literal[True]:
         """Let the library write its checkpoints aside, then give them their names."""
         aside = self.wdir / ".aside"
         final = self.wdir, self.last, self.best
         shutil.rmtree(aside, ignore_errors=True)
         self.wdir, self.last, self.best = aside, aside / LAST, aside / BEST
         try:
-            saved = super().save_model()
+            super().save_model()
         finally:
             self.wdir, self.last, self.best = final
         # best first: a kill in between leaves an older `last`, from which the same epoch is done again.
@@ -85,10 +88,10 @@ class SafeTrainer(DetectionTrainer):
             if (aside / name).exists():
                 put_in_place(aside / name, self.wdir / name, self.wdir / before)
         shutil.rmtree(aside, ignore_errors=True)
-        return saved
+        return True
 
     def final_eval(self) -> None:
-        """Leave the checkpoints alone: the library would rewrite them in place, and we measure on the finished bundle."""
+        """Leave the checkpoints alone: the library would rewrite them in place. We measure on the bundle."""
 
     def run_callbacks(self, event: str) -> None:
         """The library's callbacks, and our line per epoch."""

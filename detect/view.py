@@ -204,7 +204,7 @@ def _label_rows(boxes: Boxes) -> tuple[list[str], int]:
 def _link(source: Path, target: Path) -> None:
     """A hard link costs no space; where the disk has none, or it is another disk, a copy.
 
-    Ultralytics never writes into a picture that it trains on but swaps in a new file, and it does so only for files that
+    Ultralytics never writes into a picture that it trains on: it swaps in a new file, and that only for files which
     `plain` leaves out.
     """
     try:

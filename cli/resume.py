@@ -1,0 +1,37 @@
+"""`cv resume`: go on with a training that was interrupted."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .options import JsonOption, WorkspaceOption
+
+
+def resume(
+    run: Annotated[str, typer.Argument(help="The run's name under runs/, or its folder.")],
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Go on with an interrupted training from its last whole checkpoint.
+
+    Example: cv resume train-yolo-chess-20260301-101500
+    """
+    from ..core.errors import UsageError
+    from ..core.manifest import MANIFEST_NAME, RunManifest
+    from ..core.workspace import Workspace, locate
+
+    place = Workspace.find(workspace)
+    folder = locate(run, place.runs, "run", marker=MANIFEST_NAME)
+    command = RunManifest.load(folder).command
+    if command != "train-yolo":
+        raise UsageError(
+            f"A run of `cv {command}` cannot be resumed; only `cv train-yolo` can.",
+            where=folder,
+            next_step=f"run `cv {command}` again",
+        )
+    from ..detect.train import resume_yolo
+    from .train_yolo import tell_detector
+
+    tell_detector(resume_yolo(folder, place), as_json)
