@@ -1,0 +1,191 @@
+"""`cv live`, the real command: in a real window under Xvfb, and without one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from lensmith.core.images import read_image
+from lensmith.core.workspace import Workspace
+from lensmith.predict.draw import class_colour
+from lensmith.predict.recorder import VideoRecorder
+from tests.helpers import cv_path, run_cv
+
+from .make_bundle import blocks, make_detector
+from .x11 import ask_to_close
+
+_NO_SCREEN = {"DISPLAY": "", "WAYLAND_DISPLAY": ""}
+
+
+def _need(*tools: str) -> None:
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if missing and os.environ.get("CI"):
+        pytest.fail(f"not installed: {', '.join(missing)}")
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)} (Debian: apt install xvfb xdotool imagemagick ffmpeg)")
+
+
+@pytest.fixture
+def screen(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A real X server on a free display; gives the environment for it."""
+    _need("Xvfb", "xdotool", "import")
+    read, write = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x800x24"], pass_fds=[write], stderr=subprocess.DEVNULL
+    )
+    os.close(write)
+    with os.fdopen(read) as numbers:
+        display = numbers.readline().strip()  # comes when the server is ready
+    yield {**os.environ, "DISPLAY": f":{display}"}
+    server.terminate()
+    server.wait(30)
+
+
+@pytest.fixture
+def clip(workspace: Workspace) -> Path:
+    """Ten seconds of video with a red block in the middle, and a bundle called "cells" that finds it."""
+    make_detector(workspace.weights / "cells", ("blue", "green", "red"))
+    path = workspace.root / "clip ü.mp4"
+    recorder = VideoRecorder(path, 20)
+    for _ in range(200):
+        recorder.write(blocks(512, 512, (192, 192, 320, 320, 2)))
+    recorder.close()
+    return path
+
+
+def _live(workspace: Workspace, clip: Path, env: dict[str, str], *more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [cv_path(), "live", "--weights", "cells", "--source", clip.name, *more],
+        cwd=workspace.root, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def _find_window(env: dict[str, str]) -> str:
+    found = subprocess.run(
+        ["xdotool", "search", "--sync", "--onlyvisible", "--name", "Lensmith"],
+        env=env, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    return found.stdout.split()[0]
+
+
+def _screenshot(env: dict[str, str], path: Path) -> np.ndarray:
+    subprocess.run(["import", "-window", "root", str(path)], env=env, check=True, timeout=30)
+    return read_image(path)
+
+
+def _shows(screen: np.ndarray, colour: tuple[int, int, int]) -> bool:
+    return int((np.abs(screen.astype(int) - colour).max(axis=2) < 12).sum()) > 200
+
+
+@pytest.mark.parametrize("key", ["q", "Escape"])
+def test_a_real_window_shows_boxes_and_a_key_ends_it(
+    key: str, screen: dict[str, str], workspace: Workspace, clip: Path, tmp_path: Path
+) -> None:
+    process = _live(workspace, clip, screen, "--json")
+    try:
+        window = _find_window(screen)
+        assert process.stdout
+        for _ in range(5):  # five frames were shown
+            assert json.loads(process.stdout.readline())["detections"]
+        picture = _screenshot(screen, tmp_path / "screen.png")
+        subprocess.run(["xdotool", "key", "--window", window, key], env=screen, check=True, timeout=30)
+        _, talk = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0, talk
+    assert _shows(picture, class_colour(2))  # the box
+    assert _shows(picture, (0, 0, 255))  # what is in it
+    assert "p95" in talk
+
+
+def test_closing_the_window_ends_it(screen: dict[str, str], workspace: Workspace, clip: Path) -> None:
+    process = _live(workspace, clip, screen)
+    try:
+        window = _find_window(screen)
+        ask_to_close(int(window), screen["DISPLAY"])
+        _, talk = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0, talk
+    assert "frames shown" in talk
+    assert "200 frames came in" not in talk  # it did not just play to its end
+
+
+def test_no_screen_is_one_message_with_a_way_out(workspace: Workspace, clip: Path) -> None:
+    done = run_cv("live", "--weights", "cells", "--source", clip.name, cwd=workspace.root, env=_NO_SCREEN)
+    assert done.returncode == 1
+    assert "No window can be shown here" in done.stderr
+    assert "--no-window --record FILE" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_dead_screen_does_not_kill_the_command(workspace: Workspace, clip: Path) -> None:
+    done = run_cv("live", "--weights", "cells", "--source", clip.name, cwd=workspace.root, env={"DISPLAY": ":987"})
+    assert done.returncode == 1
+    assert "':987'" in done.stderr
+
+
+def _length_seconds(path: Path) -> float:
+    capture = cv2.VideoCapture(str(path))
+    count = 0
+    while capture.read()[0]:
+        count += 1
+    return count / capture.get(cv2.CAP_PROP_FPS)
+
+
+def test_recording_without_a_window_for_some_seconds(workspace: Workspace, clip: Path) -> None:
+    options = ["--no-window", "--record", "out/rec.mp4", "--seconds", "2", "--json"]
+    done = run_cv("live", "--weights", "cells", "--source", clip.name, *options, cwd=workspace.root, env=_NO_SCREEN)
+    assert done.returncode == 0, done.stderr
+    assert 1.5 < _length_seconds(workspace.root / "out" / "rec.mp4") < 3
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(records) > 5
+    assert records[0]["detections"][0]["class"] == "red"
+    again = run_cv("live", "--weights", "cells", "--source", clip.name, *options, cwd=workspace.root, env=_NO_SCREEN)
+    assert again.returncode == 2
+    assert "already" in again.stderr
+
+
+@pytest.mark.parametrize("polite", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_a_recording_that_plays(polite: signal.Signals, workspace: Workspace, clip: Path) -> None:
+    process = _live(workspace, clip, {**os.environ, **_NO_SCREEN}, "--no-window", "--record", "rec.mp4", "--json")
+    assert process.stdout
+    for _ in range(10):
+        process.stdout.readline()
+    process.send_signal(polite)
+    _, talk = process.communicate(timeout=60)
+    assert process.returncode == 130, talk
+    assert _length_seconds(workspace.root / "rec.mp4") > 0.3
+    assert "frames shown" in talk
+    assert "Traceback" not in talk
+    assert not list(workspace.root.glob(".rec*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        pytest.param(["--camera", "93"], 3, "There is no camera 93", id="no camera"),
+        pytest.param(["--source", "nowhere.mp4"], 3, "no video", id="no file"),
+        pytest.param(["--source", "gopher://x"], 2, "gopher://", id="scheme"),
+        pytest.param(["--camera", "0", "--source", "x.mp4"], 2, "not both", id="both"),
+        pytest.param(["--source", "http://me:hidden77@127.0.0.1:9/x"], 3, "Nothing", id="nothing there"),
+        pytest.param(["--source", "clip ü.mp4", "--record", "x.gif"], 2, "cannot be written as", id="ending"),
+    ],
+)
+def test_one_message_and_the_exit_code(
+    options: list[str], code: int, says: str, workspace: Workspace, clip: Path
+) -> None:
+    done = run_cv("live", "--weights", "cells", "--no-window", *options, cwd=workspace.root, env=_NO_SCREEN)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "hidden77" not in done.stderr
+    assert "Traceback" not in done.stderr

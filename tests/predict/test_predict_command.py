@@ -1,0 +1,126 @@
+"""`cv predict`, the real command."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import cv2
+import pytest
+
+from lensmith.core.images import read_image
+from lensmith.core.workspace import Workspace
+from lensmith.weights.bundle import PORTABLE_NAME
+from tests.helpers import cv_path, run_cv
+
+from .make_bundle import blocks, make_classifier, make_detector
+from .test_sources import make_video
+
+
+def _shots(folder: Path) -> Path:
+    for place in ("a", "b ü"):
+        (folder / place).mkdir(parents=True)
+        data = cv2.imencode(".png", blocks(256, 256, (64, 64, 128, 128, 2)))[1].tobytes()
+        (folder / place / "shot 1.png").write_bytes(data)
+    return folder
+
+
+def test_save_and_json(workspace: Workspace) -> None:
+    make_detector(workspace.weights / "cells", ("blue", "green", "../x"))
+    _shots(workspace.root / "shots")
+    (workspace.root / "shots" / "bad.jpg").write_bytes(b"no picture")
+    done = run_cv("predict", "shots", "--weights", "cells", "--save", "--json", cwd=workspace.root)
+    assert done.returncode == 5, done.stderr
+    assert "bad.jpg" in done.stderr
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [record["source"] for record in records] == ["shots/a/shot 1.png", "shots/b ü/shot 1.png"]
+    assert {found["class"] for record in records for found in record["detections"]} == {"../x"}
+    (run,) = workspace.runs.iterdir()
+    saved = [json.loads(line) for line in (run / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert saved == records
+    assert len({record["drawn"] for record in saved}) == 2
+    assert all(read_image(run / record["drawn"]).shape == (256, 256, 3) for record in saved)
+    manifest = json.loads((run / "run.json").read_text())
+    assert (manifest["status"], manifest["result"]["frames"]) == ("done", 2)
+    # nothing but the run was written, whatever a class is called
+    assert {path.name for path in workspace.root.iterdir()} == {"weights", "shots", "runs"}
+    assert {path.name for path in run.iterdir()} == {"predictions.jsonl", "run.json", *(r["drawn"] for r in saved)}
+
+
+def test_video_becomes_a_drawn_video_of_the_same_speed(workspace: Workspace) -> None:
+    make_classifier(workspace.weights / "tint")
+    make_video(workspace.root / "clip.mp4", frames=20, rate=12.5)
+    done = run_cv("predict", "clip.mp4", "--weights", "tint", "--save", cwd=workspace.root)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    (run,) = workspace.runs.iterdir()
+    drawn = cv2.VideoCapture(str(run / "drawn.mp4"))
+    assert (drawn.get(cv2.CAP_PROP_FRAME_COUNT), drawn.get(cv2.CAP_PROP_FPS)) == (20, 12.5)
+    assert len((run / "predictions.jsonl").read_text().splitlines()) == 20
+
+
+def test_without_save_nothing_is_written(workspace: Workspace) -> None:
+    make_classifier(workspace.weights / "tint")
+    _shots(workspace.root / "shots")
+    done = run_cv("predict", "shots/**/*.png", "--weights", "tint", cwd=workspace.root)
+    assert done.returncode == 0, done.stderr
+    assert not workspace.runs.exists()
+    assert "2 frames" in done.stderr
+
+
+def _changed(workspace: Workspace) -> None:
+    path = make_detector(workspace.weights / "cells").folder / PORTABLE_NAME
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "arguments", "code", "says"),
+    [
+        pytest.param(lambda w: None, ["shots"], 3, "no bundle called 'cells'", id="no bundle"),
+        pytest.param(_changed, ["shots"], 5, "changed after it was made", id="changed byte"),
+        pytest.param(
+            lambda w: make_detector(w.weights / "cells", golden_shift=0.2),
+            ["shots", "--engine", "onnxruntime"], 5, "other results", id="golden samples",
+        ),
+        pytest.param(lambda w: make_detector(w.weights / "cells"), ["nowhere"], 3, "nowhere", id="no source"),
+        pytest.param(lambda w: make_detector(w.weights / "cells"), ["shots", "--conf", "7"], 2, "conf", id="threshold"),
+        pytest.param(
+            lambda w: make_detector(w.weights / "cells"), ["shots", "--engine", "abacus"], 2, "abacus", id="engine"
+        ),
+    ],
+)  # fmt: skip
+def test_one_message_and_the_exit_code(
+    prepare: object, arguments: list[str], code: int, says: str, workspace: Workspace
+) -> None:
+    assert callable(prepare)
+    prepare(workspace)
+    _shots(workspace.root / "shots")
+    done = run_cv("predict", *arguments, "--weights", "cells", cwd=workspace.root)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_ctrl_c_keeps_what_was_written(workspace: Workspace) -> None:
+    make_classifier(workspace.weights / "tint")
+    make_video(workspace.root / "long.mp4", frames=3000, rate=25)
+    process = subprocess.Popen(
+        [cv_path(), "predict", "long.mp4", "--weights", "tint", "--save", "--json"],
+        cwd=workspace.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout
+    for _ in range(20):
+        process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, talk = process.communicate(timeout=60)
+    assert process.returncode == 130, talk
+    (run,) = workspace.runs.iterdir()
+    lines = [json.loads(line) for line in (run / "predictions.jsonl").read_text().splitlines()]
+    assert [line["index"] for line in lines] == list(range(len(lines)))
+    drawn = cv2.VideoCapture(str(run / "drawn.mp4"))
+    assert 20 <= drawn.get(cv2.CAP_PROP_FRAME_COUNT) < 3000
+    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    assert "Traceback" not in talk
