@@ -78,7 +78,7 @@ class Training:
         self._train = train
         self._valid = valid
         self._run = run
-        self._patience = patience
+        self.patience = patience
 
     def run_stage(self, stage: Stage) -> None:
         """Train until the stage's epochs are done or nothing improves any more.
@@ -171,15 +171,16 @@ class _Watch:
             epoch = Epoch(**{**asdict(epoch), "best": True})
         self._training.add(epoch)
         say(
-            f"  {epoch.stage:6} {epoch.epoch}/{self._stage.epochs}  loss {epoch.loss:.4f}"
-            f"  accuracy {epoch.accuracy:.3f}  val loss {epoch.val_loss:.4f}  val accuracy {epoch.val_accuracy:.3f}  {epoch.seconds:.0f} s"
-            + ("  best so far" if epoch.best else "")
+            f"  {epoch.stage:6} {epoch.epoch}/{self._stage.epochs}"
+            f"  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.3f}"
+            f"  val loss {epoch.val_loss:.4f}  val accuracy {epoch.val_accuracy:.3f}"
+            f"  {epoch.seconds:.0f} s{'  best so far' if epoch.best else ''}"
         )
         if self._stage_best is None or epoch.score > self._stage_best:
             self._stage_best, self._stale = epoch.score, 0
             return
         self._stale += 1
-        if self._stale >= self._training._patience and epoch.epoch < self._stage.epochs:
+        if self._stale >= self._training.patience and epoch.epoch < self._stage.epochs:
             say(f"  no better for {self._stale} epochs: the {self._stage.name} stage ends early")
             self._training.model.stop_training = True
 

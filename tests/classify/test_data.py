@@ -1,0 +1,125 @@
+"""Training samples: odd pictures among good ones, draws, the held-out part, datasets that cannot train."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from lensmith.classify.data import Samples, need_every_class, training_items
+from lensmith.core.errors import DataError
+from lensmith.core.workspace import Workspace
+from lensmith.datasets.augment import find_preset
+from lensmith.datasets.model import Item
+from lensmith.datasets.read import open_dataset
+from lensmith.weights.bundle import Preprocessing
+from tests.helpers import make_folder_dataset, make_picture, make_yolo_dataset
+
+SIZE = Preprocessing(width=32, height=24, resize="stretch", interpolation="area")
+
+
+def make_odd_pictures(folder: Path) -> None:
+    """One of each kind: two that cannot be read, four that must be."""
+    rgb = Image.effect_noise((40, 30), 80).convert("RGB")
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "corrupt.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"rubbish" * 9)
+    rgb.convert("CMYK").save(folder / "cmyk.jpg")
+    rgb.convert("L").save(folder / "grey.png")
+    Image.fromarray(np.full((30, 40), 40_000, np.uint16)).save(folder / "sixteen bit ü.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    rgb.save(folder / "turned.jpg", exif=exif)
+
+
+def items_of(folder: Path) -> list[Item]:
+    return [Item(path, "train", class_id=0) for path in sorted(folder.iterdir())]
+
+
+def test_odd_pictures_are_used_or_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    make_odd_pictures(tmp_path)
+    samples = Samples(items_of(tmp_path), SIZE, find_preset("default"))
+    assert {skip.item.image.name for skip in samples.skipped} == {"empty.jpg", "corrupt.png"}
+    assert [samples.picture(i).shape for i in range(len(samples))] == [(24, 32, 3)] * 4
+    said = capfd.readouterr().err
+    assert said.count("empty.jpg") == said.count("corrupt.png") == 1
+    bright = next(i for i, item in enumerate(samples.items) if item.image.name.startswith("sixteen"))
+    assert abs(int(Samples(items_of(tmp_path), SIZE).picture(bright).mean()) - 40_000 // 257) <= 1
+
+
+def test_draws_differ_between_pictures_and_epochs_and_come_again(tmp_path: Path) -> None:
+    for number in range(3):
+        make_picture(tmp_path / f"{number}.png", seed=7)
+
+    def draws() -> dict[tuple[int, int], bytes]:
+        samples = Samples(items_of(tmp_path), SIZE, find_preset("heavy"), seed=5)
+        return {(i, e): samples.picture(i, e).tobytes() for i in range(3) for e in range(2)}
+
+    first = draws()
+    assert len(set(first.values())) == 6
+    assert draws() == first
+
+
+def test_order_changes_with_the_epoch_and_holds_every_picture(tmp_path: Path) -> None:
+    for number in range(12):
+        make_picture(tmp_path / f"{number:02}.png")
+    samples = Samples(items_of(tmp_path), SIZE)
+    assert sorted(samples.order(0)) == list(range(12))
+    assert samples.order(0).tolist() != samples.order(1).tolist()
+    assert samples.order(1).tolist() == samples.order(1).tolist()
+
+
+def test_without_augmentation_the_input_is_the_one_resize(tmp_path: Path) -> None:
+    path = make_picture(tmp_path / "a.png", width=200, height=100)
+    bgr = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    expected = cv2.resize(bgr, (32, 24), interpolation=cv2.INTER_AREA)
+    samples = Samples(items_of(tmp_path), SIZE)
+    assert np.array_equal(samples.picture(0), expected)
+    rgb, labels = samples.stack(np.array([0]), 0)
+    assert np.array_equal(rgb[0], expected[..., ::-1].astype(np.float32))
+    assert labels.dtype == np.int64
+
+
+def test_a_picture_that_vanishes_is_left_out_and_a_vanished_batch_is_an_error(tmp_path: Path) -> None:
+    for number in range(2):
+        make_picture(tmp_path / f"{number}.png")
+    samples = Samples(items_of(tmp_path), SIZE)
+    samples._kept.clear()
+    (tmp_path / "0.png").unlink()
+    assert len(samples.stack(np.array([0, 1]), 0)[1]) == 1
+    samples._kept.clear()
+    (tmp_path / "1.png").unlink()
+    with pytest.raises(DataError, match="no longer be read"):
+        samples.stack(np.array([0, 1]), 0)
+
+
+def test_held_out_copies_of_a_photo_stay_together(workspace: Workspace) -> None:
+    for name in ("cat", "dog"):
+        for photo in range(10):
+            for copy in "abc":
+                make_picture(workspace.datasets / "pets" / "train" / name / f"{name}{photo}_jpg.rf.{copy}{photo}.png")
+    train, valid, what = training_items(open_dataset("pets", workspace), seed=0)
+    assert what == "held-out"
+    assert (len(train), len(valid)) == (48, 12)
+    photos = [{item.image.stem.split(".rf.")[0] for item in items} for items in (train, valid)]
+    assert not photos[0] & photos[1]
+    assert {item.class_id for item in valid} == {0, 1}
+
+
+def test_datasets_that_cannot_train_a_classifier(workspace: Workspace) -> None:
+    make_folder_dataset(workspace.datasets / "one", names=("cat",))
+    with pytest.raises(DataError, match="two or more"):
+        training_items(open_dataset("one", workspace), 0)
+    make_yolo_dataset(workspace.datasets / "boxes")
+    with pytest.raises(DataError, match="detection"):
+        training_items(open_dataset("boxes", workspace), 0)
+
+
+def test_a_class_with_only_broken_pictures_is_named(workspace: Workspace) -> None:
+    root = make_folder_dataset(workspace.datasets / "pets")
+    for path in (root / "train" / "dog").iterdir():
+        path.write_bytes(b"")
+    dataset = open_dataset("pets", workspace)
+    samples = Samples(list(dataset.items("train")), SIZE)
+    with pytest.raises(DataError, match="dog"):
+        need_every_class(samples, dataset.names, dataset.root)
