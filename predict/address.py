@@ -145,7 +145,12 @@ def _open_camera(number: int) -> cv2.VideoCapture:
 
 def _no_camera(number: int, here: dict[int, str]) -> NotFoundError:
     listed = ", ".join(f"{other} ({name})" for other, name in here.items())
-    found = f"cameras found: {listed}; choose one with --camera" if listed else "no camera was found on this machine"
+    if listed:
+        found = f"cameras found: {listed}; choose one with --camera"
+    elif sys.platform.startswith("linux"):
+        found = "no camera was found on this machine"
+    else:
+        found = "check that it is plugged in, and that the system's privacy settings let this terminal use it"
     return NotFoundError(f"There is no camera {number}.", where="--camera", next_step=f"{found}; or {_OTHER_WAYS}")
 
 

@@ -130,7 +130,8 @@ def _from_pattern(pattern: str, max_megapixels: float) -> Source:
     if not found:
         what = "None of the files that match the pattern is a picture." if matched else "No file matches the pattern."
         raise NotFoundError(what, where=pattern, next_step="check the folder and the ending, and put it in quotes")
-    return PictureSource("pattern", found, max_megapixels)
+    plain = [part for part in Path(pattern).parts[:-1] if not glob.has_magic(part)]
+    return PictureSource(plain[-1] if plain else "pictures", found, max_megapixels)
 
 
 def _is_hidden(relative: Path) -> bool:

@@ -111,7 +111,8 @@ def test_while_a_stream_is_gone_no_frame_comes_and_the_waiting_is_told(network_c
     assert -1 not in numbers
 
 
-def test_a_stream_that_falls_silent_counts_as_lost(network_camera: NetworkCamera) -> None:
+def test_a_reader_that_hangs_is_given_up(network_camera: NetworkCamera, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lensmith.predict.address.READ_TIMEOUT_SECONDS", 2 * _PATIENCE_SECONDS)
     patient = _patient()
 
     def wait() -> bool:

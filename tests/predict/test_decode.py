@@ -31,12 +31,12 @@ def _raw(*columns: tuple[float, ...]) -> np.ndarray:
 
 def test_surest_first_and_doubles_gone() -> None:
     raw = _raw(
-        (50, 50, 20, 20, 0.5, 0.1), (51, 50, 20, 20, 0.9, 0.1), (20, 20, 10, 10, 0.1, 0.7), (5, 5, 4, 4, 0.2, 0.1)
+        (50, 50, 20, 20, 0.5, 0.1), (53, 50, 20, 20, 0.9, 0.1), (20, 20, 10, 10, 0.1, 0.7), (5, 5, 4, 4, 0.2, 0.1)
     )
     found = decode_detections(raw, _record(), _SAME, 0.25)
     np.testing.assert_allclose(found.confidence, [0.9, 0.7])
     np.testing.assert_array_equal(found.class_id, [0, 1])
-    np.testing.assert_allclose(found.xyxy, [[41, 40, 61, 60], [15, 15, 25, 25]])
+    np.testing.assert_allclose(found.xyxy, [[43, 40, 63, 60], [15, 15, 25, 25]])
     assert (found.xyxy.dtype, found.class_id.dtype, found.confidence.dtype) == (np.float32, np.int64, np.float32)
 
 

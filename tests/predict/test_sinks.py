@@ -128,7 +128,7 @@ def test_really_full_disk_leaves_only_whole_files(tmp_path: Path) -> None:
     disk.mkdir()
     out.mkdir()
     script = (
-        f'mount -t tmpfs -o size=2m none "{disk}" && "{sys.executable}" -c "$CODE" "{disk}" && cp "{disk}"/* "{out}"'
+        f'mount -t tmpfs -o size=2m none "{disk}" && "{sys.executable}" -c "$CODE" "{disk}" && cp -a "{disk}/." "{out}"'
     )
     done = subprocess.run(
         ["unshare", "-rm", "sh", "-c", script],

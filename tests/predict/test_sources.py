@@ -137,7 +137,7 @@ def test_video_cut_in_the_middle_is_told(tmp_path: Path) -> None:
 
 def test_a_playlist_that_calls_itself_a_video_opens_nothing(tmp_path: Path) -> None:
     real = make_video(tmp_path / "real.mp4")
-    concat = f"ffconcat version 1.0\nfile '{real}'\n"
+    concat = f"ffconcat version 1.0\nfile '{real.name}'\n"
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{real}\n#EXT-X-ENDLIST\n"
     for number, text in enumerate([concat, playlist]):
         trap = tmp_path / f"trap{number}.mp4"
