@@ -51,7 +51,7 @@ def write_demo_report(workspace: Workspace, names: DemoNames, target: Path) -> P
     classes = evaluate_classifier(classifier, crops, "test", device="cpu")
     page = Page(
         "From pictures to models that run",
-        "Handwritten digits were scattered over scenes, a detector and a classifier were trained on them from random weights, "
+        "Handwritten digits were scattered over scenes, a detector and a classifier learned them from random weights, "
         "and both were measured on digits that training never saw.",
     )
     page.numbers([

@@ -44,6 +44,10 @@ def train_yolo(
     name: Annotated[
         str | None, typer.Option("--name", help="What the finished model is called. Default: DATASET-MODEL.")
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A further argument of Ultralytics, KEY=VALUE; may be given again. fliplr=0, say."),
+    ] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
@@ -60,6 +64,7 @@ def train_yolo(
     from ..core.workspace import Workspace
     from ..datasets.read import open_dataset
     from ..detect.config import YoloConfig
+    from ..detect.settings import parse_settings
     from ..detect.train import train_yolo as train
 
     place = Workspace.find(workspace)
@@ -67,6 +72,7 @@ def train_yolo(
         config = YoloConfig(
             model=model, epochs=epochs, imgsz=imgsz, batch=batch, device=device, freeze=freeze, weights=weights,
             from_scratch=from_scratch, patience=patience, name=name, seed=seed,
+            settings=parse_settings(settings or []),
         )  # fmt: skip
     except ValidationError as error:
         first = error.errors()[0]

@@ -82,8 +82,8 @@ def _divided_digits(seed: int) -> dict[Split, list[tuple[np.ndarray, int]]]:
     """Each split's own digits: ink 0..1 float32 `(8, 8)`, and the class; every class in the same shares."""
     from sklearn.datasets import load_digits
 
-    data = load_digits()
-    ink, target = (np.asarray(data["images"], np.float32) / 16, np.asarray(data["target"], np.int64))
+    flat, target = load_digits(return_X_y=True)
+    ink = flat.reshape(-1, 8, 8).astype(np.float32) / 16
     rng = np.random.default_rng(seed)
     divided: dict[Split, list[tuple[np.ndarray, int]]] = {split: [] for split in SPLITS}
     for digit in range(len(NAMES)):

@@ -28,6 +28,7 @@ class Boxes:
 
     @classmethod
     def empty(cls) -> Boxes:
+        """No boxes."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
 
     def __len__(self) -> int:

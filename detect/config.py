@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,6 +27,7 @@ class YoloConfig(BaseModel):
         name: What the finished bundle is called; None makes one of the dataset's and the model's names.
         patience: Stop after this many epochs without a better one.
         workers: Processes that read pictures for a GPU; on a CPU there are none.
+        settings: Further arguments of Ultralytics by name, see `detect.settings`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,6 +44,7 @@ class YoloConfig(BaseModel):
     name: str | None = None
     patience: int = Field(default=100, ge=1)
     workers: int = Field(default=4, ge=0)
+    settings: dict[str, Any] = Field(default_factory=dict)
 
     def check(self, model: str) -> None:
         """Raises UsageError for choices that do not go together or that `model` cannot take."""

@@ -28,6 +28,7 @@ from .checkpoints import newest_checkpoint
 from .config import YoloConfig
 from .finish import Trained, make_bundle
 from .lock import sole_use
+from .settings import check_settings
 from .start import choose_start
 from .view import VIEW_NAME, ViewReport, build_view, read_view
 
@@ -72,6 +73,9 @@ def train_yolo(dataset: Dataset, workspace: Workspace, config: YoloConfig) -> De
         raise DataError("This dataset has a class per picture and no boxes.", where=dataset.root,
                         next_step=f"train a classifier on it: cv finetune {dataset.name}")  # fmt: skip
     device = _check_device(config.device)
+    if config.settings:
+        isolate_ultralytics()
+        check_settings(config.settings)
     start = choose_start(config, workspace)
     name = _bundle_name(config, dataset, start.model, workspace)
     run = workspace.new_run(COMMAND, dataset.name)
@@ -206,7 +210,7 @@ def _overrides(run: Path, manifest: RunManifest) -> dict[str, Any]:
         "freeze": options["freeze"] or None, "patience": options["patience"], "workers": options["workers"],
         "seed": options["seed"], "device": device if isinstance(device, str) else ",".join(map(str, device)),
         "plots": False, "cache": False,
-    }  # fmt: skip
+    } | options["settings"]  # fmt: skip
 
 
 def _finish(run: Path, manifest: RunManifest, dataset: Dataset, view: ViewReport, workspace: Workspace) -> DetectorRun:
