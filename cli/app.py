@@ -20,6 +20,7 @@ from ..core.redact import redact, register_secret
 from .finetune import finetune_classifier
 from .live import live
 from .predict import predict
+from .pull_dataset import pull_dataset
 from .resume import resume
 from .train_yolo import train_yolo
 from .weights import weights
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command("finetune")(finetune_classifier)
 app.command("train-yolo")(train_yolo)
 app.command("resume")(resume)
+app.command("pull-dataset")(pull_dataset)
 app.command("predict")(predict)
 app.command("live")(live)
 app.command("weights")(weights)

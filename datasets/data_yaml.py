@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -110,18 +110,19 @@ def _from_classes_txt(root: Path) -> list[str]:
     return [line for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines() if line.strip()]
 
 
-def write_data_yaml(folder: Path, final: Path, splits: dict[Split, str], names: Sequence[str]) -> None:
+def write_data_yaml(folder: Path, final: Path, splits: Mapping[Split, Sequence[str]], names: Sequence[str]) -> None:
     """Write our own data.yaml.
 
     Args:
         folder: The folder to write it into.
         final: The absolute path that this folder will have, for `path:`.
-        splits: Picture folder of each split that has one, relative to the folder.
+        splits: Picture folders of each split that has any, relative to the folder.
         names: Class names in order.
     """
     keys = {"train": "train", "valid": "val", "test": "test"}
     content: dict[str, object] = {"path": str(final)}
-    content |= {keys[split]: place for split, place in splits.items()}
+    for split, places in splits.items():
+        content[keys[split]] = places[0] if len(places) == 1 else list(places)
     if "val" not in content:
         content["val"] = None
     content |= {"nc": len(names), "names": list(names)}

@@ -19,6 +19,7 @@ def open_folders(root: Path) -> Dataset:
     Raises:
         DataError: no pictures, none in the "train" split, or pictures that lie in no class folder.
     """
+    root = root.resolve()
     homes: dict[Split, Path] = {"train": root}
     if has_split_folders(root):
         homes = {split: folder for split in SPLITS if (folder := split_folder(root, split))}

@@ -35,6 +35,7 @@ def open_yolo(root: Path) -> Dataset:
         DataError: no pictures, no label files, no pictures in "train", no class names, a damaged data.yaml, or paths
             in it that leave the folder and are not found inside.
     """
+    root = root.resolve()
     yaml_path = _yaml_of(root)
     content = read_yaml(yaml_path) if yaml_path else {}
     folders, remarks = _find_folders(root, yaml_path, content)
@@ -52,6 +53,17 @@ def open_yolo(root: Path) -> Dataset:
 
     read = partial(_read_inside, root=root, classes=len(names))
     return Dataset(root.name, root, "detect", names, "yolo", iterate, read, tuple(remarks + name_remarks))
+
+
+def picture_folders(root: Path) -> dict[Split, list[Path]]:
+    """The folders that hold each split's pictures, all inside `root`.
+
+    Raises:
+        DataError: data.yaml is damaged, or its paths leave the folder and are not found inside.
+    """
+    root = root.resolve()
+    yaml_path = _yaml_of(root)
+    return _find_folders(root, yaml_path, read_yaml(yaml_path) if yaml_path else {})[0]
 
 
 def _read_inside(path: Path, *, root: Path, classes: int) -> tuple[Boxes, list[LabelProblem]]:

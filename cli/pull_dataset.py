@@ -1,0 +1,63 @@
+"""`cv pull-dataset`: from a Roboflow project to a dataset in the workspace."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .options import JsonOption, WorkspaceOption, print_json
+
+
+def pull_dataset(
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="WORKSPACE/PROJECT[/VERSION]",
+            help="The project on Roboflow, or the address of its page. Without a version: the newest.",
+        ),
+    ],
+    api_key: Annotated[
+        str | None,
+        typer.Option("--api-key", help="Roboflow key. Better in ROBOFLOW_API_KEY: other users see what is typed here."),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the dataset. Default: PROJECT-vVERSION.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Fetch again and replace what an earlier pull brought.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=1, help="Seconds that Roboflow may take to get the export ready.")
+    ] = 600.0,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Download a dataset from Roboflow, check it, and put it into datasets/.
+
+    Example: cv pull-dataset roboflow-100/chess-pieces-mjzgj/2
+    """
+    from ..core.progress import say
+    from ..core.redact import register_secret
+    from ..core.workspace import Workspace
+    from ..datasets.pull import PullConfig, pull_roboflow
+
+    register_secret(api_key)
+    config = PullConfig(api_key=api_key, name=name, force=force, timeout_seconds=timeout)
+    done = pull_roboflow(reference, Workspace.find(workspace), config)
+    record = done.record
+    train = "train-yolo" if record.task == "detect" else "finetune"
+    if as_json:
+        about = record.model_dump(mode="json", exclude={"files"})
+        print_json({
+            "name": done.folder.name, "folder": str(done.folder), "fetched": done.fetched,
+            "next": f"cv {train} {done.folder.name}", **about,
+        })  # fmt: skip
+        return
+    counts = ", ".join(f"{split} {count}" for split, count in record.counts.items())
+    state = "is in" if done.fetched else "was there already, and every file is as it came:"
+    say(f"{record.workspace}/{record.project} version {record.version} {state} {done.folder}")
+    say(f"pictures: {counts}")
+    say(f"classes:  {len(record.names)}: {', '.join(record.names)}")
+    say(f"licence:  {record.licence or 'not stated; see ' + record.url}")
+    for remark in record.remarks:
+        say(f"note:     {remark}")
+    say(f"Next: cv {train} {done.folder.name}")

@@ -1,0 +1,91 @@
+"""dataset.json: where a dataset came from, and the hash of each of its files."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from ..core.errors import DataError
+from ..core.files import sha256_of, write_atomic
+from .model import Task
+from .pictures import is_inside
+
+RECORD_NAME = "dataset.json"
+
+
+def _inside(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in path.parts[0] or "\0" in name:
+        raise ValueError("a dataset's files lie in its folder")
+    return name
+
+
+class DatasetRecord(BaseModel):
+    """The content of `dataset.json`.
+
+    Attributes:
+        url: The page where a person sees this version.
+        counts: Pictures by split.
+        files: SHA-256 of each file by its path with forward slashes; all but dataset.json itself.
+        archive_sha256: Hash of the zip as it was downloaded.
+        remarks: What was changed or left out on the way.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    source: Literal["roboflow"]
+    workspace: str
+    project: str
+    version: int
+    url: str
+    export_format: str
+    licence: str | None = None
+    task: Task
+    names: tuple[str, ...]
+    counts: dict[str, int]
+    fingerprint: str
+    files: dict[Annotated[str, AfterValidator(_inside)], str]
+    archive_sha256: str
+    remarks: tuple[str, ...] = ()
+    created: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    made_with: str = Field(default_factory=lambda: f"lensmith {metadata.version('lensmith')}")
+
+    def save(self, folder: Path) -> None:
+        """Write `dataset.json` into the folder, whole or not at all."""
+        write_atomic(folder / RECORD_NAME, self.model_dump_json(indent=2) + "\n")
+
+
+def read_record(folder: Path) -> DatasetRecord | None:
+    """The record in a dataset's folder; None when it has none (a dataset that a person made).
+
+    Raises:
+        DataError: there is one and it cannot be understood.
+    """
+    path = folder / RECORD_NAME
+    try:
+        return DatasetRecord.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        first = error.errors()[0]
+        spot = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise DataError(f"dataset.json is damaged: {spot}: {first['msg']}", where=path) from None
+
+
+def verify(folder: Path, record: DatasetRecord) -> list[str]:
+    """Compare a dataset's files with its record.
+
+    Returns:
+        Paths of the files that are missing or changed, sorted. Files that the record does not know are no difference.
+    """
+    return sorted(name for name, expected in record.files.items() if not _is_same(folder, name, expected))
+
+
+def _is_same(folder: Path, name: str, expected: str) -> bool:
+    path = folder / name
+    return is_inside(path, folder.resolve()) and path.is_file() and sha256_of(path) == expected
