@@ -1,0 +1,169 @@
+"""Fine-tuning up to a bundle, with real Keras on real little pictures."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lensmith.classify.finetune import ClassifierRun, FinetuneConfig, finetune
+from lensmith.core.errors import UsageError
+from lensmith.core.manifest import RunManifest
+from lensmith.core.workspace import Workspace
+from lensmith.datasets.read import open_dataset
+from lensmith.predict.engines.choose import open_engine
+from lensmith.weights.architecture import build_classifier
+from lensmith.weights.bundle import ClassifierRecord
+from lensmith.weights.keras_files import load_all_layers
+from tests.classify.test_data import make_odd_pictures
+from tests.helpers import cv_path, make_folder_dataset, run_cv
+
+pytestmark = pytest.mark.keras
+TINY = ("--backbone", "vgg16", "--weights", "none", "--imgsz", "32", "--batch", "4")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClassifierRun]:
+    """One run for all the tests that look at what it left: odd pictures among good ones, no test of speed or skill."""
+    place = Workspace(tmp_path_factory.mktemp("trained"))
+    root = make_folder_dataset(place.datasets / "pets ü", {"train": 6, "valid": 2, "test": 2})
+    make_odd_pictures(root / "train" / "cat")
+    (root / "valid" / "dog" / "broken.jpg").write_bytes(b"no picture")
+    config = FinetuneConfig(
+        backbone="vgg16", weights="none", imgsz=32, epochs_frozen=1, epochs_tune=1, batch=4, units=8, seed=3,
+        unfreeze_from="block1_conv1", lr_tune=1e-3, name="pets",
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CV_CACHE", str(place.root / "cache"))
+        yield finetune(open_dataset("pets ü", place), place, config)
+
+
+def test_run_folder_tells_what_happened(trained: ClassifierRun) -> None:
+    manifest = RunManifest.load(trained.run)
+    assert (manifest.status, manifest.seed) == ("done", 3)
+    assert "tensorflow" in manifest.device
+    assert manifest.dataset is not None
+    assert manifest.result["bundle"] == "pets"
+    assert {"frozen", "tuned", "export", "measure"} <= set(manifest.timings)
+    history = json.loads((trained.run / "history.json").read_text())
+    assert [row["stage"] for row in history] == ["frozen", "tuned"]
+    scores = json.loads((trained.run / "scores.json").read_text())
+    assert [(one["split"], one["pictures"]) for one in scores] == [("valid", 4), ("test", 4)]
+    assert not (trained.run / "bundle").exists()
+
+
+def test_the_bundle_ships_the_better_stage_and_its_figures(trained: ClassifierRun) -> None:
+    record = trained.bundle.record
+    history = json.loads((trained.run / "history.json").read_text())
+    best = max(history, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
+    assert record.classifier is not None
+    assert record.classifier.stage == best["stage"]
+    assert record.metrics_split == "test"
+    assert {"accuracy", "balanced_accuracy", "f1", "valid_accuracy"} == set(record.metrics)
+
+
+def test_portable_and_native_model_agree_in_fresh_processes(trained: ClassifierRun) -> None:
+    inputs, expected = trained.bundle.golden()
+    assert inputs.shape == (4, 32, 32, 3)
+    assert np.allclose(open_engine(trained.bundle, engine="onnxruntime").infer(inputs), expected, atol=1e-4)
+    code = (
+        "import sys; from pathlib import Path; import numpy as np\n"
+        "from lensmith.weights.bundle import read_bundle\n"
+        "from lensmith.predict.engines.choose import open_engine\n"
+        "from lensmith.datasets.augment import build_augmentation\n"
+        "bundle = read_bundle(Path(sys.argv[1])); inputs, outputs = bundle.golden()\n"
+        "engine = open_engine(bundle, engine='keras', device='cpu'); build_augmentation([])\n"
+        "print(np.allclose(engine.infer(inputs), outputs, atol=1e-5), 'tensorflow' in sys.modules,\n"
+        "      'albumentations' in sys.modules, 'torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(trained.bundle.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert done.stdout.split() == ["True", "True", "True", "False"], done.stderr
+
+
+def test_a_kill_leaves_the_weights_before_whole(workspace: Workspace, trained: ClassifierRun) -> None:
+    make_folder_dataset(workspace.datasets / "pets")
+    long = ("--epochs-frozen", "400", "--patience", "400", "--lr-frozen", "0.01")
+    command = [cv_path(), "finetune", "pets", *TINY, *long]
+    log = workspace.root / "log"
+    with log.open("w") as sink:
+        process = subprocess.Popen(command, cwd=workspace.root, stdout=sink, stderr=sink)
+        try:
+            wait_for(lambda: log.read_text().count("best so far") >= 3, process, log)
+            process.send_signal(signal.SIGKILL)
+        finally:
+            process.kill()
+            process.wait()
+    (run,) = workspace.runs.iterdir()
+    assert RunManifest.load(run).status == "running"
+    model = build_classifier(ClassifierRecord(backbone="vgg16", units=256, dropout=0.3), 32, 32, 2)
+    load_all_layers(model, run / "best.weights.h5")
+
+
+def test_ctrl_c_is_noted(workspace: Workspace) -> None:
+    make_folder_dataset(workspace.datasets / "pets")
+    command = [cv_path(), "finetune", "pets", *TINY, "--epochs-frozen", "400", "--patience", "400"]
+    log = workspace.root / "log"
+    with log.open("w") as sink:
+        process = subprocess.Popen(command, cwd=workspace.root, stdout=sink, stderr=sink)
+        try:
+            wait_for(lambda: "400  loss" in log.read_text(), process, log)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 130
+        finally:
+            process.kill()
+    (run,) = workspace.runs.iterdir()
+    assert RunManifest.load(run).status == "interrupted"
+    assert not list(workspace.root.glob("weights/*"))
+
+
+def wait_for(condition, process: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + 150
+    while not condition():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        pytest.param({"backbone": "resnet"}, "vgg16, xception", id="unknown backbone"),
+        pytest.param({"backbone": "xception", "imgsz": 48}, "71 to", id="too small"),
+        pytest.param({"epochs_frozen": 0, "epochs_tune": 0}, "nothing to train", id="no epochs"),
+        pytest.param({"augment": "wild"}, "default", id="unknown preset"),
+        pytest.param({"lr_tune": 0.0}, "learning rate", id="no rate"),
+    ],
+)
+def test_options_that_make_no_sense(options: dict, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        FinetuneConfig(**options)
+    assert said in str(caught.value)
+
+
+def test_an_unknown_layer_names_those_on_offer_and_leaves_no_run(workspace: Workspace) -> None:
+    make_folder_dataset(workspace.datasets / "pets")
+    config = FinetuneConfig(backbone="vgg16", weights="none", imgsz=32, unfreeze_from="block9_conv1")
+    with pytest.raises(UsageError) as caught:
+        finetune(open_dataset("pets", workspace), workspace, config)
+    assert "block5_conv1" in str(caught.value)
+    assert not workspace.runs.exists()
+
+
+def test_imagenet_without_a_network_names_the_other_ways(workspace: Workspace, tmp_path: Path) -> None:
+    make_folder_dataset(workspace.datasets / "pets")
+    done = run_cv(
+        "finetune", "pets", "--backbone", "vgg16", "--imgsz", 32,
+        cwd=workspace.root, env={"CV_WEIGHTS_MIRROR": "http://127.0.0.1:9/weights", "CV_CACHE": str(tmp_path / "c")},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.count("error:") == 1
+    assert "--weights PATH" in done.stderr
+    assert "--weights none" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in workspace.root.iterdir()] == ["datasets"]
