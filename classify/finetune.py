@@ -143,11 +143,7 @@ def _build(config: FinetuneConfig, preprocessing: Preprocessing, classes: int) -
     find_layer(layers, config.unfreeze_from or backbone.unfreeze_from)
     path = _weights_file(config, backbone)
     if path is None:
-        if config.epochs_frozen:
-            warn(
-                "--weights none starts from random weights: the frozen stage then builds on random features and learns "
-                "little; --epochs-frozen 0 skips it"
-            )
+        warn(_about_random_weights(model))
         return model
     loaded = load_layers(layers, path)
     total = len(loaded.layers) + len(loaded.missing)
@@ -156,6 +152,18 @@ def _build(config: FinetuneConfig, preprocessing: Preprocessing, classes: int) -
         named = ", ".join(loaded.missing[:5]) + (", ..." if len(loaded.missing) > 5 else "")
         warn(f"these layers are not in the file and start from random weights: {named}")
     return model
+
+
+def _about_random_weights(model: Any) -> str:
+    import keras
+
+    what = (
+        "--weights none starts from random weights: the frozen stage builds on random features and learns little "
+        "(--epochs-frozen 0 skips it)"
+    )
+    if any(isinstance(layer, keras.layers.BatchNormalization) for layer in base_layers(model)):
+        what += "; this backbone's BatchNormalization keeps the statistics it starts with, so expect little at all"
+    return what
 
 
 def _weights_file(config: FinetuneConfig, backbone: Backbone) -> Path | None:
