@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,37 @@ def test_model_with_a_fixed_batch_gets_whole_ones(tmp_path: Path) -> None:
 def test_other_results_than_golden_are_refused(make: type, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="other results"):
         open_engine(make(tmp_path / "off", golden_shift=0.2), engine="onnxruntime")
+
+
+def test_auto_has_no_native_model_to_fall_back_on(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="onnxruntime gives other results"):
+        open_engine(make_detector(tmp_path / "off", golden_shift=0.2), device="cpu")
+
+
+@pytest.mark.torch
+def test_auto_takes_the_native_model_when_the_portable_one_is_wrong_and_says_so(
+    tmp_path: Path, test_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lensmith.predict.engines.ultralytics import MODEL_NAME, TorchDetector
+
+    checkpoint = test_data / "weights" / "yolov8n-coco.pt"
+    inputs = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
+    wrong = make_detector(tmp_path / "cells")
+    record = wrong.record.model_copy(
+        update={
+            "names": tuple(f"c{i}" for i in range(80)),
+            "preprocessing": wrong.record.preprocessing.model_copy(update={"width": 64, "height": 64}),
+        }
+    )
+
+    def fill(folder: Path) -> None:
+        shutil.copyfile(checkpoint, folder / MODEL_NAME)
+        shutil.copyfile(wrong.folder / PORTABLE_NAME, folder / PORTABLE_NAME)
+
+    bundle = write_bundle(tmp_path / "b", record, fill, golden=(inputs, TorchDetector(checkpoint, "cpu").infer(inputs)))
+    engine = open_engine(bundle, device="cpu")
+    assert engine.name == "ultralytics"
+    assert "Using ultralytics instead" in capsys.readouterr().err
 
 
 def test_agreement_is_remembered_until_the_bundle_changes(tmp_path: Path) -> None:

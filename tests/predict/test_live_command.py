@@ -105,6 +105,7 @@ def test_a_real_window_shows_boxes_and_a_key_ends_it(
     assert _shows(picture, class_colour(2))  # the box
     assert _shows(picture, (0, 0, 255))  # what is in it
     assert "p95" in talk
+    assert "200 frames came in" not in talk  # it did not just play to its end
 
 
 def test_closing_the_window_ends_it(screen: dict[str, str], workspace: Workspace, clip: Path) -> None:

@@ -121,30 +121,57 @@ print(told)
 """
 
 
-@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs Linux' unshare")
-def test_really_full_disk_leaves_only_whole_files(tmp_path: Path) -> None:
-    """In a two-megabyte file system of its own."""
+def _on_a_small_disk(tmp_path: Path, megabytes: int, code: str) -> tuple[str, Path]:
+    """Run a program on a file system of its own, as small as this; what it printed, and a copy of what it left."""
     disk, out = tmp_path / "disk", tmp_path / "out"
     disk.mkdir()
     out.mkdir()
     script = (
-        f'mount -t tmpfs -o size=2m none "{disk}" && "{sys.executable}" -c "$CODE" "{disk}" && cp -a "{disk}/." "{out}"'
+        f'mount -t tmpfs -o size={megabytes}m none "{disk}" && "{sys.executable}" -c "$CODE" "{disk}"'
+        f' && cp -a "{disk}/." "{out}"'
     )
+    if shutil.which("unshare") is None:
+        pytest.skip("a small disk needs Linux' unshare")
     done = subprocess.run(
         ["unshare", "-rm", "sh", "-c", script],
-        env={**os.environ, "CODE": _FILL},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        env={**os.environ, "CODE": code}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     if "unshare" in done.stderr or "mount" in done.stderr:
-        pytest.skip(f"no file system of one's own here: {done.stderr.strip()}")
-    assert done.stdout.strip() == "2", done.stderr
+        pytest.skip(f"this user may not make a small disk: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip(), out
+
+
+def test_really_full_disk_leaves_only_whole_files(tmp_path: Path) -> None:
+    told, out = _on_a_small_disk(tmp_path, 2, _FILL)
+    assert told == "2"
     lines = (out / "r.jsonl").read_text().splitlines()
     assert [json.loads(line)["n"] for line in lines] == list(range(len(lines)))
     pictures = list(out.glob("*.jpg"))
     assert len(pictures) > 3
     assert all(cv2.imdecode(np.frombuffer(p.read_bytes(), np.uint8), 1).shape == (400, 400, 3) for p in pictures)
+
+
+_RECORD = """
+import sys, numpy as np
+from pathlib import Path
+from lensmith.core.errors import LensmithError
+from lensmith.predict.recorder import VideoRecorder
+recorder = VideoRecorder(Path(sys.argv[1]) / "x.mp4", 25)
+noise = np.random.default_rng(0)
+try:
+    for _ in range(500):
+        recorder.write(noise.integers(0, 256, (480, 640, 3), dtype=np.uint8))
+except LensmithError as error:
+    print(recorder.frames if "nearly full" in str(error) else error)
+recorder.close()
+"""
+
+
+def test_recording_on_a_disk_that_fills_up_still_plays(tmp_path: Path) -> None:
+    frames, out = _on_a_small_disk(tmp_path, 22, _RECORD)
+    assert 0 < int(frames) < 500
+    assert open_video(out / "x.mp4").get(cv2.CAP_PROP_FRAME_COUNT) == int(frames)
 
 
 def _grey(value: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:
