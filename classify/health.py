@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..core.device import keras_backend
 from ..core.extras import has_extra
-from ..core.health import Check, pip_command, run_probe
+from ..core.health import Check, run_probe
+from ..core.install import pip_command
 
 _PROBE = """
 import json, keras, numpy

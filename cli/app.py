@@ -17,6 +17,8 @@ from ..core.errors import LensmithError
 from ..core.isolation import hush_decoders
 from ..core.progress import console
 from ..core.redact import redact, register_secret
+from .demo import demo
+from .doctor import doctor
 from .finetune import finetune_classifier
 from .live import live
 from .predict import predict
@@ -35,10 +37,13 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("finetune")(finetune_classifier)
-app.command("train-yolo")(train_yolo)
-app.command("resume")(resume)
+# In the order in which a person needs them: --help keeps it.
+app.command("demo")(demo)
+app.command("doctor")(doctor)
 app.command("pull-dataset")(pull_dataset)
+app.command("train-yolo")(train_yolo)
+app.command("finetune")(finetune_classifier)
+app.command("resume")(resume)
 app.command("predict")(predict)
 app.command("live")(live)
 app.command("weights")(weights)

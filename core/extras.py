@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import Literal
 
 from .errors import MissingExtraError
+from .install import extra_command
 
 Extra = Literal["data", "detect", "classify", "run"]
 
@@ -35,5 +36,5 @@ def need_extra(extra: Extra, what: str) -> None:
     if not has_extra(extra):
         raise MissingExtraError(
             f"{what} needs the '{extra}' part of Lensmith, which is not installed here.",
-            next_step=f'pip install "lensmith[{extra}]"   (with uv: uv pip install "lensmith[{extra}]")',
+            next_step=extra_command([extra]),
         )

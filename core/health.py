@@ -9,11 +9,11 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 from .extras import Extra, has_extra
+from .install import extra_command
 from .isolation import cache_folder
 from .manifest import library_versions
 
@@ -88,14 +88,6 @@ def nvidia_gpus() -> list[str]:
     return [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
 
 
-def pip_command(rest: str, *, uv_rest: str | None = None) -> str:
-    """The command that installs something into this very Python: pip's where pip is there, else uv's."""
-    python = f'"{sys.executable}"' if " " in sys.executable else sys.executable
-    if find_spec("pip"):
-        return f"{python} -m pip install {rest}"
-    return f"uv pip install --python {python} {uv_rest or rest}"
-
-
 def _python() -> Check:
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores"
     if (3, 11) <= sys.version_info[:2] <= (3, 13):
@@ -109,8 +101,8 @@ def _parts() -> Check:
     there = ", ".join(extra for extra in extras if extra not in missing) or "only the base"
     if not missing:
         return Check("parts", "ok", f"installed: {there}")
-    wanted = f'"lensmith[{",".join(missing)}]"'
-    return Check("parts", "note", f"installed: {there}; not installed: {', '.join(missing)}", pip_command(wanted))
+    found = f"installed: {there}; not installed: {', '.join(missing)}"
+    return Check("parts", "note", found, extra_command(missing))
 
 
 def _versions() -> Check:

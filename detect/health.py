@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..core.extras import has_extra
-from ..core.health import Check, nvidia_gpus, pip_command, run_probe
+from ..core.health import Check, nvidia_gpus, run_probe
+from ..core.install import pip_command
 
 _PROBE = """
 import json, torch

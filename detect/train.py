@@ -16,6 +16,7 @@ from ..core.device import resolve_device
 from ..core.errors import DataError, LensmithError, MissingExtraError, UsageError
 from ..core.extras import need_extra
 from ..core.files import slug
+from ..core.install import pip_command
 from ..core.isolation import isolate_ultralytics
 from ..core.manifest import DatasetRef, RunManifest
 from ..core.progress import say
@@ -238,7 +239,7 @@ def _check_device(spec: str) -> str:
         return device
     if len(device) > 1 and find_spec("cloudpickle") is None:
         raise MissingExtraError("Training on several GPUs needs the package cloudpickle.",
-                                next_step="pip install cloudpickle, or give one GPU: --device 0")  # fmt: skip
+                                next_step=f"{pip_command('cloudpickle')}, or give one GPU: --device 0")  # fmt: skip
     return ",".join(map(str, device))
 
 

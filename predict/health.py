@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from importlib import metadata
 
-from ..core.health import Check, pip_command, run_probe
+from ..core.health import Check, run_probe
+from ..core.install import pip_command
 from .window import window_problem
 
 _BUILDS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
@@ -42,7 +43,7 @@ def _check_opencv() -> Check:
     if found["gui"].upper() == "NONE":
         return Check("opencv", "problem", f"OpenCV {found['version']} was built without windows{both}", _FIX)
     if both:
-        return Check("opencv", "note", f"{what}{both}: the next update of either may take the windows away", _FIX)
+        return Check("opencv", "note", f"{what}{both}; if an update takes the windows away, put them back", _FIX)
     return Check("opencv", "ok", what)
 
 
