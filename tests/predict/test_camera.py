@@ -61,7 +61,7 @@ def test_slow_model_gets_newer_frames_not_older_ones(tmp_path: Path) -> None:
     seen = [p.frame for p in predict_frames(camera, bundle, engine, live=True)]
     assert camera.state == "ended"
     assert camera.read == 50
-    assert 3 <= len(seen) < 25
+    assert 2 <= len(seen) < 25
     assert set(engine.batches) == {1}
     assert camera.dropped == 50 - len(seen)
     indices = [frame.index for frame in seen]
