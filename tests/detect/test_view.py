@@ -48,9 +48,9 @@ def test_odd_pictures_become_what_our_decoder_sees(odd: Dataset, tmp_path: Path)
         assert inspect_image(made).plain, source
         np.testing.assert_array_equal(read_image(made), read_image(Path(source)))
         if inspect_image(Path(source)).plain:
-            assert os.path.samefile(made, source)
+            assert made.samefile(source)
         else:
-            assert not os.path.samefile(made, source)
+            assert not made.samefile(source)
     turned = next(file for file, source in report.sources.items() if source.endswith("turned.jpg"))
     assert read_image(tmp_path / "data" / turned).shape == (64, 48, 3)
 
@@ -78,7 +78,7 @@ def test_where_links_are_impossible_pictures_are_copied(
     monkeypatch.setattr(os, "link", no_links)
     report = build_view(odd, tmp_path / "data", seed=0)
     for file, source in report.sources.items():
-        assert not os.path.samefile(tmp_path / "data" / file, source)
+        assert not (tmp_path / "data" / file).samefile(source)
 
 
 def test_boxes_past_the_edge_are_clipped(workspace: Workspace, tmp_path: Path) -> None:
@@ -88,10 +88,10 @@ def test_boxes_past_the_edge_are_clipped(workspace: Workspace, tmp_path: Path) -
     for label in (tmp_path / "data" / "train" / "labels").iterdir():
         for row in label.read_text().splitlines():
             _, cx, cy, w, h = map(float, row.split())
-            assert 0 <= cx - w / 2 + 1e-6
+            assert cx - w / 2 + 1e-6 >= 0
             assert cx + w / 2 <= 1 + 1e-6
             assert w > 0 < h
-            assert 0 <= cy - h / 2 + 1e-6
+            assert cy - h / 2 + 1e-6 >= 0
 
 
 def test_without_valid_a_fifth_is_held_out_and_siblings_stay_together(workspace: Workspace, tmp_path: Path) -> None:

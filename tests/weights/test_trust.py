@@ -114,7 +114,7 @@ def test_a_hostile_checkpoint_is_refused_and_does_not_run(
             "Linear", id="a layer of a billion by a billion",
         ),
         pytest.param(
-            b"\x80\x02" + _global("nowhere_at_all", "Thing") + b")\x81.", "nowhere_at_all", id="a module to be installed"
+            b"\x80\x02" + _global("nowhere_at_all", "Thing") + b")\x81.", "nowhere_at_all", id="a module to install"
         ),
         pytest.param(
             b"\x80\x02" + _global("torch.nn.modules.linear", "Linear") + b"q\x010h\x01(K\x05K\x05tR.",
@@ -165,7 +165,7 @@ def _legacy(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("make", [
-    pytest.param(lambda p: p.write_bytes(b"") and p or p, id="empty"),
+    pytest.param(lambda p: p.write_bytes(b""), id="empty"),
     pytest.param(lambda p: p.write_text("<html>404</html>") and p, id="a page"),
     pytest.param(lambda p: p.write_bytes(os.urandom(5000)) and p, id="noise"),
     pytest.param(_plain_zip, id="another archive"),
