@@ -9,10 +9,12 @@ gpu       the first GPU; an error where there is none, because a GPU silently un
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 
 from .errors import UsageError
 
@@ -23,7 +25,7 @@ _NO_GPU = "`cv doctor` shows what each framework sees; `--device cpu` runs on th
 @cache
 def torch_gpu_count() -> int:
     """How many GPUs torch sees, asked in a process of its own so that torch is not loaded into this one."""
-    if find_spec("torch") is None:
+    if find_spec("torch") is None or not _may_have_gpu():
         return 0
     probe = subprocess.run(
         [sys.executable, "-c", _PROBE_TORCH], capture_output=True, text=True, timeout=300, check=False
@@ -81,3 +83,21 @@ def keras_backend(spec: str) -> str:
     if resolve_device(spec) == "cpu":
         return "tensorflow" if find_spec("tensorflow") else "torch"
     return "torch"
+
+
+def nvidia_gpus() -> list[str]:
+    """Names of the NVIDIA GPUs that the driver reports, whether or not any framework can use them."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    query = [tool, "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
+    except (subprocess.TimeoutExpired, OSError):
+        return []
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
+
+
+def _may_have_gpu() -> bool:
+    """A quick look, because asking torch takes seconds."""
+    return bool(nvidia_gpus()) or Path("/dev/kfd").exists()  # the latter is AMD's

@@ -75,19 +75,6 @@ def run_probe(code: str, *, env: dict[str, str] | None = None, timeout_seconds: 
     return errors[-1][:300] if errors else ended
 
 
-def nvidia_gpus() -> list[str]:
-    """Names of the NVIDIA GPUs that the driver reports, whether or not any framework can use them."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return []
-    query = [tool, "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
-    except (subprocess.TimeoutExpired, OSError):
-        return []
-    return [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
-
-
 def _python() -> Check:
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores"
     if (3, 11) <= sys.version_info[:2] <= (3, 13):

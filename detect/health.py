@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ..core.device import nvidia_gpus
 from ..core.extras import has_extra
-from ..core.health import Check, nvidia_gpus, run_probe
+from ..core.health import Check, run_probe
 from ..core.install import pip_command
 
 _PROBE = """

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from pathlib import Path
 
 from ...core.device import parse_device, torch_gpu_count
 from ...core.errors import DataError, LensmithError, MissingExtraError, UsageError
 from ...core.extras import need_extra
-from ...core.health import nvidia_gpus
 from ...core.progress import warn
 from ...weights.bundle import Bundle
 from .base import Engine
@@ -55,14 +53,9 @@ def _order(native: str, device: str) -> tuple[str, ...]:
     wanted = parse_device(device)
     if isinstance(wanted, tuple):
         return (native,)  # a GPU that was asked for is used, or it is an error
-    if wanted == "auto" and find_spec(native) and _may_have_gpu() and torch_gpu_count():
+    if wanted == "auto" and find_spec(native) and torch_gpu_count():
         return (native, PORTABLE)
     return (PORTABLE, native)
-
-
-def _may_have_gpu() -> bool:
-    """A quick look, because asking torch takes seconds."""
-    return bool(nvidia_gpus()) or Path("/dev/kfd").exists()
 
 
 def _open_first(bundle: Bundle, device: str, order: tuple[str, ...]) -> Engine:
