@@ -18,7 +18,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..core.errors import LensmithError
+from ..predict.engines.keras import predict_probabilities
 from ..weights.architecture import build_classifier, import_keras
 from ..weights.bundle import BundleRecord
 from ..weights.keras_files import load_all_layers
@@ -88,6 +91,8 @@ def _main(record_file: Path, native: Path, target: Path) -> None:
     size = record.preprocessing
     model = build_classifier(record.classifier, size.width, size.height, len(record.names))
     load_all_layers(model, native)
+    # Keras exports only a model that has run once.
+    predict_probabilities(model, np.zeros((1, size.height, size.width, 3), np.uint8))
     _export(model, target)
 
 

@@ -10,7 +10,8 @@ import hashlib
 import importlib.abc
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,23 +114,36 @@ def import_albumentations() -> Any:
     if "albumentations" in sys.modules:
         return sys.modules["albumentations"]
     isolate_albumentations()
-    hide = _HideTorch()
-    if "torch" not in sys.modules:
-        sys.meta_path.insert(0, hide)
-    try:
+    with hidden("torch"):
         import albumentations
-    finally:
-        if hide in sys.meta_path:
-            sys.meta_path.remove(hide)
     return albumentations
 
 
-class _HideTorch(importlib.abc.MetaPathFinder):
-    """While it stands first in `sys.meta_path`, torch seems not to be installed."""
+@contextmanager
+def hidden(package: str) -> Iterator[None]:
+    """Let a package that is not loaded yet seem not installed while the block runs.
+
+    For libraries that load a framework merely because it is there.
+    """
+    hide = _Hide(package)
+    if package not in sys.modules:
+        sys.meta_path.insert(0, hide)
+    try:
+        yield
+    finally:
+        if hide in sys.meta_path:
+            sys.meta_path.remove(hide)
+
+
+class _Hide(importlib.abc.MetaPathFinder):
+    """While it stands first in `sys.meta_path`, the package is not found."""
+
+    def __init__(self, package: str) -> None:
+        self._package = package
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:  # noqa: ARG002
-        if fullname.partition(".")[0] == "torch":
-            raise ModuleNotFoundError("torch is hidden while Albumentations is imported", name=fullname)
+        if fullname.partition(".")[0] == self._package:
+            raise ModuleNotFoundError(f"{self._package} is hidden from this import", name=fullname)
 
 
 def _build(transform: Transform, albumentations: Any) -> Any:
