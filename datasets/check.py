@@ -49,7 +49,7 @@ class _Tally:
 
 @dataclass
 class _Seen:
-    """All that one pass gathers. Per picture it keeps two short hashes, not the picture and not its path."""
+    """All that one pass gathers: per picture a short hash, its path, and the hash of the photograph's name."""
 
     unreadable: dict[str, _Tally] = field(default_factory=lambda: defaultdict(_Tally))
     labels: dict[str, _Tally] = field(default_factory=lambda: defaultdict(_Tally))
@@ -125,7 +125,7 @@ def _look_at_labels(dataset: Dataset, item: Item, seen: _Seen) -> None:
 
 def _picture_findings(seen: _Seen) -> Iterable[Finding]:
     for reason, tally in seen.unreadable.items():
-        yield _finding("problem", "{n} cannot be used: " + reason, tally)
+        yield _finding("problem", "{n} not usable: " + reason, tally)
     for split in ("valid", "test"):
         if not seen.pictures[split]:
             yield Finding("warning" if split == "valid" else "note", f"There is no '{split}' split.")
@@ -133,11 +133,11 @@ def _picture_findings(seen: _Seen) -> Iterable[Finding]:
 
 def _label_findings(seen: _Seen) -> Iterable[Finding]:
     for reason, tally in seen.labels.items():
-        yield Finding("warning", f"{tally.count} label rows: {reason}.", tuple(tally.files), tally.count)
+        yield Finding("warning", f"{_many(tally.count, 'label row')}: {reason}.", tuple(tally.files), tally.count)
     for split, tally in seen.unlabelled.items():
         # A few pictures without objects teach a detector what not to see; many are usually labels that got lost.
         many = tally.count * 2 > seen.pictures[split]
-        yield _finding("warning" if many else "note", f"{{n}} of '{split}' have no boxes", tally)
+        yield _finding("warning" if many else "note", f"{{n}} of '{split}' without boxes", tally)
 
 
 def _class_findings(dataset: Dataset, seen: _Seen) -> Iterable[Finding]:
@@ -148,20 +148,24 @@ def _class_findings(dataset: Dataset, seen: _Seen) -> Iterable[Finding]:
         if absent:
             severity: Severity = "problem" if split == "train" else "warning"
             shown = ", ".join(absent[:10]) + (", ..." if len(absent) > 10 else "")
-            yield Finding(severity, f"{len(absent)} classes never appear in '{split}': {shown}.", count=len(absent))
+            what = f"{_many(len(absent), 'class', 'classes')} without a picture in '{split}': {shown}."
+            yield Finding(severity, what, count=len(absent))
 
 
 def _copy_findings(seen: _Seen) -> Iterable[Finding]:
     if seen.copies_across.count:
-        what = "{n} stand in two splits, byte for byte; the scores on them mean nothing"
+        what = "{n} in two splits, byte for byte; scores on them mean nothing"
         yield _finding("problem", what, seen.copies_across)
     if seen.siblings.count:
-        what = "{n} are copies of photographs that another split has too (`.rf.` names); scores come out too high"
+        what = "{n} made from photographs that another split has too (`.rf.` names); scores come out too high"
         yield _finding("warning", what, seen.siblings)
     if seen.copies_within.count:
-        yield _finding("note", "{n} are exact copies of others in the same split", seen.copies_within)
+        yield _finding("note", "{n} twice in one split, byte for byte", seen.copies_within)
 
 
 def _finding(severity: Severity, what: str, tally: _Tally) -> Finding:
-    pictures = f"{tally.count} picture{'s' if tally.count != 1 else ''}"
-    return Finding(severity, what.format(n=pictures) + ".", tuple(tally.files), tally.count)
+    return Finding(severity, what.replace("{n}", _many(tally.count, "picture")) + ".", tuple(tally.files), tally.count)
+
+
+def _many(count: int, one: str, more: str | None = None) -> str:
+    return f"{count} {one if count == 1 else more or one + 's'}"

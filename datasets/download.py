@@ -110,7 +110,7 @@ def fetch_zip(link: str, home: Path, name: str, config: DownloadConfig | None = 
                 reason = str(error)
                 continue
             return job.partial
-    raise LensmithError(f"The download failed: {reason}.", where=job.host, next_step=_AGAIN)
+    raise LensmithError(f"The download failed: {reason}.{job.so_far()}", where=job.host, next_step=_AGAIN)
 
 
 def discard(home: Path, name: str) -> None:
@@ -139,6 +139,14 @@ class _Download:
 
     def _have(self) -> int:
         return self.partial.stat().st_size if self.partial.exists() else 0
+
+    def so_far(self) -> str:
+        have = self._have()
+        return (
+            f" {have / 1e6:.1f} of {self.state.total / 1e6:.1f} MB have come so far."
+            if have and self.state.total
+            else ""
+        )
 
     def is_complete(self) -> bool:
         return self.state.total is not None and self._have() == self.state.total > 0
@@ -172,7 +180,8 @@ class _Download:
             self.state = _State(mark=_strong_mark(response), total=int(length) if length.isdigit() else None)
             self._check_kind(response)
         self._need_room((self.state.total or 0) - start)
-        with progress("downloading", self.state.total, unit="bytes") as advance:
+        size = f" ({self.state.total / 1e6:.1f} MB)" if self.state.total else ""
+        with progress(f"downloading{size}", self.state.total, unit="bytes") as advance:
             advance(start)
             self._save(response, start, advance)
         have = self._have()

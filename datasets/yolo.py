@@ -93,14 +93,17 @@ def _find_folders(
 ) -> tuple[dict[Split, list[Path]], list[str]]:
     """The picture folders of each split, none in two splits, and what had to be put right to find them."""
     remarks: list[str] = []
+    mended: list[str] = []
     found: dict[Split, list[Path]] = {split: [] for split in SPLITS}
     for split in SPLITS:
         for entry in split_entries(content, split, yaml_path):
-            folder = _resolve(root, entry, str(content.get("path", "")), split, yaml_path, remarks)
+            folder = _resolve(root, entry, str(content.get("path", "")), split, yaml_path, mended)
             if folder is not None and folder not in found[split]:
                 found[split].append(folder)
         if not found[split] and (folder := _usual_folder(root, split)):
             found[split] = [folder]
+    if mended:
+        remarks.append(f"data.yaml names folders that are outside or not there; {', '.join(mended)}.")
     if not any(found.values()) and (root / "images").is_dir():
         remarks.append("The dataset has no splits; all pictures count as training pictures.")
         found["train"] = [root / "images"]
@@ -117,15 +120,14 @@ def _usual_folder(root: Path, split: Split) -> Path | None:
     return split_folder(root, split)
 
 
-def _resolve(
-    root: Path, entry: str, base: str, split: Split, yaml_path: Path | None, remarks: list[str]
-) -> Path | None:
+def _resolve(root: Path, entry: str, base: str, split: Split, yaml_path: Path | None, mended: list[str]) -> Path | None:
     """The folder that an entry of data.yaml means, always inside `root`; None when a valid or test one is missing."""
     text = entry.replace("\\", "/")
     leaves = False
     for candidate in (root / text, root / base.replace("\\", "/") / text):
         inside = is_inside(candidate, root)
-        leaves |= not inside
+        # Roboflow writes `../valid/images` and means `valid/images`, even when the version has no such split.
+        leaves |= not inside and not text.startswith("../")
         if inside and candidate.is_dir() and candidate.resolve() != root:
             return candidate.resolve()
     if text.lower().endswith(".txt"):
@@ -136,14 +138,14 @@ def _resolve(
         )
     anchored = _anchor(root, text) or _usual_folder(root, split)
     if anchored is not None:
-        why = "leads out of the dataset" if leaves else "is not there"
-        remarks.append(f"data.yaml: {split}: {entry} {why}; {anchored.relative_to(root).as_posix()} is used instead.")
+        mended.append(f"for '{split}' {anchored.relative_to(root).as_posix()} is used instead of {entry}")
         return anchored
     if leaves:
         raise DataError(
             f"data.yaml: the '{split}' path leads out of the dataset's folder, and nothing like it is inside: {entry}",
             where=yaml_path,
-            next_step="copy those pictures and labels into the dataset's folder; nothing outside it is read",
+            next_step="copy those pictures and labels into the dataset's folder, or take that line out of data.yaml;"
+            " nothing outside the folder is read",
         )
     if split == "train":
         raise DataError(
@@ -151,7 +153,7 @@ def _resolve(
             where=yaml_path,
             next_step=_LAYOUT,
         )
-    remarks.append(f"data.yaml: {split}: {entry} is not there; the dataset has no '{split}' split.")
+    mended.append(f"there is no '{split}' split ({entry} is missing)")
     return None
 
 

@@ -105,8 +105,7 @@ def serve(project: Project, faults: Faults | None = None, port: int = 0) -> Iter
     """Run the server on the loopback address while the block runs."""
     state = RoboflowServer(project, faults or Faults())
     handler = type("Handler", (_Handler,), {"state": state})
-    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", port), handler)
     state.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -128,6 +127,13 @@ def zip_folder(folder: Path, suffixes: frozenset[str] | None = None) -> bytes:
             if path.is_file() and (suffixes is None or path.suffix in suffixes):
                 archive.write(path, path.relative_to(folder).as_posix())
     return data.getvalue()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address) -> None:
+        """Clients that are killed in the middle are part of the tests."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -241,12 +247,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_body(self, body: bytes) -> None:
         faults = self.state.faults
         try:
-            if faults.hold_after is not None:
-                self.wfile.write(body[: faults.hold_after])
+            if (hold := faults.hold_after) is not None:
+                self.wfile.write(body[:hold])
                 self.wfile.flush()
                 self.state.holding.set()
                 self.state.release.wait(60)
-                body = body[faults.hold_after :]
+                body = body[hold:]
             if faults.cut_after is not None and self.state.take("cuts"):
                 self.wfile.write(body[: faults.cut_after])
                 self.close_connection = True

@@ -55,8 +55,8 @@ def test_the_same_seed_gives_the_same_picture_in_any_compose(picture: np.ndarray
 
 def test_a_box_past_the_edge_is_clipped_and_keeps_its_class(picture: np.ndarray) -> None:
     compose = build_augmentation([Transform("HorizontalFlip", {"p": 1.0})], boxes=True)
-    done = compose(image=picture, bboxes=np.array([[0.9, 0.5, 0.2000002, 0.5]]), class_id=[3])
-    assert done["bboxes"][0][0] == pytest.approx(0.1, abs=1e-3)
+    done = compose(image=picture, bboxes=np.array([[0.9, 0.5, 0.3, 0.5]]), class_id=[3])
+    assert done["bboxes"][0] == pytest.approx([0.125, 0.5, 0.25, 0.5], abs=1e-3)
     assert int(done["class_id"][0]) == 3
 
 
