@@ -37,6 +37,8 @@ def isolate_ultralytics() -> None:
     os.environ["ULTRALYTICS_SAFE_LOAD"] = "true"
     os.environ.setdefault("MPLBACKEND", "Agg")
     os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))  # it would set 1
+    # Threads that wait by spinning make training several times slower as soon as another program wants a core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     folder = config / "Ultralytics"
     folder.mkdir(exist_ok=True)
     # Exactly the keys of the installed version: one more or less, and it writes the file anew with a remark.
