@@ -13,8 +13,8 @@ def pull_dataset(
     reference: Annotated[
         str,
         typer.Argument(
-            metavar="WORKSPACE/PROJECT[/VERSION]",
-            help="The project on Roboflow, or the address of its page. Without a version: the newest.",
+            metavar="DATASET",
+            help="WORKSPACE/PROJECT/VERSION on Roboflow, or the address of its page. Without a version: the newest.",
         ),
     ],
     api_key: Annotated[
