@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -13,7 +12,7 @@ from typing import Annotated
 import click
 import typer
 
-from ..core.errors import LensmithError
+from ..core.errors import DiskFullError, LensmithError, is_disk_full
 from ..core.isolation import hush_decoders
 from ..core.progress import console
 from ..core.redact import redact, register_secret
@@ -111,10 +110,8 @@ def _explain(error: BaseException, debug: bool) -> int:
         case BrokenPipeError():  # `cv ... --json | head`: nobody reads any more
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        case OSError(errno=errno.ENOSPC):
-            _print_error(
-                _message("The disk is full.", error.filename, "free some space and run the same command again")
-            )
+        case OSError() if is_disk_full(error):
+            _print_error(str(DiskFullError(error.filename)))
             return 1
         case PermissionError():
             _print_error(_message("No permission.", error.filename, "choose a folder that you may write to"))

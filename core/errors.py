@@ -2,6 +2,7 @@
 
     LensmithError          1   something failed; the base of all that is shown as one message
     ├── MissingExtraError  1   a part of Lensmith that this command needs is not installed
+    ├── DiskFullError      1   there is no room to write; what was there before is still there
     ├── UsageError         2   the command was asked for something that makes no sense
     ├── NotFoundError      3   a file, dataset, bundle, project or camera is not there
     ├── AuthError          4   the key is missing, wrong, or not allowed here
@@ -12,6 +13,7 @@ The number is the exit code. Anything else that reaches the top is a fault of ou
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import ClassVar
 
@@ -44,6 +46,22 @@ class LensmithError(Exception):
 
 class MissingExtraError(LensmithError):
     """A part of Lensmith that this command needs is not installed."""
+
+
+class DiskFullError(LensmithError):
+    """There is no room to write; what was there before is still there."""
+
+    def __init__(self, where: str | Path | None, *, kept: str = "") -> None:
+        """`kept` says what was written before and is whole: "12 pictures"."""
+        rest = f"{kept} were written before and are complete; " if kept else ""
+        super().__init__(
+            "The disk is full.", where=where, next_step=f"{rest}free some space and run the same command again"
+        )
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether the system said that there is no room: a full disk, a quota, or a limit on file size."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class UsageError(LensmithError):

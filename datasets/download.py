@@ -6,7 +6,6 @@ NAME.zip.json      the server's mark of that very file (ETag) and its size; the 
 
 from __future__ import annotations
 
-import errno
 import shutil
 import time
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ..core.errors import DataError, LensmithError, NotFoundError
+from ..core.errors import DataError, DiskFullError, LensmithError, NotFoundError, is_disk_full
 from ..core.files import write_atomic
 from ..core.progress import progress, say
 from ..core.redact import register_secret
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 _ZIP_MARKS = (b"PK\x03\x04", b"PK\x05\x06")
 _AGAIN = "run the same command again; it goes on where it stopped"
-DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True)
@@ -208,8 +206,8 @@ class _Download:
                     file.write(chunk)
                     advance(len(chunk))
         except OSError as error:
-            if error.errno in DISK_FULL:
-                raise disk_full(self.partial.parent) from None
+            if is_disk_full(error):
+                raise DiskFullError(self.partial.parent) from None
             raise
 
     def _check_status(self, response: Response) -> None:
@@ -239,7 +237,7 @@ class _Download:
 
     def _need_room(self, needed: int) -> None:
         if needed > shutil.disk_usage(self.partial.parent).free:
-            raise disk_full(self.partial.parent)
+            raise DiskFullError(self.partial.parent)
 
     def _forget(self) -> None:
         self.partial.unlink(missing_ok=True)
@@ -259,8 +257,3 @@ def _not_a_zip(host: str) -> DataError:
         where=host,
         next_step="look at the dataset's page in a browser; then run the same command again",
     )
-
-
-def disk_full(folder: Path) -> LensmithError:
-    """The error for an `OSError` whose number is in `DISK_FULL`."""
-    return LensmithError("The disk is full.", where=folder, next_step=f"free some space, then {_AGAIN}")

@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..core.errors import DataError, LensmithError, UsageError
+from ..core.errors import DataError, DiskFullError, LensmithError, UsageError, is_disk_full
 from ..core.files import restore_retired, sha256_of, slug, whole_folder
 from ..core.workspace import Workspace
 from .archive import Limits, extract_dataset
 from .data_yaml import read_yaml, write_data_yaml
-from .download import DISK_FULL, DownloadConfig, discard, disk_full, fetch_zip
+from .download import DownloadConfig, discard, fetch_zip
 from .fingerprint import fingerprint
 from .folder import open_folders
 from .lock import only_one
@@ -160,8 +160,8 @@ def _fetch(version: FoundVersion, target: Path, workspace: Workspace, config: Pu
         discard(home, name)  # the next call must not stumble over the same bytes
         raise
     except OSError as error:
-        if error.errno in DISK_FULL:
-            raise disk_full(workspace.datasets) from None
+        if is_disk_full(error):
+            raise DiskFullError(workspace.datasets) from None
         raise
     discard(home, name)
     return Pulled(target, record, fetched=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import LensmithError
+from ..core.errors import DiskFullError, is_disk_full
 from ..core.files import partial_path, slug
 from ..core.images import write_image
 from ..core.redact import redact
@@ -22,7 +21,7 @@ class RecordFile:
     """JSON lines, one record per frame; whole lines only, even when the disk fills up half-way through one.
 
     Raises:
-        LensmithError: the disk is full.
+        DiskFullError: there is no room.
         OSError: the file cannot be written for another reason.
     """
 
@@ -42,7 +41,9 @@ class RecordFile:
         except OSError as error:
             if self._file.seekable() and os.fstat(self._file.fileno()).st_size > self._bytes:
                 self._file.truncate(self._bytes)
-            raise disk_error(error, self.path, f"{self.records} records") from error
+            if is_disk_full(error):
+                raise DiskFullError(self.path, kept=f"{self.records} records") from error
+            raise
         self._bytes += len(line)
         self.records += 1
 
@@ -59,7 +60,7 @@ class PictureFolder:
     """Drawn copies in one folder. Pictures of the same name from different folders get different names.
 
     Raises:
-        LensmithError: the disk is full; no half picture is left behind.
+        DiskFullError: there is no room; no half picture is left behind.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -86,17 +87,8 @@ class PictureFolder:
             finally:
                 hidden.unlink(missing_ok=True)
         except OSError as error:
-            raise disk_error(error, target, f"{self.pictures} pictures") from error
+            if is_disk_full(error):
+                raise DiskFullError(target, kept=f"{self.pictures} pictures") from error
+            raise
         self.pictures += 1
         return target
-
-
-def disk_error(error: OSError, path: Path, kept: str) -> OSError | LensmithError:
-    """A full disk as a message that says what was kept; any other error as it is."""
-    if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-        return error
-    return LensmithError(
-        "The disk is full.",
-        where=path,
-        next_step=f"{kept} were written before and are complete; free some space and run the same command again",
-    )
