@@ -109,32 +109,31 @@ def _walk(program: bytes) -> set[str]:
     memo: dict[int, object] = {}
     called: set[str] = set()
     for opcode, argument, _ in pickletools.genops(io.BytesIO(program)):
-        match opcode.name:
-            case "GLOBAL":
-                stack.append(str(argument).replace(" ", "."))
+        match opcode.name, argument:
+            case "GLOBAL", str(name):
+                stack.append(name.replace(" ", "."))
                 continue
-            case "PUT" | "BINPUT" | "LONG_BINPUT":
-                memo[int(argument)] = stack[-1]
+            case (("PUT" | "BINPUT" | "LONG_BINPUT"), int(place)):
+                memo[place] = stack[-1]
                 continue
-            case "MEMOIZE":
+            case "MEMOIZE", _:
                 memo[len(memo)] = stack[-1]
                 continue
-            case "GET" | "BINGET" | "LONG_BINGET":
-                stack.append(memo[int(argument)])
+            case (("GET" | "BINGET" | "LONG_BINGET"), int(place)):
+                stack.append(memo[place])
                 continue
-            case "DUP":
+            case "DUP", _:
                 stack.append(stack[-1])
                 continue
-            case "MARK":
+            case "MARK", _:
                 stack.append(mark)
                 continue
-            case "REDUCE":
-                called.add(stack[-2] if isinstance(stack[-2], str) else "a function made on the way")
-            case "NEWOBJ":
-                # Layers are made bare here, `cls.__new__(cls)`; with arguments it would be a call.
-                if not isinstance(stack[-2], str):
-                    called.add("a class made on the way")
-            case "STACK_GLOBAL" | "INST" | "OBJ" | "NEWOBJ_EX" | "EXT1" | "EXT2" | "EXT4":
+            case "REDUCE", _:
+                function = stack[-2]
+                called.add(function if isinstance(function, str) else "a function made on the way")
+            case "NEWOBJ", _ if not isinstance(stack[-2], str):
+                called.add("a class made on the way")
+            case (("STACK_GLOBAL" | "INST" | "OBJ" | "NEWOBJ_EX" | "EXT1" | "EXT2" | "EXT4"), _):
                 called.add(f"the pickle instruction {opcode.name}")
         _step(opcode, stack, mark)
     return called
