@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ..core.errors import DataError, LensmithError, NotFoundError, UsageError
 from ..core.extras import need_extra
-from ..core.files import slug, write_atomic
+from ..core.files import write_atomic
 from ..core.manifest import DatasetRef, RunManifest
 from ..core.progress import say, warn
 from ..core.workspace import Workspace
@@ -21,7 +21,7 @@ from ..datasets.augment import find_preset
 from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
 from ..weights.architecture import Backbone, base_layers, build_classifier, find_backbone, import_keras
-from ..weights.bundle import Bundle, BundleRecord, ClassifierRecord, Preprocessing
+from ..weights.bundle import Bundle, BundleRecord, ClassifierRecord, Preprocessing, free_bundle_name
 from ..weights.imagenet import imagenet_weights
 from ..weights.keras_files import load_layers
 from .bundling import finish_bundle, measure, stage_bundle
@@ -117,6 +117,7 @@ def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> 
         LensmithError: the ImageNet weights cannot be fetched, or the loss is no longer a number.
     """
     need_extra("classify", "Fine-tuning a classifier")
+    target = workspace.weights / free_bundle_name(config.name, f"{dataset.name}-{config.backbone}", workspace)
     train_items, valid_items, valid_name = training_items(dataset, config.seed)
     size = config.imgsz or find_backbone(config.backbone).default_size
     preprocessing = Preprocessing(width=size, height=size, resize="stretch", interpolation="area")
@@ -129,7 +130,7 @@ def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> 
         valid = Samples(valid_items, preprocessing, what="validation pictures")
         if not len(valid):
             raise DataError("No validation picture can be read.", where=dataset.root, next_step="add some pictures")
-        job = _Job(dataset, workspace, config, preprocessing, valid_name)
+        job = _Job(dataset, config, preprocessing, valid_name, target, workspace.new_run("finetune", target.name))
         with job.recorded(f"{scope} ({keras.backend.backend()})"):
             return job.carry_out(model, train, valid)
 
@@ -187,18 +188,19 @@ class _Job:
     def __init__(
         self,
         dataset: Dataset,
-        workspace: Workspace,
         config: FinetuneConfig,
         preprocessing: Preprocessing,
         valid_name: str,
+        target: Path,
+        run: Path,
     ) -> None:
         self.dataset = dataset
         self.config = config
         self.preprocessing = preprocessing
         self.valid_name = valid_name
-        self.name = slug(config.name or f"{dataset.name}-{config.backbone}")
-        self.target = workspace.weights / self.name
-        self.run = workspace.new_run("finetune", self.name)
+        self.name = target.name
+        self.target = target
+        self.run = run
         self.layer = config.unfreeze_from or find_backbone(config.backbone).unfreeze_from
         self.timings: dict[str, float] = {}
         self.result: dict[str, Any] = {}

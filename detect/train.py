@@ -15,7 +15,6 @@ from typing import Any
 from ..core.device import resolve_device
 from ..core.errors import DataError, LensmithError, MissingExtraError, UsageError
 from ..core.extras import need_extra
-from ..core.files import slug
 from ..core.install import pip_command
 from ..core.isolation import isolate_ultralytics
 from ..core.manifest import DatasetRef, RunManifest
@@ -24,7 +23,7 @@ from ..core.workspace import Workspace
 from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
 from ..datasets.read import open_dataset
-from ..weights.bundle import Bundle
+from ..weights.bundle import Bundle, free_bundle_name
 from .checkpoints import newest_checkpoint
 from .config import YoloConfig
 from .finish import Trained, make_bundle
@@ -78,7 +77,7 @@ def train_yolo(dataset: Dataset, workspace: Workspace, config: YoloConfig) -> De
         isolate_ultralytics()
         check_settings(config.settings)
     start = choose_start(config, workspace)
-    name = _bundle_name(config, dataset, start.model, workspace)
+    name = free_bundle_name(config.name, f"{dataset.name}-{start.model}", workspace)
     run = workspace.new_run(COMMAND, dataset.name)
     manifest = RunManifest(
         command=COMMAND,
@@ -241,22 +240,6 @@ def _check_device(spec: str) -> str:
         raise MissingExtraError("Training on several GPUs needs the package cloudpickle.",
                                 next_step=f"{pip_command('cloudpickle')}, or give one GPU: --device 0")  # fmt: skip
     return ",".join(map(str, device))
-
-
-def _bundle_name(config: YoloConfig, dataset: Dataset, model: str, workspace: Workspace) -> str:
-    """The name asked for; or one made of dataset and model, with a number when it is taken."""
-    if config.name is not None:
-        name = slug(config.name)
-        if (workspace.weights / name).exists():
-            raise UsageError(f"There is a model called '{name}' already.", where=workspace.weights / name,
-                             next_step="choose another --name, or remove that folder first")  # fmt: skip
-        return name
-    base = slug(f"{dataset.name}-{model}")
-    number, name = 1, base
-    while (workspace.weights / name).exists():
-        number += 1
-        name = f"{base}-{number}"
-    return name
 
 
 @contextmanager

@@ -19,8 +19,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from ..core.errors import DataError
-from ..core.files import sha256_of, whole_folder, write_atomic
+from ..core.errors import DataError, UsageError
+from ..core.files import sha256_of, slug, whole_folder, write_atomic
 from ..core.manifest import DatasetRef, library_versions
 from ..core.workspace import Workspace, locate
 
@@ -202,6 +202,34 @@ def read_record(folder: Path) -> BundleRecord:
             where=path,
             next_step="a newer Lensmith may have made it",
         ) from None
+
+
+def free_bundle_name(asked: str | None, otherwise: str, workspace: Workspace) -> str:
+    """What a new bundle will be called, so that training never replaces a model that is there.
+
+    Args:
+        asked: The name the person gave, or None.
+        otherwise: What to call it then; gets a number when it is taken.
+        workspace: Whose bundles.
+
+    Raises:
+        UsageError: the name that was asked for is taken.
+    """
+    if asked is not None:
+        name = slug(asked)
+        if (workspace.weights / name).exists():
+            raise UsageError(
+                f"There is a model called '{name}' already.",
+                where=workspace.weights / name,
+                next_step="choose another --name, or remove that folder first",
+            )
+        return name
+    base = slug(otherwise)
+    number, name = 1, base
+    while (workspace.weights / name).exists():
+        number += 1
+        name = f"{base}-{number}"
+    return name
 
 
 def list_bundles(workspace: Workspace) -> list[Path]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lensmith.core.errors import DataError
+from lensmith.core.errors import DataError, UsageError
 from lensmith.core.workspace import Workspace
 from lensmith.weights.bundle import (
     BundleRecord,
@@ -166,3 +166,12 @@ def test_command_lists_shows_and_refuses(workspace: Workspace) -> None:
     assert refused.returncode == 5
     assert "changed" in refused.stderr
     assert "model.keras" in refused.stderr
+
+
+def test_a_new_bundle_never_takes_the_name_of_another(workspace: Workspace) -> None:
+    assert free_bundle_name(None, "pets", workspace) == "pets"
+    _write(workspace)
+    assert free_bundle_name(None, "pets", workspace) == "pets-2"
+    assert free_bundle_name("ca ts", "pets", workspace) == "ca-ts"
+    with pytest.raises(UsageError, match="already"):
+        free_bundle_name("pets", "other", workspace)
