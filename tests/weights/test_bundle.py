@@ -20,6 +20,7 @@ from lensmith.weights.bundle import (
     BundleRecord,
     ClassifierRecord,
     Preprocessing,
+    free_bundle_name,
     list_bundles,
     open_bundle,
     write_bundle,
