@@ -93,24 +93,39 @@ def test_a_kill_at_any_step_of_saving_leaves_a_whole_checkpoint(tmp_path: Path) 
     assert found == sorted(found)
 
 
-def test_a_killed_training_is_resumed_to_a_bundle(workspace: Workspace) -> None:
-    make_yolo_dataset(workspace.datasets / "small")
+def _stop_after(line_start: str, how: signal.Signals, arguments: list[str], workspace: Workspace) -> tuple[int, str]:
+    """Run `cv` until it has said this line, send it a signal, and return its exit code and what it said."""
     with subprocess.Popen(
-        [cv_path(), "train-yolo", "small", "--model", "yolov8n", "--from-scratch", "--epochs", "3", "--imgsz", "64",
-         "--batch", "4", "--device", "cpu"],
-        cwd=workspace.root, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    ) as process:  # fmt: skip
+        [cv_path(), *arguments], cwd=workspace.root, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         assert process.stderr is not None
+        said = []
         for line in process.stderr:
-            if line.startswith("epoch 1/3"):  # said after the checkpoint was written
-                break
-        os.killpg(process.pid, signal.SIGKILL)
+            said.append(line)
+            if line.startswith(line_start):
+                os.killpg(process.pid, how)
+        return process.wait(), "".join(said)
+
+
+def test_a_training_that_is_killed_and_then_interrupted_goes_on_to_a_bundle(workspace: Workspace) -> None:
+    make_yolo_dataset(workspace.datasets / "small")
+    _stop_after(
+        "epoch 1/3", signal.SIGKILL,  # said after the checkpoint was written
+        ["train-yolo", "small", "--model", "yolov8n", "--from-scratch", "--epochs", "3", "--imgsz", "64",
+         "--batch", "4", "--device", "cpu"], workspace,
+    )  # fmt: skip
     (run,) = workspace.runs.iterdir()
     assert RunManifest.load(run).status == "running"
 
+    code, said = _stop_after("epoch 2/3", signal.SIGINT, ["resume", run.name], workspace)
+    assert code == 130
+    assert "going on after epoch 1 of 3" in said
+    assert f"cv resume {run.name}" in said
+    assert RunManifest.load(run).status == "interrupted"
+
     done = run_cv("resume", run.name, cwd=workspace.root, timeout=250)
     assert done.returncode == 0, done.stderr
-    assert "going on after epoch 1 of 3" in done.stderr
+    assert "going on after epoch 2 of 3" in done.stderr
     with (run / "train" / "results.csv").open() as file:
         epochs = [int(float(row["epoch"])) for row in csv.DictReader(file)]
     assert epochs == [1, 2, 3]

@@ -1,0 +1,144 @@
+"""Our measurement against Ultralytics' own, on real photographs."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from lensmith.core.errors import DataError, NotFoundError
+from lensmith.core.images import read_image, write_image
+from lensmith.core.isolation import isolate_ultralytics
+from lensmith.core.workspace import Workspace
+from lensmith.datasets.read import open_dataset
+from lensmith.detect.evaluate import evaluate_detector
+from lensmith.detect.finish import strip_checkpoint
+from lensmith.predict.engines.ultralytics import MODEL_NAME, TorchDetector, UltralyticsEngine
+from lensmith.predict.loop import predict_frames
+from lensmith.predict.results import Detections
+from lensmith.predict.sources import open_source
+from lensmith.weights.bundle import Bundle, BundleRecord, DetectorRecord, Preprocessing, write_bundle
+from tests.helpers import make_folder_dataset, make_yolo_dataset
+
+pytestmark = pytest.mark.torch
+
+SIZE = 320
+COMMON = {0, 15, 16}  # person, cat, dog; with a single frisbee, one swap would decide
+
+
+@pytest.fixture(scope="module")
+def coco(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The COCO checkpoint as a bundle, without the portable model."""
+    home = tmp_path_factory.mktemp("coco")
+    isolate_ultralytics()
+    strip_checkpoint(test_data / "weights" / "yolov8n-coco.pt", home / MODEL_NAME, 300)
+    detector = TorchDetector(home / MODEL_NAME, "cpu")
+    inputs = np.full((1, SIZE, SIZE, 3), 128, np.uint8)
+    record = BundleRecord(
+        name="coco",
+        task="detect",
+        names=tuple(detector.model.names.values()),
+        preprocessing=Preprocessing(width=SIZE, height=SIZE, resize="letterbox"),
+        detector=DetectorRecord(family="yolov8n", output="raw"),
+    )
+    return write_bundle(
+        home / "coco",
+        record,
+        lambda folder: shutil.copyfile(home / MODEL_NAME, folder / MODEL_NAME),
+        golden=(inputs, detector.infer(inputs)),
+    )
+
+
+def _label(coco: Bundle, test_data: Path, root: Path) -> Path:
+    """Photographs of cats and dogs, labelled with what the model finds in them, moved a little and some left out."""
+    rng = np.random.default_rng(0)
+    for part in ("images", "labels"):
+        (root / "valid" / part).mkdir(parents=True)
+    (root / "train" / "images").mkdir(parents=True)
+    for kind in ("cat", "dog"):
+        folder = next(
+            p for p in (test_data / "classify" / "catsdogs" / "validation").iterdir() if kind in p.name.lower()
+        )
+        for picture in sorted(folder.iterdir())[:15]:
+            bgr = read_image(picture)
+            scale = SIZE / max(bgr.shape[:2])
+            size = round(bgr.shape[1] * scale), round(bgr.shape[0] * scale)
+            write_image(root / "valid" / "images" / f"{kind}-{picture.stem}.png", cv2.resize(bgr, size))
+    shutil.copyfile(next((root / "valid" / "images").iterdir()), root / "train" / "images" / "one.png")
+    # At another size than the one that is measured, so that the labels favour neither of the two.
+    finer = Preprocessing(width=480, height=480, resize="letterbox")
+    labeller = Bundle(coco.folder, coco.record.model_copy(update={"preprocessing": finer}))
+    engine = UltralyticsEngine(labeller, "cpu")
+    for prediction in predict_frames(open_source(str(root / "valid" / "images")), labeller, engine, confidence=0.3):
+        assert isinstance(prediction.result, Detections)
+        height, width = prediction.frame.bgr.shape[:2]
+        found = prediction.result.xyxy / np.array([width, height, width, height])
+        moved = np.clip(found + rng.normal(0, 0.02, found.shape), 0, 1)
+        rows = [
+            f"{c} {(a + d) / 2:.6f} {(b + e) / 2:.6f} {d - a:.6f} {e - b:.6f}\n"
+            for c, (a, b, d, e) in zip(prediction.result.class_id, moved, strict=True)
+            if c in COMMON and rng.random() < 0.8 and d - a > 0.01 and e - b > 0.01
+        ]
+        label = root / "valid" / "labels" / f"{Path(prediction.frame.source).stem}.txt"
+        label.write_text("".join(rows))
+    names = dict(enumerate(coco.record.names))
+    data = {"path": str(root), "train": "train/images", "val": "valid/images", "names": names}
+    (root / "data.yaml").write_text(yaml.safe_dump(data))
+    return root
+
+
+def test_it_agrees_with_ultralytics(
+    coco: Bundle, test_data: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its `val` shrinks pictures and counts double answers otherwise than its `predict`, which we follow; so the
+    pictures have the right size here, and one answer per box is asked for.
+    """
+    root = _label(coco, test_data, workspace.datasets / "pets")
+    ours = evaluate_detector(coco, open_dataset(root, workspace), "valid", device="cpu")
+    from ultralytics import YOLO
+    from ultralytics.utils import nms
+
+    suppress = nms.non_max_suppression
+
+    def one_answer_per_box(*arguments: object, **options: object) -> object:
+        return suppress(*arguments, **{**options, "multi_label": False})
+
+    monkeypatch.setattr(nms, "non_max_suppression", one_answer_per_box)
+    theirs = YOLO(coco.folder / MODEL_NAME).val(
+        data=str(root / "data.yaml"), imgsz=SIZE, rect=False, batch=4, device="cpu", plots=False, verbose=False,
+        project=str(workspace.runs), name="val",
+    )  # fmt: skip
+    print(f"ours {ours.map50:.4f} {ours.map50_95:.4f}, theirs {theirs.box.map50:.4f} {theirs.box.map:.4f}")
+    assert ours.pictures == 30
+    assert ours.boxes > 20
+    assert 0.3 < ours.map50 < 0.99  # neither trivial
+    assert ours.map50 == pytest.approx(theirs.box.map50, abs=0.001)
+    assert ours.map50_95 == pytest.approx(theirs.box.map, abs=0.001)
+
+
+def test_what_cannot_be_measured(coco: Bundle, workspace: Workspace) -> None:
+    strangers = make_yolo_dataset(workspace.datasets / "strangers", names=("rubik", "digit"))
+    with pytest.raises(DataError, match="no class in common"):
+        evaluate_detector(coco, open_dataset(strangers, workspace), "test")
+    folders = make_folder_dataset(workspace.datasets / "folders")
+    with pytest.raises(DataError, match="no boxes"):
+        evaluate_detector(coco, open_dataset(folders, workspace), "test")
+    untested = make_yolo_dataset(workspace.datasets / "untested", {"train": 2, "valid": 1})
+    data = yaml.safe_load((untested / "data.yaml").read_text())
+    del data["test"]
+    (untested / "data.yaml").write_text(yaml.safe_dump(data))
+    with pytest.raises(NotFoundError, match="no 'test' pictures"):
+        evaluate_detector(coco, open_dataset(untested, workspace), "test")
+
+
+def test_a_picture_that_cannot_be_read_is_left_out_and_named(coco: Bundle, workspace: Workspace) -> None:
+    root = make_yolo_dataset(workspace.datasets / "pets")
+    (root / "test" / "images" / "test-000.png").write_bytes(b"")
+    scores = evaluate_detector(coco, open_dataset(root, workspace), "test", device="cpu")
+    assert scores.pictures == 1
+    assert [Path(path).name for path, _ in scores.skipped] == ["test-000.png"]
+    assert scores.as_metrics().keys() == {"mAP50", "mAP50-95", "precision", "recall"}
