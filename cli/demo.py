@@ -32,7 +32,7 @@ def demo(
     directory: Annotated[
         Path, typer.Argument(help="Folder for the demo; made if needed. The same folder again goes on from there.")
     ] = Path("lensmith-demo"),
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs for the detector. Fewer are faster and worse.")] = 25,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs for the detector. Fewer are faster and worse.")] = 14,
     scenes: Annotated[int, typer.Option(min=8, help="Training scenes. Fewer are faster and worse.")] = 400,
     as_json: JsonOption = False,
 ) -> None:
@@ -140,8 +140,8 @@ class Story:
         """Train the classifier; with random weights there is nothing worth freezing for long, so all is unfrozen."""
         if not self._has_bundle(CLASSIFIER):
             self._cv("finetune", CROPS, "--backbone", "vgg16", "--weights", "none", "--imgsz", 32, "--batch", 16,
-                     "--epochs-frozen", 1, "--epochs-tune", 4, "--unfreeze-from", "block1_conv1",
-                     "--lr-tune", 0.0002, "--augment", "none", "--name", CLASSIFIER)  # fmt: skip
+                     "--epochs-frozen", 1, "--epochs-tune", 3, "--unfreeze-from", "block1_conv1",
+                     "--lr-tune", 0.0001, "--augment", "none", "--name", CLASSIFIER)  # fmt: skip
 
     def predict(self) -> None:
         """Run the detector over the held-out scenes and keep the drawn pictures."""
