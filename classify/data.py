@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from ..core.errors import DataError
 from ..core.images import ImageError, read_image
 from ..core.progress import progress, warn
 from ..datasets.augment import Transform, build_augmentation, sample_seed
+from ..datasets.holdout import training_splits
 from ..datasets.model import Dataset, Item
 from ..predict.prepare import fit
 from ..weights.bundle import Preprocessing
@@ -24,7 +24,6 @@ from ..weights.bundle import Preprocessing
 CACHE_BYTES = 1 << 30
 _WORKERS = 2
 _NAMED = 5
-_HELD_OUT = 0.2
 
 
 @dataclass(frozen=True)
@@ -169,8 +168,7 @@ class Samples:
 def training_items(dataset: Dataset, seed: int) -> tuple[list[Item], list[Item], str]:
     """The pictures to learn from, those to validate on, and what the latter are called.
 
-    Without a valid split a fifth of the training pictures is held out, class by class; copies that Roboflow made of
-    one photo (`name.rf.HASH.jpg`) stay together, so that no copy of a training picture is validated on.
+    See `datasets.holdout` for a dataset without a valid split.
 
     Returns:
         Training items, validation items, and "valid" or "held-out".
@@ -190,30 +188,12 @@ def training_items(dataset: Dataset, seed: int) -> tuple[list[Item], list[Item],
             where=dataset.root,
             next_step="add a folder with pictures of something else",
         )
-    train, valid = list(dataset.items("train")), list(dataset.items("valid"))
-    if not train:
-        raise DataError("The dataset has no training pictures.", where=dataset.root)
-    if valid:
-        return train, valid, "valid"
-    held_out = _hold_out(train, seed)
-    warn(
-        f"'{dataset.name}' has no valid split: {len(held_out)} of {len(train)} training pictures are held out "
-        "for validation"
-    )
-    return [item for item in train if item not in held_out], [item for item in train if item in held_out], "held-out"
-
-
-def _hold_out(items: list[Item], seed: int) -> set[Item]:
-    groups: dict[int | None, dict[str, list[Item]]] = {}
-    for item in items:
-        photo = item.image.stem.split(".rf.")[0]
-        groups.setdefault(item.class_id, {}).setdefault(photo, []).append(item)
-    chosen: set[Item] = set()
-    for photos in groups.values():
-        wanted = round(_HELD_OUT * len(photos)) or min(1, len(photos) - 1)
-        for photo in sorted(photos, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())[:wanted]:
-            chosen.update(photos[photo])
-    return chosen
+    splits = training_splits(dataset, seed)
+    if splits.held_out:
+        warn(
+            f"'{dataset.name}' has no valid split: {len(splits.valid)} of its training pictures are held out"
+        )
+    return list(splits.train), list(splits.valid), "held-out" if splits.held_out else "valid"
 
 
 def need_every_class(samples: Samples, names: tuple[str, ...], where: object) -> None:

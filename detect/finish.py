@@ -17,6 +17,7 @@ from ..core.images import read_image
 from ..core.manifest import DatasetRef
 from ..core.progress import say, warn
 from ..core.workspace import Workspace
+from ..datasets.holdout import training_splits
 from ..datasets.model import Dataset
 from ..predict.engines.choose import open_engine
 from ..predict.engines.ultralytics import MODEL_NAME, TorchDetector
@@ -36,7 +37,7 @@ from ..weights.portable import add_picture_input
 from ..weights.trust import check_checkpoint
 from .evaluate import evaluate_items
 from .metrics import DetectorScores
-from .view import ViewReport, plan_splits
+from .view import ViewReport
 
 GOLDEN_SAMPLES = 4
 
@@ -204,7 +205,7 @@ def _golden(data: Path, detector: TorchDetector, preprocessing: Preprocessing) -
 
 def _measure(bundle: Bundle, trained: Trained, dataset: Dataset) -> dict[str, DetectorScores]:
     engine = open_engine(bundle, device=trained.device)
-    items = {"valid": plan_splits(dataset, trained.seed)["valid"], "test": list(dataset.items("test"))}
+    items = {"valid": list(training_splits(dataset, trained.seed).valid), "test": list(dataset.items("test"))}
     return {
         split: evaluate_items(bundle, engine, dataset, pictures, split) for split, pictures in items.items() if pictures
     }

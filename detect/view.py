@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -25,10 +24,10 @@ from ..core.errors import DataError
 from ..core.files import whole_folder
 from ..core.images import ImageError, inspect_image, read_image, write_image
 from ..core.progress import progress, warn
+from ..datasets.holdout import training_splits
 from ..datasets.model import Boxes, Dataset, Item, LabelProblem, Split
 
 VIEW_NAME = "data"
-HELD_OUT_SHARE = 0.2
 _SMALLEST_SIDE = 10  # Ultralytics drops smaller pictures without a word
 _NAMED = 5  # how many files a warning names; view.json has them all
 
@@ -68,65 +67,22 @@ class _Done(NamedTuple):
     skipped: str | None
 
 
-def plan_splits(dataset: Dataset, seed: int) -> dict[Split, list[Item]]:
-    """The pictures to train and to validate on.
-
-    Without a "valid" split a fifth of "train" is held out by the seed. Copies of one photograph that Roboflow made
-    (`name.rf.HASH.jpg`) stay together, else the model would be validated on what it has seen.
-
-    Raises:
-        DataError: there are no training pictures, or too few to hold any out.
-    """
-    train, valid = list(dataset.items("train")), list(dataset.items("valid"))
-    if not train:
-        raise DataError(
-            "The dataset has no training pictures.",
-            where=dataset.root,
-            next_step="put pictures into train/images and their labels into train/labels",
-        )
-    if valid:
-        return {"train": train, "valid": valid}
-    groups: dict[str, list[Item]] = {}
-    for item in train:
-        groups.setdefault(item.image.name.split(".rf.")[0].rsplit(".", 1)[0], []).append(item)
-    if len(groups) < 2:
-        raise DataError(
-            "The dataset has no 'valid' split, and too few different training pictures to hold some out.",
-            where=dataset.root,
-            next_step="add more pictures, or a valid/images folder",
-        )
-    order = sorted(groups)
-    random.Random(seed).shuffle(order)  # noqa: S311 - a fair division, not a secret
-    wanted = len(train) * HELD_OUT_SHARE
-    held: set[Path] = set()
-    for stem in order[: len(order) - 1]:
-        if held and len(held) >= wanted:
-            break
-        held.update(item.image for item in groups[stem])
-    return {
-        "train": [item for item in train if item.image not in held],
-        "valid": [item for item in train if item.image in held],
-    }
-
-
 def build_view(dataset: Dataset, target: Path, seed: int) -> ViewReport:
     """Write the view, whole or not at all; the dataset's own files are only read.
 
     Args:
         dataset: A detection dataset.
         target: The folder to make, `runs/<run>/data`.
-        seed: Decides which pictures are held out, see `plan_splits`.
+        seed: Decides which pictures are held out, see `datasets.holdout`.
 
     Raises:
         DataError: nothing usable to train or validate on, or no box in all of the training pictures.
     """
-    splits = plan_splits(dataset, seed)
-    report = ViewReport(counts={}, boxes={})
-    if not dataset.count("valid"):
-        report.held_out = len(splits["valid"])
+    splits = training_splits(dataset, seed)
+    report = ViewReport(counts={}, boxes={}, held_out=len(splits.valid) if splits.held_out else 0)
     with whole_folder(target) as folder:
-        for split, items in splits.items():
-            _write_split(dataset, items, split, folder, report)
+        _write_split(dataset, splits.train, "train", folder, report)
+        _write_split(dataset, splits.valid, "valid", folder, report)
         _check(report, dataset)
         _write_data_yaml(folder / "data.yaml", target, dataset.names)
         (folder / "view.json").write_text(report.model_dump_json(indent=1), encoding="utf-8")
@@ -139,7 +95,7 @@ def read_view(target: Path) -> ViewReport:
     return ViewReport.model_validate(json.loads((target / "view.json").read_text(encoding="utf-8")))
 
 
-def _write_split(dataset: Dataset, items: list[Item], split: Split, folder: Path, report: ViewReport) -> None:
+def _write_split(dataset: Dataset, items: Sequence[Item], split: Split, folder: Path, report: ViewReport) -> None:
     for part in ("images", "labels"):
         (folder / split / part).mkdir(parents=True)
 
