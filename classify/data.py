@@ -190,9 +190,7 @@ def training_items(dataset: Dataset, seed: int) -> tuple[list[Item], list[Item],
         )
     splits = training_splits(dataset, seed)
     if splits.held_out:
-        warn(
-            f"'{dataset.name}' has no valid split: {len(splits.valid)} of its training pictures are held out"
-        )
+        warn(f"'{dataset.name}' has no valid split: {len(splits.valid)} of its training pictures are held out")
     return list(splits.train), list(splits.valid), "held-out" if splits.held_out else "valid"
 
 

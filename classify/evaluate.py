@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..core.errors import DataError
-from ..core.images import ImageError, read_image
 from ..core.progress import progress
 from ..datasets.model import Dataset, Item, Split
 from ..predict.engines.base import Engine
 from ..predict.engines.choose import open_engine
 from ..predict.loop import predict_frames
-from ..predict.results import Frame, Scores
+from ..predict.results import Scores
+from ..predict.sources import PictureSource
 from ..weights.bundle import Bundle
 from .metrics import ClassifierScores, score
 
@@ -40,25 +40,21 @@ def evaluate_items(bundle: Bundle, engine: Engine, items: Sequence[Item], split:
     Raises:
         DataError: none of the pictures can be read.
     """
-    skipped: list[tuple[str, str]] = []
+    source = PictureSource(f"the {split} pictures", [item.image for item in items])
     truth, predicted = [], []
     with progress(f"measuring on {split}", len(items), unit="pictures") as step:
-        for prediction in predict_frames(_frames(items, skipped), bundle, engine, confidence=0.0):
+        for prediction in predict_frames(source, bundle, engine, confidence=0.0):
             if not isinstance(prediction.result, Scores):
                 raise DataError(f"'{bundle.name}' is a detector, not a classifier.", where=bundle.folder)
             truth.append(items[prediction.frame.index].class_id)
             predicted.append(int(prediction.result.probability.argmax()))
             step(1)
     if not truth:
-        raise DataError(f"No picture of the split '{split}' can be read.", next_step="look it over: cv check DATASET")
-    return score(np.array(truth, np.int64), np.array(predicted, np.int64), bundle.record.names, split, tuple(skipped))
-
-
-def _frames(items: Sequence[Item], skipped: list[tuple[str, str]]) -> Iterator[Frame]:
-    for index, item in enumerate(items):
-        try:
-            bgr = read_image(item.image)
-        except ImageError as error:
-            skipped.append((str(item.image), error.reason))
-            continue
-        yield Frame(bgr, str(item.image), index)
+        first = source.skipped[0] if source.skipped else None
+        raise DataError(
+            f"No picture of the split '{split}' can be read.",
+            where=first.path if first else bundle.folder,
+            next_step=f"the first one: {first.reason}" if first else "add pictures to that split",
+        )
+    pairs = np.array([truth, predicted], np.int64)
+    return score(pairs[0], pairs[1], bundle.record.names, split, tuple(source.skipped))

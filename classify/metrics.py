@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..predict.results import Skipped
+
 
 @dataclass(frozen=True)
 class ClassScore:
@@ -38,7 +40,7 @@ class ClassifierScores:
         f1: Mean F1 of the classes that have pictures.
         classes: Each class in the model's order.
         confusion: int64 `(classes, classes)`: row is the truth, column the prediction.
-        skipped: Pictures that could not be read: path and reason.
+        skipped: Pictures that could not be read.
     """
 
     split: str
@@ -47,7 +49,7 @@ class ClassifierScores:
     f1: float
     classes: tuple[ClassScore, ...]
     confusion: np.ndarray
-    skipped: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[Skipped, ...] = ()
 
     def summary(self) -> dict[str, float]:
         """The figures that go into a bundle."""
@@ -58,7 +60,7 @@ class ClassifierScores:
         return {
             "split": self.split, **self.summary(), "pictures": int(self.confusion.sum()),
             "classes": [vars(score) for score in self.classes], "confusion": self.confusion.tolist(),
-            "skipped": [{"path": path, "reason": reason} for path, reason in self.skipped],
+            "skipped": [entry._asdict() for entry in self.skipped],
         }  # fmt: skip
 
 
@@ -67,7 +69,7 @@ def score(
     predicted: np.ndarray,
     names: tuple[str, ...],
     split: str,
-    skipped: tuple[tuple[str, str], ...] = (),
+    skipped: tuple[Skipped, ...] = (),
 ) -> ClassifierScores:
     """Compare predicted with true classes.
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
 import numpy as np
 
 from ..core.errors import DataError, NotFoundError
-from ..core.images import ImageError, read_image
 from ..core.progress import progress
 from ..datasets.model import Dataset, Item, Split
 from ..predict.engines.base import Engine
 from ..predict.engines.choose import open_engine
 from ..predict.loop import predict_frames
-from ..predict.results import Detections, Frame
+from ..predict.results import Detections
+from ..predict.sources import PictureSource
 from ..weights.bundle import Bundle
 from .metrics import DetectorScores, Tally
 
@@ -51,7 +50,7 @@ def evaluate_detector(bundle: Bundle, dataset: Dataset, split: Split, *, device:
 
 def evaluate_items(bundle: Bundle, engine: Engine, dataset: Dataset, items: list[Item], split: str) -> DetectorScores:
     """Measure on these pictures of a dataset; a picture that cannot be read is left out and named in the result."""
-    source = _Labelled(items)
+    source = PictureSource(f"the {split} pictures", [item.image for item in items])
     to_model = _class_map(dataset.names, bundle.record.names)
     tally = Tally(bundle.record.names + dataset.names)
     with progress(f"measuring on {len(items)} {split} pictures", len(items)) as advance:
@@ -70,20 +69,3 @@ def _class_map(names: Iterable[str], known: tuple[str, ...]) -> np.ndarray:
     return np.array(
         [known.index(name) if name in known else len(known) + number for number, name in enumerate(names)], np.int64
     )
-
-
-@dataclass
-class _Labelled:
-    """Frames of a dataset's pictures; `index` is the number of the item."""
-
-    items: list[Item]
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-
-    def __iter__(self) -> Iterator[Frame]:
-        for number, item in enumerate(self.items):
-            try:
-                bgr = read_image(item.image)
-            except ImageError as error:
-                self.skipped.append((str(item.image), error.reason))
-                continue
-            yield Frame(bgr, str(item.image), number)

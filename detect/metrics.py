@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..core.isolation import isolate_ultralytics
-from ..predict.results import Detections
+from ..predict.results import Detections, Skipped
 
 IOU_LEVELS = np.linspace(0.5, 0.95, 10)
 
@@ -26,7 +26,7 @@ class DetectorScores:
         precision, recall: Means over these classes at the confidence with the best F1.
         confidence: That confidence.
         per_class: Average precision (overlap 0.5; 0.5 to 0.95) of each class that occurs.
-        skipped: Pictures that could not be read: path and reason.
+        skipped: Pictures that could not be read.
     """
 
     split: str
@@ -38,7 +38,7 @@ class DetectorScores:
     recall: float = 0.0
     confidence: float = 0.0
     per_class: dict[str, tuple[float, float]] = field(default_factory=dict)
-    skipped: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[Skipped, ...] = ()
 
     def as_metrics(self) -> dict[str, float]:
         """The figures under the names they have everywhere; none when nothing could be measured."""
@@ -64,7 +64,7 @@ class Tally:
         self.found.append(detections.class_id)
         self.wanted.append(class_id)
 
-    def scores(self, split: str, skipped: tuple[tuple[str, str], ...] = ()) -> DetectorScores:
+    def scores(self, split: str, skipped: tuple[Skipped, ...] = ()) -> DetectorScores:
         """The figures over all pictures that were added."""
         wanted = np.concatenate(self.wanted) if self.wanted else np.zeros(0, np.int64)
         pictures = len(self.wanted)
