@@ -120,8 +120,8 @@ def _already_there(target: Path, wanted: Reference) -> Pulled | None:
     if changed := verify(target, record):
         more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
         raise DataError(
-            f"{len(changed)} files of this dataset are missing or were changed since it was pulled:"
-            f" {', '.join(changed[:_NAMED])}{more}.",
+            "This dataset is no longer as it was pulled; missing or changed: "
+            f"{', '.join(changed[:_NAMED])}{more}.",
             where=target,
             next_step="keep your changes under another name (rename the folder), or fetch it anew with --force",
         )
