@@ -116,7 +116,7 @@ def test_changed_files_are_named_and_only_force_replaces_them(workspace: Workspa
         (root / "mine.txt").write_text("mine")
         done = _pull(server, workspace, "acme/parts/2")
         assert done.returncode == 5
-        assert "2 files" in done.stderr
+        assert "test/images/test-000.png" in done.stderr
         assert "train/labels/train-000.txt" in done.stderr
         assert "--force" in done.stderr
         assert label.read_text() == "0 0.5 0.5 0.1 0.1\n"
