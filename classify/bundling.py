@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.errors import LensmithError
+from ..core.errors import DataError, LensmithError
 from ..core.progress import say, warn
 from ..datasets.model import Item
 from ..predict.engines.choose import open_engine
@@ -54,9 +54,22 @@ def stage_bundle(folder: Path, record: BundleRecord, checkpoint: Path, valid: Sa
 
 
 def measure(bundle: Bundle, splits: Mapping[str, Sequence[Item]], device: str) -> list[ClassifierScores]:
-    """Measure a bundle on each split that has pictures, with the engine that would run it here."""
+    """Measure a bundle on each split that has pictures, with the engine that would run it here.
+
+    Raises:
+        DataError: no picture of the first split can be read. One of the others is left out with a warning.
+    """
     engine = open_engine(bundle, device=device)
-    return [evaluate_items(bundle, engine, items, split) for split, items in splits.items() if items]
+    scores: list[ClassifierScores] = []
+    for split, items in splits.items():
+        try:
+            if items:
+                scores.append(evaluate_items(bundle, engine, items, split))
+        except DataError as error:
+            if not scores:
+                raise
+            warn(f"not measured on {split}: {error.what}")
+    return scores
 
 
 def finish_bundle(target: Path, staged: Bundle, scores: Sequence[ClassifierScores]) -> Bundle:
@@ -72,7 +85,8 @@ def finish_bundle(target: Path, staged: Bundle, scores: Sequence[ClassifierScore
     metrics = main.summary()
     if main is not chosen_by:
         metrics[f"{chosen_by.split}_accuracy"] = chosen_by.accuracy
-    record = staged.record.model_copy(update={"metrics": metrics, "metrics_split": main.split, "files": {}})
+    update = {"name": target.name, "metrics": metrics, "metrics_split": main.split, "files": {}}
+    record = staged.record.model_copy(update=update)
 
     def fill(place: Path) -> None:
         for name in (NATIVE_NAME, PORTABLE_NAME):

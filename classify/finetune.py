@@ -21,12 +21,12 @@ from ..datasets.augment import find_preset
 from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
 from ..weights.architecture import Backbone, base_layers, build_classifier, find_backbone, import_keras
-from ..weights.bundle import Bundle, BundleRecord, ClassifierRecord, Preprocessing, free_bundle_name
+from ..weights.bundle import Bundle, BundleRecord, ClassifierRecord, Preprocessing, free_bundle_name, target_of_run
 from ..weights.imagenet import imagenet_weights
 from ..weights.keras_files import load_layers
 from .bundling import finish_bundle, measure, stage_bundle
 from .data import Samples, as_batches, need_every_class, training_items
-from .stages import Stage, Training, find_layer, set_seeds
+from .stages import CHECKPOINT_NAME, Stage, Training, find_layer, set_seeds
 
 _MAX_SIZE = 1024
 
@@ -117,7 +117,7 @@ def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> 
         LensmithError: the ImageNet weights cannot be fetched, or the loss is no longer a number.
     """
     need_extra("classify", "Fine-tuning a classifier")
-    target = workspace.weights / free_bundle_name(config.name, f"{dataset.name}-{config.backbone}", workspace)
+    name = free_bundle_name(config.name, f"{dataset.name}-{config.backbone}", workspace)
     train_items, valid_items, valid_name = training_items(dataset, config.seed)
     size = config.imgsz or find_backbone(config.backbone).default_size
     preprocessing = Preprocessing(width=size, height=size, resize="stretch", interpolation="area")
@@ -130,7 +130,7 @@ def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> 
         valid = Samples(valid_items, preprocessing, what="validation pictures")
         if not len(valid):
             raise DataError("No validation picture can be read.", where=dataset.root, next_step="add some pictures")
-        job = _Job(dataset, config, preprocessing, valid_name, target, workspace.new_run("finetune", target.name))
+        job = _Job(dataset, config, preprocessing, valid_name, workspace, name)
         with job.recorded(f"{scope} ({keras.backend.backend()})"):
             return job.carry_out(model, train, valid)
 
@@ -191,16 +191,16 @@ class _Job:
         config: FinetuneConfig,
         preprocessing: Preprocessing,
         valid_name: str,
-        target: Path,
-        run: Path,
+        workspace: Workspace,
+        name: str,
     ) -> None:
         self.dataset = dataset
         self.config = config
         self.preprocessing = preprocessing
         self.valid_name = valid_name
-        self.name = target.name
-        self.target = target
-        self.run = run
+        self.workspace = workspace
+        self.name = name
+        self.run = workspace.new_run("finetune", name)
         self.layer = config.unfreeze_from or find_backbone(config.backbone).unfreeze_from
         self.timings: dict[str, float] = {}
         self.result: dict[str, Any] = {}
@@ -226,6 +226,8 @@ class _Job:
             yield
         except KeyboardInterrupt:
             manifest.end(self.run, "interrupted")
+            if (self.run / CHECKPOINT_NAME).exists():
+                say(f"interrupted; the best weights so far are kept: {self.run / CHECKPOINT_NAME}")
             raise
         except BaseException as error:
             self.result["error"] = str(error)
@@ -272,9 +274,10 @@ class _Job:
             scores = measure(staged, splits, self.config.device)
         records = [score.as_record() for score in scores]
         write_atomic(self.run / "scores.json", json.dumps(records, indent=1, ensure_ascii=False) + "\n")
-        bundle = finish_bundle(self.target, staged, scores)
+        target = target_of_run(self.workspace, self.name, self.run.name)
+        bundle = finish_bundle(target, staged, scores)
         shutil.rmtree(staged.folder, ignore_errors=True)
-        self.result |= {"bundle": self.name, "split": bundle.record.metrics_split, **bundle.record.metrics}
+        self.result |= {"bundle": bundle.name, "split": bundle.record.metrics_split, **bundle.record.metrics}
         return ClassifierRun(self.run, bundle, bundle.record.metrics)
 
     def _record(self, training: Training) -> BundleRecord:

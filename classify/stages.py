@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ..core.device import told_when_memory_is_full
 from ..core.errors import LensmithError, UsageError
 from ..core.files import write_atomic
 from ..core.progress import say
@@ -100,6 +101,12 @@ class Training:
             metrics=["accuracy"],
         )
         watch = _Watch(self, stage)
+        with told_when_memory_is_full("use a smaller --batch or --imgsz"):
+            self._fit(stage, watch)
+
+    def _fit(self, stage: Stage, watch: _Watch) -> None:
+        import keras
+
         self.model.fit(
             self._train,
             validation_data=self._valid,

@@ -140,7 +140,7 @@ class Story:
         """Train the classifier; with random weights there is nothing worth freezing for long, so all is unfrozen."""
         if not self._has_bundle(CLASSIFIER):
             self._cv("finetune", CROPS, "--backbone", "vgg16", "--weights", "none", "--imgsz", 32, "--batch", 16,
-                     "--epochs-frozen", 1, "--epochs-tune", 3, "--unfreeze-from", "block1_conv1",
+                     "--epochs-frozen", 1, "--epochs-tune", 2, "--unfreeze-from", "block1_conv1",
                      "--lr-tune", 0.0001, "--augment", "none", "--name", CLASSIFIER)  # fmt: skip
 
     def predict(self) -> None:

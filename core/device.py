@@ -12,11 +12,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from .errors import UsageError
+from .errors import LensmithError, UsageError
 
 _PROBE_TORCH = "import torch; print(torch.cuda.device_count() if torch.cuda.is_available() else 0)"
 _NO_GPU = "`cv doctor` shows what each framework sees; `--device cpu` runs on the CPU"
@@ -27,9 +29,11 @@ def torch_gpu_count() -> int:
     """How many GPUs torch sees, asked in a process of its own so that torch is not loaded into this one."""
     if find_spec("torch") is None or not _may_have_gpu():
         return 0
-    probe = subprocess.run(
-        [sys.executable, "-c", _PROBE_TORCH], capture_output=True, text=True, timeout=300, check=False
-    )
+    command = [sys.executable, "-c", _PROBE_TORCH]
+    try:
+        probe = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    except subprocess.TimeoutExpired:
+        return 0
     return int(probe.stdout.strip() or 0) if probe.returncode == 0 else 0
 
 
@@ -85,6 +89,25 @@ def keras_backend(spec: str) -> str:
     return "torch"
 
 
+@contextmanager
+def told_when_memory_is_full(next_step: str) -> Iterator[None]:
+    """Turn a framework's error for memory that ran out into one message.
+
+    Raises:
+        LensmithError: the block ran out of the GPU's memory, or of the machine's.
+    """
+    try:
+        yield
+    except Exception as error:
+        kind = type(error).__name__
+        if (
+            kind in {"OutOfMemoryError", "ResourceExhaustedError", "MemoryError"}
+            or "out of memory" in str(error).lower()
+        ):
+            raise LensmithError("There is not enough memory for this.", next_step=next_step) from error
+        raise
+
+
 def nvidia_gpus() -> list[str]:
     """Names of the NVIDIA GPUs that the driver reports, whether or not any framework can use them."""
     tool = shutil.which("nvidia-smi")
@@ -100,4 +123,5 @@ def nvidia_gpus() -> list[str]:
 
 def _may_have_gpu() -> bool:
     """A quick look, because asking torch takes seconds."""
-    return bool(nvidia_gpus()) or Path("/dev/kfd").exists()  # the latter is AMD's
+    signs = ("nvidiactl", "nvidia0", "dxg", "nvhost-gpu", "kfd")  # NVIDIA's, Windows' in WSL, Jetson's, AMD's
+    return any((Path("/dev") / sign).exists() for sign in signs) or bool(nvidia_gpus())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import DataError
-from ..core.images import read_image
+from ..core.images import is_image, read_image
 from ..core.manifest import DatasetRef
 from ..core.progress import say, warn
 from ..core.workspace import Workspace
@@ -30,7 +30,7 @@ from ..weights.bundle import (
     Preprocessing,
     copy_model,
     read_bundle,
-    read_record,
+    target_of_run,
     write_bundle,
 )
 from ..weights.portable import add_picture_input
@@ -103,31 +103,15 @@ def make_bundle(trained: Trained, dataset: Dataset, workspace: Workspace) -> tup
 
     draft = write_bundle(work / "bundle", record, fill, golden=golden)
     scores = _measure(draft, trained, dataset)
-    shown = scores.get("test") or scores["valid"]
+    shown = most_telling(scores)
     record = record.model_copy(update={"metrics": shown.as_metrics(), "metrics_split": shown.split})
-    target = _free_target(workspace, trained)
+    target = target_of_run(workspace, trained.bundle_name, trained.run.name)
     record = record.model_copy(update={"name": target.name})
     write_bundle(target, record, fill, golden=golden)
     bundle = read_bundle(target)
     open_engine(bundle)  # loads it as `cv predict` will, and compares with the golden samples
     shutil.rmtree(work, ignore_errors=True)
     return bundle, scores
-
-
-def _free_target(workspace: Workspace, trained: Trained) -> Path:
-    """The bundle's folder; another run may have taken the name while this one trained."""
-    number, target = 1, workspace.weights / trained.bundle_name
-    while target.exists() and not _is_of(target, trained.run):
-        number += 1
-        target = workspace.weights / f"{trained.bundle_name}-{number}"
-    return target
-
-
-def _is_of(folder: Path, run: Path) -> bool:
-    try:
-        return read_record(folder).run == run.name
-    except DataError:
-        return False
 
 
 def strip_checkpoint(source: Path, target: Path, max_det: int) -> None:
@@ -183,6 +167,12 @@ def export_portable(source: Path, target: Path, imgsz: int, max_det: int) -> boo
     return True
 
 
+def most_telling(scores: Mapping[str, DetectorScores]) -> DetectorScores:
+    """The figures a model is known by: on the test pictures, or on the valid ones where no test picture has a box."""
+    test = scores.get("test")
+    return test if test is not None and test.boxes else scores["valid"]
+
+
 @contextlib.contextmanager
 def _own_copy(source: Path) -> Iterator[Path]:
     """The exporter writes beside its source under its name; here that is a folder of its own."""
@@ -196,7 +186,7 @@ def _own_copy(source: Path) -> Iterator[Path]:
 
 def _golden(data: Path, detector: TorchDetector, preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
     """A few validation pictures as the model sees them, and what it answers."""
-    pictures = sorted((data / "valid" / "images").iterdir())
+    pictures = sorted(path for path in (data / "valid" / "images").iterdir() if is_image(path))
     chosen = [pictures[i] for i in np.linspace(0, len(pictures) - 1, min(GOLDEN_SAMPLES, len(pictures))).astype(int)]
     inputs = np.stack([fit(read_image(path), preprocessing)[0] for path in chosen])
     outputs = np.concatenate([detector.infer(inputs[i : i + 1]) for i in range(len(inputs))])

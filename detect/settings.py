@@ -15,8 +15,8 @@ from ..core.errors import UsageError
 _OPTION = "--set"
 # How it learns and what it does to the pictures. Where things lie, what runs and what is loaded is ours to say.
 _OFFERED = frozenset({
-    "amp", "auto_augment", "bgr", "box", "cache", "close_mosaic", "cls", "copy_paste", "copy_paste_mode", "cos_lr",
-    "cutmix", "deterministic", "dfl", "dropout", "erasing", "fliplr", "flipud", "fraction", "hsv_h", "hsv_s", "hsv_v",
+    "amp", "auto_augment", "bgr", "box", "close_mosaic", "cls", "copy_paste", "copy_paste_mode", "cos_lr",
+    "cutmix", "deterministic", "dfl", "dropout", "erasing", "fliplr", "flipud", "hsv_h", "hsv_s", "hsv_v",
     "lr0", "lrf", "mixup", "momentum", "mosaic", "multi_scale", "nbs", "optimizer", "degrees", "perspective", "rect",
     "scale", "shear", "translate", "val", "warmup_bias_lr", "warmup_epochs", "warmup_momentum", "weight_decay",
 })  # fmt: skip

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..core.device import resolve_device
+from ..core.device import resolve_device, told_when_memory_is_full
 from ..core.errors import DataError, LensmithError, MissingExtraError, UsageError
 from ..core.extras import need_extra
 from ..core.install import pip_command
@@ -26,7 +26,7 @@ from ..datasets.read import open_dataset
 from ..weights.bundle import Bundle, free_bundle_name
 from .checkpoints import newest_checkpoint
 from .config import YoloConfig
-from .finish import Trained, make_bundle
+from .finish import Trained, make_bundle, most_telling
 from .lock import sole_use
 from .settings import check_settings
 from .start import choose_start
@@ -165,9 +165,12 @@ def _view(run: Path, manifest: RunManifest, dataset: Dataset) -> ViewReport:
 
 
 def _train(run: Path, manifest: RunManifest, view: ViewReport) -> None:
-    from .trainer import SafeTrainer
+    from .trainer import BEST, BEST_BEFORE, SafeTrainer
 
-    checkpoint = newest_checkpoint(run / "train" / "weights")
+    weights = run / "train" / "weights"
+    if (weights / BEST_BEFORE).exists() and not (weights / BEST).exists():  # killed between the two renames
+        (weights / BEST_BEFORE).rename(weights / BEST)
+    checkpoint = newest_checkpoint(weights)
     overrides = _overrides(run, manifest)
     if checkpoint:
         if checkpoint.epoch + 1 >= int(manifest.options["epochs"]):
@@ -177,13 +180,14 @@ def _train(run: Path, manifest: RunManifest, view: ViewReport) -> None:
     debug = bool(os.environ.get("CV_DEBUG"))
     trainer = SafeTrainer(overrides=overrides | {"verbose": debug})
     try:
-        trainer.train()
+        with told_when_memory_is_full("train again with a smaller --batch or --imgsz"):
+            trainer.train()
     except RuntimeError as error:
         if "froze the entire model" in str(error):
             raise UsageError("--freeze leaves no layer to train.", where="--freeze",
                              next_step="freeze fewer; 10 is the backbone of most models") from None  # fmt: skip
         raise
-    if not (run / "train" / "weights" / "best.pt").exists():
+    if not (weights / BEST).exists():
         raise LensmithError("Training ended without a checkpoint.", where=run,
                             next_step="run it again with --debug and read what Ultralytics says")  # fmt: skip
     _compare_counts(trainer, view)
@@ -222,7 +226,7 @@ def _finish(run: Path, manifest: RunManifest, dataset: Dataset, view: ViewReport
         seed=manifest.seed, dataset=manifest.dataset, bundle_name=options["name"], device=options["device"],
     )  # fmt: skip
     bundle, scores = make_bundle(trained, dataset, workspace)
-    shown = scores.get("test") or scores["valid"]
+    shown = most_telling(scores)
     manifest.result |= {
         "bundle": bundle.name,
         "metrics": {split: score.as_metrics() for split, score in scores.items()},

@@ -19,7 +19,7 @@ READ_TIMEOUT_SECONDS = 5.0
 SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https")
 
 _SCHEME = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_LOGIN = re.compile(r"(?<=://)[^/\s@]+@")
+_LOGIN = re.compile(r"(?<=://)[^/\s?#]+@")  # up to the last @: a password may hold one
 _QUERY = re.compile(r"\?.*$")
 # A stream may not send FFmpeg to files of this machine, nor through a playlist to other addresses.
 _STREAM_OPTIONS = (

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..core.device import keras_backend, resolve_device
+from ..core.device import keras_backend, parse_device, resolve_device
 from ..core.errors import LensmithError, UsageError
 from ..core.isolation import isolate_keras
 from .bundle import ClassifierRecord
@@ -113,7 +113,14 @@ def import_keras(device: str) -> tuple[Any, str]:
         LensmithError: this process already runs Keras on another backend.
     """
     backend = keras_backend(device)
-    resolved = "cpu" if backend == "tensorflow" else resolve_device(device)
+    wanted = parse_device(device)
+    resolved = resolve_device(device) if isinstance(wanted, tuple) or backend != "tensorflow" else "cpu"
+    if isinstance(resolved, tuple) and backend == "tensorflow":
+        raise UsageError(
+            "Keras is set to TensorFlow here (KERAS_BACKEND), which Lensmith uses on the CPU alone.",
+            where="--device",
+            next_step="unset KERAS_BACKEND to use the GPU through torch, or use --device cpu",
+        )
     if isinstance(resolved, tuple) and len(resolved) > 1:
         raise UsageError("A classifier uses one GPU.", where="--device", next_step="give one number, such as 0")
     with _quiet_start(backend):

@@ -232,6 +232,22 @@ def free_bundle_name(asked: str | None, otherwise: str, workspace: Workspace) ->
     return name
 
 
+def target_of_run(workspace: Workspace, name: str, run: str) -> Path:
+    """The folder for a run's finished bundle: under `name`, with a number if another run has taken it meanwhile."""
+    number, target = 1, workspace.weights / name
+    while target.exists() and not _is_of(target, run):
+        number += 1
+        target = workspace.weights / f"{name}-{number}"
+    return target
+
+
+def _is_of(folder: Path, run: str) -> bool:
+    try:
+        return read_record(folder).run == run
+    except DataError:
+        return False
+
+
 def list_bundles(workspace: Workspace) -> list[Path]:
     """Folders of the bundles in the workspace, by name."""
     if not workspace.weights.is_dir():

@@ -21,7 +21,11 @@ PROBABILITY_TOLERANCE = 0.02
 CONFIDENCE_TOLERANCE = 0.05
 MIN_IOU = 0.9
 _LOW_CONFIDENCE = 0.05
-_LIBRARIES = {"onnxruntime": ("onnxruntime",), "ultralytics": ("ultralytics", "torch"), "keras": ("keras",)}
+_LIBRARIES = {
+    "onnxruntime": ("onnxruntime",),
+    "ultralytics": ("ultralytics", "torch"),
+    "keras": ("keras", "tensorflow", "torch"),
+}
 
 
 def disagreement(engine: Engine, bundle: Bundle) -> str | None:
