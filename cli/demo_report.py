@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from ..core.workspace import Workspace
     from ..datasets.model import Dataset
     from ..detect.metrics import DetectorScores
+    from ..predict.results import Prediction
     from ..report.page import Page
     from ..weights.bundle import Bundle
 
 _SHOWN = 8
+_SHOWN_PIXELS = 480
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ def _truth(dataset: Dataset) -> list[tuple[np.ndarray, str]]:
         boxes, _ = dataset.boxes(item)
         sure = np.ones(len(boxes), np.float32)
         truth = Detections(boxes.xyxy(bgr.shape[1], bgr.shape[0]), boxes.class_id, sure)
-        shown.append((draw(Prediction(Frame(bgr, item.image.name), truth), dataset.names), item.image.stem))
+        prediction = _enlarged(Prediction(Frame(bgr, item.image.name), truth))
+        shown.append((draw(prediction, dataset.names), item.image.stem))
     return shown
 
 
@@ -141,7 +144,25 @@ def _predicted(bundle: Bundle, dataset: Dataset) -> list[tuple[np.ndarray, str]]
     chosen = items[:: max(len(items) // _SHOWN, 1)][:_SHOWN]
     source = PictureSource(dataset.name, [item.image for item in chosen])
     predictions = predict_frames(source, bundle, open_engine(bundle, device="cpu"))
-    return [(draw(prediction, bundle.record.names), Path(prediction.frame.source).stem) for prediction in predictions]
+    return [
+        (draw(_enlarged(prediction), bundle.record.names), Path(prediction.frame.source).stem)
+        for prediction in predictions
+    ]
+
+
+def _enlarged(prediction: Prediction) -> Prediction:
+    """The same on a picture of at least 400 pixels, so that the labels do not cover what they are about."""
+    import cv2
+
+    from ..predict.results import Detections
+
+    bgr = prediction.frame.bgr
+    factor = max(round(_SHOWN_PIXELS / min(bgr.shape[:2])), 1)
+    large = cv2.resize(bgr, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    result = prediction.result
+    if isinstance(result, Detections):
+        result = replace(result, xyxy=result.xyxy * factor)
+    return replace(prediction, frame=replace(prediction.frame, bgr=large), result=result)
 
 
 def _detector_curves(run: Path) -> dict[str, list[float]]:

@@ -24,12 +24,15 @@ def curves(
         y_label: What the values are.
         marks: Steps after which something changed, with its name; drawn as dashed vertical lines.
     """
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = _figure(7.2, 3.4)
     for name, values in lines.items():
         axes.plot(range(1, len(values) + 1), values, label=name, linewidth=1.8, marker="o", markersize=3)
     for step, name in (marks or {}).items():
         axes.axvline(step + 0.5, color="#888888", linestyle="--", linewidth=1)
         axes.annotate(name, (step + 0.5, 1), xycoords=("data", "axes fraction"), fontsize=8, ha="left", va="bottom")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.grid(alpha=0.25)
@@ -63,7 +66,9 @@ def bars(values: Mapping[str, float], *, x_label: str) -> str:
     figure, axes = _figure(7.2, 0.32 * len(values) + 0.9)
     axes.barh(list(values), list(values.values()), color="#1f6feb", height=0.65)
     for row, value in enumerate(values.values()):
-        axes.text(min(value + 0.01, 0.94), row, f"{value:.2f}", va="center", fontsize=8)
+        inside = value > 0.9
+        place, side, colour = (value - 0.01, "right", "white") if inside else (value + 0.01, "left", "black")
+        axes.text(place, row, f"{value:.2f}", va="center", ha=side, color=colour, fontsize=8)
     axes.set_xlim(0, 1)
     axes.invert_yaxis()
     axes.set_xlabel(x_label)
