@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SCENES, CROPS = "digit-scenes", "digits"
 DETECTOR, CLASSIFIER = "digit-detector", "digit-classifier"
 REPORT_NAME = "report.html"
+_PATIENCE_SECONDS = 5
 
 
 def demo(
@@ -201,7 +202,12 @@ class Story:
         words = [str(argument) for argument in arguments]
         say(f"  $ cv {shlex.join(words)}")
         command = [sys.executable, "-m", "lensmith.cli", *words, "--workspace", str(self.workspace.root)]
-        code = subprocess.run(command, cwd=self.workspace.root, stdout=subprocess.DEVNULL, check=False).returncode
+        with subprocess.Popen(command, cwd=self.workspace.root, stdout=subprocess.DEVNULL) as process:
+            try:
+                code = process.wait()
+            except KeyboardInterrupt:
+                _let_end(process)
+                raise
         if code == 130:
             raise KeyboardInterrupt
         if code != 0:
@@ -209,3 +215,11 @@ class Story:
                 f"This step of the demo failed (exit code {code}); its message is above.",
                 next_step="`cv doctor` looks this machine over; the same `cv demo` goes on from this step",
             )
+
+
+def _let_end(process: subprocess.Popen[bytes]) -> None:
+    """Ctrl-C reached the step as well: give it time to tidy up and say how to go on; else ask it to."""
+    try:
+        process.wait(_PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.terminate()

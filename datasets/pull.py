@@ -120,8 +120,7 @@ def _already_there(target: Path, wanted: Reference) -> Pulled | None:
     if changed := verify(target, record):
         more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
         raise DataError(
-            "This dataset is no longer as it was pulled; missing or changed: "
-            f"{', '.join(changed[:_NAMED])}{more}.",
+            f"This dataset is no longer as it was pulled; missing or changed: {', '.join(changed[:_NAMED])}{more}.",
             where=target,
             next_step="keep your changes under another name (rename the folder), or fetch it anew with --force",
         )
