@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -72,8 +73,9 @@ def main() -> None:
     0 done, 1 failed, 2 wrong use, 3 not found, 4 auth, 5 data invalid, 130 interrupted.
     """
     arguments = sys.argv[1:]
-    debug = "--debug" in arguments
-    os.environ["CV_DEBUG"] = "1" if debug else os.environ.get("CV_DEBUG", "")
+    debug = "--debug" in arguments or bool(os.environ.get("CV_DEBUG"))
+    if debug:
+        os.environ["CV_DEBUG"] = "1"  # for the processes that we start
     register_secret(os.environ.get("ROBOFLOW_API_KEY"))
     hush_decoders()
     signal.signal(signal.SIGTERM, _stop)
@@ -102,7 +104,9 @@ def _explain(error: BaseException, debug: bool) -> int:
             _print_error("Interrupted.")
             return 130
         case click.ClickException():
-            error.show(file=sys.stderr)
+            shown = io.StringIO()
+            error.show(file=shown)
+            sys.stderr.write(redact(shown.getvalue()))
             return error.exit_code
         case LensmithError():
             _print_error(str(error))

@@ -8,6 +8,7 @@ done again, so an interrupted demo goes on where it was.
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -70,12 +71,21 @@ def _workspace(directory: Path) -> Workspace:
     folder = directory.expanduser()
     if folder.exists() and not folder.is_dir():
         raise UsageError("The demo needs a folder, and this is a file.", where=folder)
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "datasets" / SCENES).exists():
+    if folder.is_dir() and _holds_other_things(folder):
         raise UsageError(
             "The folder holds other things already.", where=folder, next_step="give the demo a new folder: cv demo NAME"
         )
     (folder / "datasets").mkdir(parents=True, exist_ok=True)
     return Workspace(folder.resolve())
+
+
+def _holds_other_things(folder: Path) -> bool:
+    """Whether there is more in it than a demo makes, finished or not."""
+    datasets = folder / "datasets"
+    inside = [path.name for path in folder.iterdir()]
+    inside += [path.name for path in datasets.iterdir()] if datasets.is_dir() else []
+    ours = {"datasets", "runs", "weights", REPORT_NAME, SCENES, CROPS}
+    return any(name not in ours and not name.startswith(".") for name in inside)
 
 
 @dataclass(frozen=True)
@@ -107,6 +117,8 @@ class Story:
         if self._dataset(SCENES).exists() and self._dataset(CROPS).exists():
             say("  already there")
             return
+        for half in (SCENES, CROPS):  # one without the other: the demo was interrupted between the two
+            shutil.rmtree(self._dataset(half), ignore_errors=True)
         held_out = max(self.scenes // 5, 4)
         config = DigitsConfig(scenes=(("train", self.scenes), ("valid", held_out // 2 + 2), ("test", held_out)))
         make_digit_datasets(self._dataset(SCENES), self._dataset(CROPS), config)

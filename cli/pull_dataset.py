@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -60,4 +61,21 @@ def pull_dataset(
     say(f"licence:  {record.licence or 'not stated; see ' + record.url}")
     for remark in record.remarks:
         say(f"note:     {remark}")
+    if done.fetched:
+        _tell_findings(done.folder)
     say(f"Next: cv {train} {done.folder.name}")
+
+
+def _tell_findings(folder: Path) -> None:
+    """What a first look at the new dataset finds, so that a leak between splits is known before training."""
+    from ..core.progress import progress, say
+    from ..core.workspace import Workspace
+    from ..datasets.check import check_dataset
+    from ..datasets.read import open_dataset
+
+    dataset = open_dataset(folder, Workspace(folder.parent))
+    with progress("looking it over", dataset.count()) as advance:
+        findings = check_dataset(dataset, advance)
+    for finding in findings:
+        if finding.what not in dataset.remarks:
+            say(f"{finding.severity + ':':9} {finding.what}")

@@ -22,6 +22,8 @@ def weights(
 
     Example: cv weights chess-yolo26n
     """
+    from ..core.errors import DataError
+    from ..core.progress import warn
     from ..core.workspace import Workspace
     from ..weights.bundle import list_bundles, open_bundle, read_record
 
@@ -33,7 +35,12 @@ def weights(
         else:
             _show(bundle.folder, bundle.record)
         return
-    found = [(folder, read_record(folder)) for folder in list_bundles(place)]
+    found = []
+    for folder in list_bundles(place):
+        try:
+            found.append((folder, read_record(folder)))
+        except DataError as error:
+            warn(f"{folder.name} is left out: {error.what}")
     if as_json:
         print_json([{"folder": str(folder), **record.model_dump(mode="json")} for folder, record in found])
     else:
@@ -42,6 +49,7 @@ def weights(
 
 def _list(found: list[tuple[Path, BundleRecord]], home: Path) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from ..core.progress import say
@@ -53,7 +61,9 @@ def _list(found: list[tuple[Path, BundleRecord]], home: Path) -> None:
     for folder, record in found:
         size = f"{record.preprocessing.width} x {record.preprocessing.height}"
         classes = f"{len(record.names)}: {', '.join(record.names[:4])}{', ...' if len(record.names) > 4 else ''}"
-        table.add_row(folder.name, record.task, classes, size, _score(record), f"{record.created:%Y-%m-%d %H:%M}")
+        table.add_row(
+            escape(folder.name), record.task, escape(classes), size, _score(record), f"{record.created:%Y-%m-%d %H:%M}"
+        )
     Console().print(table)
 
 
@@ -65,6 +75,7 @@ def _score(record: BundleRecord) -> str:
 
 def _show(folder: Path, record: BundleRecord) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(show_header=False)
@@ -84,5 +95,5 @@ def _show(folder: Path, record: BundleRecord) -> None:
     }
     rows |= {f"{key} ({record.metrics_split})": f"{value:.4f}" for key, value in record.metrics.items()}
     for key, value in rows.items():
-        table.add_row(key, value)
-    Console().print(table, markup=False)
+        table.add_row(key, escape(value))
+    Console().print(table)

@@ -16,6 +16,7 @@ from .errors import DataError
 
 _CHUNK_BYTES = 1 << 20
 _HIDDEN = re.compile(r"^\.(?P<name>.+)\.(?P<pid>\d+)-[0-9a-f]{8}\.(?P<kind>partial|retired)$")
+_OURS: set[str] = set()  # hidden names that this very process has given
 
 
 def sha256_of(path: Path) -> str:
@@ -42,7 +43,9 @@ def partial_path(target: Path) -> Path:
 
 
 def _hidden_path(target: Path, kind: str) -> Path:
-    return target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.{kind}")
+    path = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.{kind}")
+    _OURS.add(path.name)
+    return path
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -91,7 +94,9 @@ def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
             except OSError:
                 retired.rename(target)
                 raise
-            shutil.rmtree(retired, ignore_errors=True)
+            doomed = _hidden_path(target, "partial")  # a name under which nobody brings it back half-deleted
+            retired.rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
         else:
             partial.rename(target)
         _sync(target.parent)
@@ -118,7 +123,7 @@ def _sweep(target: Path) -> None:
 def _left_behind(target: Path) -> Iterator[tuple[Path, str]]:
     for path in target.parent.glob(f".{_glob_escape(target.name)}.*"):
         match = _HIDDEN.match(path.name)
-        if match and match["name"] == target.name and not _alive(int(match["pid"])):
+        if match and match["name"] == target.name and path.name not in _OURS and not _alive(int(match["pid"])):
             yield path, match["kind"]
 
 
@@ -128,7 +133,7 @@ def _glob_escape(name: str) -> str:
 
 def _alive(pid: int) -> bool:
     if pid == os.getpid():
-        return True
+        return False  # in a container every process has the same number: this one was another's
     if os.name == "nt":  # os.kill would end the process there
         return True
     try:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from .errors import LensmithError
 from .extras import Extra, has_extra
 from .install import extra_command
 from .isolation import cache_folder
@@ -39,13 +40,12 @@ class Check:
 
 def check_machine(workspace: Path) -> list[Check]:
     """Python, processor, installed parts, library versions and disk."""
-    return [
-        _python(),
-        _parts(),
-        _versions(),
-        _disk("disk (workspace)", workspace),
-        _disk("disk (cache)", cache_folder("")),
-    ]
+    checks = [_python(), _parts(), _versions(), _disk("disk (workspace)", workspace)]
+    try:
+        checks.append(_disk("disk (cache)", cache_folder("")))
+    except LensmithError as error:
+        checks.append(Check("disk (cache)", "problem", f"{error.what} ({error.where})", error.next_step))
+    return checks
 
 
 def run_probe(code: str, *, env: dict[str, str] | None = None, timeout_seconds: float = 180) -> dict[str, Any] | str:

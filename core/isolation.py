@@ -12,6 +12,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from .errors import LensmithError
 from .files import write_atomic
 
 
@@ -19,7 +20,14 @@ def cache_folder(name: str) -> Path:
     """A folder of our own in the person's cache, `CV_CACHE` when that is set; made if needed."""
     home = os.environ.get("CV_CACHE")
     folder = (Path(home) if home else user_cache_path("lensmith", appauthor=False)) / name
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LensmithError(
+            f"The cache folder cannot be made: {error.strerror}.",
+            where=folder,
+            next_step="set CV_CACHE to a folder that you may write to",
+        ) from None
     return folder
 
 

@@ -15,12 +15,17 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def say(text: str) -> None:
     """One plain line for the person. Keys are hidden, and square brackets are not markup."""
-    console.print(redact(text), markup=False)
+    console.print(_harmless(text), markup=False)
 
 
 def warn(text: str) -> None:
     """Something the person should know, though the work goes on."""
-    console.print(f"warning: {redact(text)}", style="yellow", markup=False)
+    console.print(f"warning: {_harmless(text)}", style="yellow", markup=False)
+
+
+def _harmless(text: str) -> str:
+    """Keys hidden, and no control sequence of a class name or a file reaches the terminal."""
+    return redact(text).replace("\x1b", "")
 
 
 @contextmanager

@@ -6,9 +6,11 @@ import re
 
 _SECRETS: set[str] = set()
 _IN_ADDRESS = re.compile(
-    r"((?:api_?key|key|token|signature|credential|X-Goog-[A-Za-z]+|X-Amz-[A-Za-z]+)=)[^&\s\"'<>)]+", re.IGNORECASE
+    r"""((?:(?<=[?&;\s"'(])|^)(?:api_?key|key|token|sig|signature|password|credential|X-Goog-[A-Za-z]+|X-Amz-[A-Za-z]+)=)"""
+    r"""[^&\s"'<>)]+""",
+    re.IGNORECASE,
 )
-_LOGIN_IN_ADDRESS = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s:@]+:[^/\s?#]+@", re.IGNORECASE)
+_LOGIN_IN_ADDRESS = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s?#]+@", re.IGNORECASE)
 MASK = "***"
 
 

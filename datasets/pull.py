@@ -79,7 +79,7 @@ def pull_roboflow(given: str, workspace: Workspace, config: PullConfig | None = 
     target = _target(workspace, version.reference, config)
     with _alone(workspace, target):
         if config.force:
-            _check_replaceable(target)
+            _check_replaceable(target, version.reference)
         elif done := _already_there(target, version.reference):
             return done
         return _fetch(version, target, workspace, config)
@@ -135,11 +135,16 @@ def _lower(reference: Reference) -> Reference:
     return Reference(reference.workspace.lower(), reference.project.lower(), reference.version)
 
 
-def _check_replaceable(target: Path) -> None:
+def _check_replaceable(target: Path, wanted: Reference) -> None:
     restore_retired(target)
-    if target.exists() and read_record(target) is None:
+    if not target.exists():
+        return
+    record = read_record(target)
+    there = _reference_of(record) if record else None
+    if there is None or (there.workspace, there.project) != (_lower(wanted).workspace, _lower(wanted).project):
+        what = f"was pulled from {there}" if there else "was not pulled but made by you"
         raise UsageError(
-            f"'{target.name}' was not pulled but made by you; --force does not replace it.",
+            f"'{target.name}' {what}; --force does not replace it.",
             where=target,
             next_step="give this one another name with --name NAME",
         )

@@ -34,6 +34,10 @@ def open_dataset(given: str | Path, workspace: Workspace) -> Dataset:
         if root.suffix.lower() not in {".yaml", ".yml"}:
             hint = "unpack it and give the folder" if root.suffix.lower() == ".zip" else "give the dataset's folder"
             raise DataError("A dataset is a folder, and this is a file.", where=root, next_step=hint)
+        if root.name not in {"data.yaml", "data.yml"}:
+            raise DataError(
+                "Only a dataset's data.yaml is read.", where=root, next_step="rename it, or give the dataset's folder"
+            )
         root = root.parent
     if has_yolo_layout(root):
         return open_yolo(root)

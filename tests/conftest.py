@@ -20,7 +20,8 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("CV_CACHE", str(home / "cv-cache"))
     monkeypatch.delenv("CV_WORKSPACE", raising=False)
     monkeypatch.delenv("CV_WEIGHTS_MIRROR", raising=False)
-    monkeypatch.delenv("ROBOFLOW_API_KEY", raising=False)
+    for name in ("ROBOFLOW_API_KEY", "ROBOFLOW_CONFIG_DIR", "KERAS_BACKEND"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

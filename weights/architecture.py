@@ -125,6 +125,11 @@ def import_keras(device: str) -> tuple[Any, str]:
         raise UsageError("A classifier uses one GPU.", where="--device", next_step="give one number, such as 0")
     with _quiet_start(backend):
         import keras
+
+        if backend == "torch":  # Keras imports TensorFlow at its first chance merely because it is there
+            from keras.src.utils import module_utils
+
+            module_utils.tensorflow._available = False
     if keras.backend.backend() != backend:
         raise LensmithError(
             f"Keras runs on {keras.backend.backend()} in this process already, and {backend} is needed.",

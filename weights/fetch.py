@@ -97,6 +97,9 @@ def _download(file: Published, address: str, target: Path) -> None:
     size = target.stat().st_size
     if announced is not None and size != announced:
         raise _not_fetched(file, address, f"the connection ended after {size} of {announced} bytes")
+    with target.open("rb") as start:
+        if start.read(64).lstrip()[:1] in {b"<", b"{"}:
+            raise _not_fetched(file, address, "what came is a page, perhaps of a proxy or a sign-in, and not a model")
     if size < _SMALLEST_BYTES:
         raise _not_fetched(file, address, "what came is too small to be a model")
 

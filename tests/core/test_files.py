@@ -166,9 +166,16 @@ def test_near_names_are_offered(workspace: Workspace) -> None:
         "https://api.example/ws?api_key=SECRETSECRET&x=1",
         "https://storage.example/f.zip?X-Goog-Signature=SECRETSECRET",
         "rtsp://me:SECRETSECRET@camera/1",
+        "rtsp://me:SECRET@SECRET@camera/1",
+        "https://SECRETSECRET2@mirror/",
+        "https://store/x?sig=SECRETSECRET3",
         "a traceback with SECRETSECRET in it",
     ],
 )
 def test_keys_are_hidden(text: str) -> None:
     register_secret("SECRETSECRET")
     assert "SECRET" not in redact(text)
+
+
+def test_plain_paths_are_left_alone() -> None:
+    assert redact("/data/monkey=1/pics") == "/data/monkey=1/pics"

@@ -79,7 +79,7 @@ def test_a_mirror_address_is_fetched_once(workspace: Workspace, monkeypatch: pyt
     [
         pytest.param({"status": 404, "body": b"no"}, "404", id="not there"),
         pytest.param({"status": 403, "body": DATA}, "403", id="forbidden"),
-        pytest.param({"body": b"<html>sign in</html>"}, "too small", id="a page instead"),
+        pytest.param({"body": b"<html>sign in</html>" * 9000}, "a page", id="a page instead"),
         pytest.param({"announced": len(DATA) + 1000}, "", id="cut half-way"),
     ],
 )
