@@ -26,7 +26,7 @@ from ..weights.imagenet import imagenet_weights
 from ..weights.keras_files import load_layers
 from .bundling import finish_bundle, measure, stage_bundle
 from .data import Samples, as_batches, need_every_class, training_items
-from .stages import CHECKPOINT_NAME, Stage, Training, find_layer, set_seeds
+from .stages import CHECKPOINT_NAME, Stage, Training, find_layer
 
 _MAX_SIZE = 1024
 
@@ -123,7 +123,7 @@ def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> 
     preprocessing = Preprocessing(width=size, height=size, resize="stretch", interpolation="area")
     keras, scope = import_keras(config.device)
     with keras.device(scope):
-        set_seeds(keras, config.seed)
+        keras.utils.set_random_seed(config.seed)
         model = _build(config, preprocessing, len(dataset.names))
         train = Samples(train_items, preprocessing, find_preset(config.augment), config.seed, what="training pictures")
         need_every_class(train, dataset.names, dataset.root)

@@ -17,7 +17,6 @@ from ..core.device import told_when_memory_is_full
 from ..core.errors import LensmithError, UsageError
 from ..core.files import write_atomic
 from ..core.progress import say
-from ..datasets.augment import hidden
 from ..weights.architecture import base_layers
 from ..weights.keras_files import load_all_layers
 
@@ -191,15 +190,6 @@ class _Watch:
         if self._stale >= self._training.patience and epoch.epoch < self._stage.epochs:
             say(f"  no better for {self._stale} epochs: the {self._stage.name} stage ends early")
             self._training.model.stop_training = True
-
-
-def set_seeds(keras: Any, seed: int) -> None:
-    """Seed Python, NumPy and the backend. Keras would seed TensorFlow too, and load it beside torch for that."""
-    if keras.backend.backend() == "torch":
-        with hidden("tensorflow"):
-            keras.utils.set_random_seed(seed)
-    else:
-        keras.utils.set_random_seed(seed)
 
 
 def freeze(model: Any, unfreeze_from: str | None) -> None:

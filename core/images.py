@@ -81,11 +81,6 @@ def read_image(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndar
     return _decode(data, path, _inspect(data, path, max_megapixels))
 
 
-def decode_image(data: bytes, *, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
-    """Like `read_image`, from the bytes of a file."""
-    return _decode(data, None, _inspect(data, None, max_megapixels))
-
-
 def write_image(path: Path, bgr: np.ndarray) -> None:
     """Write BGR uint8 `(height, width, 3)` in the format of the suffix.
 
