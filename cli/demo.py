@@ -126,7 +126,7 @@ class Story:
     def check_datasets(self) -> None:
         """Print what the check finds."""
         from ..core.progress import say
-        from ..datasets.check import check_dataset
+        from ..datasets.check.run import check_dataset
         from ..datasets.read import open_dataset
 
         for name in (SCENES, CROPS):

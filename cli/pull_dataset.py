@@ -55,10 +55,10 @@ def pull_dataset(
         return
     counts = ", ".join(f"{split} {count}" for split, count in record.counts.items())
     state = "is in" if done.fetched else "was there already, and every file is as it came:"
-    say(f"{record.workspace}/{record.project} version {record.version} {state} {done.folder}")
+    say(f"{record.origin} {state} {done.folder}")
     say(f"pictures: {counts}")
     say(f"classes:  {len(record.names)}: {', '.join(record.names)}")
-    say(f"licence:  {record.licence or 'not stated; see ' + record.url}")
+    say(f"licence:  {record.licence or 'not stated; its page on Roboflow may tell'}")
     for remark in record.remarks:
         say(f"note:     {remark}")
     if done.fetched:
@@ -70,12 +70,13 @@ def _tell_findings(folder: Path) -> None:
     """What a first look at the new dataset finds, so that a leak between splits is known before training."""
     from ..core.progress import progress, say
     from ..core.workspace import Workspace
-    from ..datasets.check import check_dataset
+    from ..datasets.check.run import check_dataset
     from ..datasets.read import open_dataset
 
     dataset = open_dataset(folder, Workspace(folder.parent))
     with progress("looking it over", dataset.count()) as advance:
         findings = check_dataset(dataset, advance)
+    told = {remark.what for remark in dataset.remarks}
     for finding in findings:
-        if finding.what not in dataset.remarks:
+        if finding.what not in told:
             say(f"{finding.severity + ':':9} {finding.what}")

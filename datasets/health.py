@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..core.errors import DataError
 from ..core.extras import has_extra
 from ..core.health import Check
-from .roboflow_key import find_key
+from .roboflow.key import find_key
 
 _FIX = "copy it from Roboflow (Settings, API Keys) and set ROBOFLOW_API_KEY; `cv demo` needs none"
 

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 Task = Literal["detect", "classify"]
+Format = Literal["yolo", "coco", "voc", "folder"]
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
@@ -21,10 +22,12 @@ class Boxes:
     Attributes:
         cxcywh: float32 `(n, 4)`: centre x, centre y, width, height as fractions 0..1 of the upright picture.
         class_id: int64 `(n,)`, an index into the dataset's class names.
+        polygons: How many of them were polygons on disk, of which the boxes around them are taken.
     """
 
     cxcywh: np.ndarray
     class_id: np.ndarray
+    polygons: int = 0
 
     @classmethod
     def empty(cls) -> Boxes:
@@ -47,7 +50,8 @@ class Item:
     Attributes:
         image: Absolute path of the picture.
         split: "train", "valid" or "test".
-        label: Absolute path where the label file of a detection picture belongs; it need not exist.
+        label: Absolute path where the label file of a detection picture belongs; it need not exist. In COCO the
+            one file of its split.
         class_id: The class of a classification picture; None in a detection dataset.
     """
 
@@ -57,13 +61,68 @@ class Item:
     class_id: int | None = None
 
 
+LabelFault = Literal[
+    "unreadable",  # the whole label file
+    "encoding",  # UTF-16, or bytes that are no text
+    "not-a-number",
+    "decimal-comma",
+    "nan",
+    "row-length",
+    "unknown-class",
+    "out-of-range",
+    "no-area",
+    "duplicate",
+    "clipped",
+    "one-based",  # Pascal VOC pixel coordinates that start at 1
+    "size-differs",  # the label file says another picture size than the picture has
+]
+
+
 @dataclass(frozen=True)
 class LabelProblem:
-    """One row of a label file that was left out or mended, and why."""
+    """One row of a label file that was left out or mended, and why.
+
+    Attributes:
+        file: The label file.
+        row: Counted from 1; 0 for the whole file. In COCO the id of the annotation.
+        reason: "left out: ..." or "clipped: ..." or "mended: ...", for a person.
+        fault: The same for a program.
+    """
 
     file: Path
     row: int
     reason: str
+    fault: LabelFault
+
+
+RemarkKind = Literal[
+    "yaml-path",  # data.yaml names a folder that is elsewhere or not there
+    "yaml-names",  # nc and names disagree
+    "split-shared",  # two splits name one folder
+    "split-none",  # nothing is split
+    "links-leaving",  # links that lead out of the dataset
+    "loose-pictures",  # pictures in no class folder
+    "coco-category",  # a COCO category that groups others, or that nothing has
+    "other-format",  # labels of a second format lie there too
+]
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What a reader put right by itself, or left out, while it opened a dataset.
+
+    Attributes:
+        kind: For a program.
+        what: One sentence for a person.
+        files: What it is about.
+    """
+
+    kind: RemarkKind
+    what: str
+    files: tuple[Path, ...] = ()
+
+    def __str__(self) -> str:
+        return self.what
 
 
 @dataclass(frozen=True)
@@ -75,18 +134,20 @@ class Dataset:
         root: Absolute path of its folder.
         task: "detect" or "classify".
         names: The class names in order; a class id is an index into it.
-        format: The layout on disk: "yolo" or "folder".
-        remarks: What the reader put right by itself (paths in data.yaml, say), one sentence each.
+        format: The layout on disk.
+        remarks: What the reader put right by itself: paths in data.yaml, say.
+        stray_labels: Lists label files that belong to no picture.
     """
 
     name: str
     root: Path
     task: Task
     names: tuple[str, ...]
-    format: Literal["yolo", "folder"]
+    format: Format
     iterate: Callable[[Split], Iterator[Item]] = field(repr=False)
-    read_label_file: Callable[[Path], tuple[Boxes, list[LabelProblem]]] | None = field(repr=False, default=None)
-    remarks: tuple[str, ...] = ()
+    read_boxes: Callable[[Item], tuple[Boxes, list[LabelProblem]]] | None = field(repr=False, default=None)
+    remarks: tuple[Remark, ...] = ()
+    stray_labels: Callable[[], Iterator[Path]] = field(repr=False, default=lambda: iter(()))
 
     def items(self, *splits: Split) -> Iterator[Item]:
         """The pictures of the splits given, of all when none is, in a fixed order (by path within a split)."""
@@ -102,6 +163,4 @@ class Dataset:
 
         No label file, or an empty one, means a picture without objects: no boxes.
         """
-        if self.read_label_file is None or item.label is None:
-            return Boxes.empty(), []
-        return self.read_label_file(item.label)
+        return (Boxes.empty(), []) if self.read_boxes is None else self.read_boxes(item)

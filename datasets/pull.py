@@ -11,17 +11,17 @@ from ..core.errors import DataError, DiskFullError, LensmithError, UsageError, i
 from ..core.files import restore_retired, sha256_of, slug, whole_folder
 from ..core.workspace import Workspace
 from .archive import Limits, extract_dataset
-from .data_yaml import read_yaml, write_data_yaml
-from .download import DownloadConfig, discard, fetch_zip
 from .fingerprint import fingerprint
-from .folder import open_folders
+from .formats.data_yaml import read_yaml, write_data_yaml
+from .formats.folder import open_folders
+from .formats.yolo import open_yolo, picture_folders
 from .lock import only_one
 from .model import SPLITS, Dataset, Split
-from .record import DatasetRecord, read_record, verify
-from .reference import Reference, parse_reference
-from .roboflow import FoundVersion, find_version
-from .roboflow_key import need_key
-from .yolo import open_yolo, picture_folders
+from .record import DatasetRecord, RoboflowOrigin, read_record, verify
+from .roboflow.download import DownloadConfig, discard, fetch_zip
+from .roboflow.key import need_key
+from .roboflow.reference import Reference, parse_reference
+from .roboflow.version import FoundVersion, find_version
 
 _LICENCE = re.compile(r"^\s*licen[sc]e:\s*(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE)
 _NAMED = 5
@@ -111,7 +111,7 @@ def _already_there(target: Path, wanted: Reference) -> Pulled | None:
         return None
     record = read_record(target)
     if record is None or _reference_of(record) != _lower(wanted):
-        what = "a dataset of your own" if record is None else f"{record.workspace}/{record.project}/{record.version}"
+        what = "a dataset of your own" if record is None else f"made from {record.origin}"
         raise UsageError(
             f"There is a dataset called '{target.name}' already, and it is {what}.",
             where=target,
@@ -127,8 +127,12 @@ def _already_there(target: Path, wanted: Reference) -> Pulled | None:
     return Pulled(target, record, fetched=False)
 
 
-def _reference_of(record: DatasetRecord) -> Reference:
-    return _lower(Reference(record.workspace, record.project, record.version))
+def _reference_of(record: DatasetRecord) -> Reference | None:
+    """The version on Roboflow that a dataset was pulled from; None when it came from elsewhere."""
+    origin = record.origin
+    if not isinstance(origin, RoboflowOrigin):
+        return None
+    return _lower(Reference(origin.workspace, origin.project, origin.version))
 
 
 def _lower(reference: Reference) -> Reference:
@@ -196,19 +200,20 @@ def _unpack(
     left_out = ", ".join(f"{count} {suffix}" for suffix, count in sorted(extracted.left_out.items()))
     remarks = [version.remark, f"Left out of the archive as not needed: {left_out}." if left_out else None]
     record = DatasetRecord(
-        source="roboflow",
-        workspace=version.reference.workspace,
-        project=version.reference.project,
-        version=version.reference.version or 0,
-        url=version.url,
-        export_format=format_,
+        origin=RoboflowOrigin(
+            workspace=version.reference.workspace,
+            project=version.reference.project,
+            version=version.reference.version or 0,
+            url=version.url,
+            export_format=format_,
+            archive_sha256=sha256_of(archive),
+        ),
         licence=licence,
         task=version.task,
         names=dataset.names,
         counts=_counts(dataset),
         fingerprint=fingerprint(dataset, {folder / name: digest for name, digest in extracted.files.items()}),
         files=files,
-        archive_sha256=sha256_of(archive),
         remarks=tuple(remark for remark in remarks if remark),
     )
     record.save(folder)

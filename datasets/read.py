@@ -6,9 +6,9 @@ from pathlib import Path
 
 from ..core.errors import DataError
 from ..core.workspace import Workspace, locate
-from .folder import open_folders
+from .formats.folder import open_folders
+from .formats.yolo import has_yolo_layout, open_yolo
 from .model import Dataset
-from .yolo import has_yolo_layout, open_yolo
 
 _EXPORT_AS_YOLO = "export the dataset as YOLO (boxes), or as one folder per class"
 

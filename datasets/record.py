@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..core.errors import DataError
 from ..core.files import sha256_of, write_atomic
-from .model import Task
-from .pictures import is_inside
+from .formats.pictures import is_inside
+from .model import Format, Task
 
 RECORD_NAME = "dataset.json"
 
@@ -24,36 +24,106 @@ def _inside(name: str) -> str:
     return name
 
 
-class DatasetRecord(BaseModel):
-    """The content of `dataset.json`.
+class RoboflowOrigin(BaseModel):
+    """A version of a Roboflow project, as `cv pull-dataset` brought it.
 
     Attributes:
         url: The page where a person sees this version.
-        counts: Pictures by split.
-        files: SHA-256 of each file by its path with forward slashes; all but dataset.json itself.
         archive_sha256: Hash of the zip as it was downloaded.
-        remarks: What was changed or left out on the way.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_version: Literal[1] = 1
-    source: Literal["roboflow"]
+    kind: Literal["roboflow"] = "roboflow"
     workspace: str
     project: str
     version: int
     url: str
     export_format: str
+    archive_sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.workspace}/{self.project}/{self.version} on Roboflow"
+
+
+class FolderOrigin(BaseModel):
+    """A person's folder or zip, as `cv import-dataset` found it.
+
+    Attributes:
+        path: Where it lay, absolute.
+        format: Its layout.
+        linked: Whether the pictures are hard links to the person's own files, not copies.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["folder"] = "folder"
+    path: str
+    format: Format
+    linked: bool
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class DatasetOrigin(BaseModel):
+    """Another dataset of the workspace, of which this one was made.
+
+    Attributes:
+        parent: That dataset's name.
+        parent_fingerprint: Its fingerprint at that time.
+        made_by: What made this one: a command's first word.
+        options: The command's options as resolved.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["dataset"] = "dataset"
+    parent: str
+    parent_fingerprint: str
+    made_by: Literal["fix", "split", "crops"]
+    options: dict[str, Any] = {}
+
+    def __str__(self) -> str:
+        return f"{self.parent}, by {self.made_by}"
+
+
+Origin = Annotated[RoboflowOrigin | FolderOrigin | DatasetOrigin, Field(discriminator="kind")]
+
+
+class DatasetRecord(BaseModel):
+    """The content of `dataset.json`.
+
+    Attributes:
+        origin: Where it came from.
+        counts: Pictures by split.
+        files: SHA-256 of each file by its path with forward slashes; all but dataset.json itself.
+        remarks: What was changed or left out on the way.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[2] = 2
+    origin: Origin
     licence: str | None = None
     task: Task
     names: tuple[str, ...]
     counts: dict[str, int]
     fingerprint: str
     files: dict[Annotated[str, AfterValidator(_inside)], str]
-    archive_sha256: str
     remarks: tuple[str, ...] = ()
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
     made_with: str = Field(default_factory=lambda: f"lensmith {metadata.version('lensmith')}")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_version_1(cls, content: Any) -> Any:
+        """Version 1 knew Roboflow only, and kept where it came from among the rest."""
+        if not isinstance(content, dict) or content.get("schema_version") != 1:
+            return content
+        old = {key: value for key, value in content.items() if key not in {"schema_version", "source"}}
+        origin = {key: old.pop(key, None) for key in RoboflowOrigin.model_fields if key != "kind"}
+        return {**old, "schema_version": 2, "origin": {"kind": "roboflow", **origin}}
 
     def save(self, folder: Path) -> None:
         """Write `dataset.json` into the folder, whole or not at all."""

@@ -132,7 +132,8 @@ def _write_item(dataset: Dataset, item: Item, folder: Path, stem: str) -> _Done:
     boxes, problems = dataset.boxes(item)
     rows, lost = _label_rows(boxes)
     if lost and item.label:
-        problems = [*problems, LabelProblem(item.label, 0, f"{lost} boxes lie outside the picture or have no area")]
+        reason = f"{lost} boxes lie outside the picture or have no area"
+        problems = [*problems, LabelProblem(item.label, 0, reason, "no-area")]
     name = f"{stem}{item.image.suffix.lower()}" if info.plain else f"{stem}.png"
     if info.plain:
         _link(item.image.resolve(), folder / "images" / name)

@@ -17,10 +17,10 @@ import yaml
 
 from lensmith.core.errors import UsageError
 from lensmith.core.workspace import Workspace
-from lensmith.datasets.data_yaml import read_yaml
+from lensmith.datasets.formats.data_yaml import read_yaml
 from lensmith.datasets.read import open_dataset
 from lensmith.datasets.record import read_record, verify
-from lensmith.datasets.reference import Reference, parse_reference
+from lensmith.datasets.roboflow.reference import Reference, parse_reference
 from tests.helpers import cv_path, make_folder_dataset, make_yolo_dataset, run_cv
 from tests.roboflow_server import KEY, SIGNATURE, Faults, Project, RoboflowServer, serve, zip_folder
 
@@ -76,8 +76,8 @@ def test_a_detection_project(workspace: Workspace, archive: bytes) -> None:
         assert (content["train"], content["val"], content["test"]) == ("train/images", "valid/images", "test/images")
         record = read_record(root)
         assert record is not None
-        assert (record.workspace, record.project, record.version) == ("acme", "parts", 2)
-        assert record.export_format == "yolov11"
+        assert str(record.origin) == "acme/parts/2 on Roboflow"
+        assert record.origin.export_format == "yolov11"
         assert verify(root, record) == []
         assert "data.yaml" in record.files
         assert open_dataset("parts-v2", workspace).remarks == ()
@@ -101,7 +101,7 @@ def test_a_classification_project_by_the_address_of_its_page(workspace: Workspac
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert answer["next"] == "cv finetune pièces"
-    assert answer["version"] == 1
+    assert answer["origin"]["version"] == 1
     assert answer["counts"] == {"train": 8, "valid": 4, "test": 4}
     assert open_dataset("pièces", workspace).task == "classify"
 
@@ -160,7 +160,7 @@ def test_what_is_not_there_is_named(workspace: Workspace, archive: bytes, projec
 def test_older_formats_do_when_the_newest_is_not_on_offer(workspace: Workspace, archive: bytes) -> None:
     with serve(Project(archive, kind="instance-segmentation", formats=("yolov8",))) as server:
         done = _pull(server, workspace, "acme/parts", "--json")
-    assert json.loads(done.stdout)["export_format"] == "yolov8"
+    assert json.loads(done.stdout)["origin"]["export_format"] == "yolov8"
     assert "boxes around" in json.loads(done.stdout)["remarks"][0]
 
 

@@ -56,7 +56,7 @@ def test_folders_without_splits_are_all_training(workspace: Workspace, tmp_path:
     make_picture(tmp_path / "pets/dog/b.png")
     dataset = open_dataset(tmp_path / "pets", workspace)
     assert _counts(dataset) == [2, 0, 0]
-    assert "no splits" in dataset.remarks[0]
+    assert "no splits" in dataset.remarks[0].what
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_folder_named_twice_counts_once(workspace: Workspace) -> None:
     _yaml(root, "train: train/images\nval: test/images\ntest: test/images\nnames: [cat, dog]\n")
     dataset = open_dataset("set", workspace)
     assert _counts(dataset) == [3, 0, 2]
-    assert "cannot also judge" in " ".join(dataset.remarks)
+    assert "cannot also judge" in " ".join(map(str, dataset.remarks))
 
 
 def test_paths_that_leave_are_looked_for_inside_or_refused(workspace: Workspace, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_paths_that_leave_are_looked_for_inside_or_refused(workspace: Workspace,
     _yaml(root, f"train: {elsewhere / 'train/images'}\nnames: [cat, dog]\n")
     dataset = open_dataset("set", workspace)
     assert [item.image.parent for item in dataset.items()] == [root / "train/images"]
-    assert "is used instead" in dataset.remarks[0]
+    assert "is used instead" in dataset.remarks[0].what
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
@@ -125,7 +125,7 @@ def test_links_that_leave_are_not_followed(workspace: Workspace, tmp_path: Path)
     dataset = open_dataset("set", workspace)
     assert dataset.count("train") == 4
     assert len(dataset.boxes(next(dataset.items("train")))[0]) == 0
-    assert "1 links lead out" in " ".join(dataset.remarks)
+    assert "1 links lead out" in " ".join(map(str, dataset.remarks))
 
 
 def _break(root: Path, how: str) -> None:
@@ -231,7 +231,7 @@ import sys
 opened = []
 from pathlib import Path
 from lensmith.core.workspace import Workspace
-from lensmith.datasets.check import check_dataset
+from lensmith.datasets.check.run import check_dataset
 from lensmith.datasets.fingerprint import fingerprint
 from lensmith.datasets.read import open_dataset
 def hook(event, arguments):

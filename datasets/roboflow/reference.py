@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from ..core.errors import UsageError
+from ...core.errors import UsageError
 
 _HOSTS = re.compile(r"(^|\.)roboflow\.(com|eu|one)$", re.IGNORECASE)
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

@@ -15,10 +15,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ..core.errors import DataError, DiskFullError, LensmithError, NotFoundError, is_disk_full
-from ..core.files import write_atomic
-from ..core.progress import progress, say
-from ..core.redact import register_secret
+from ...core.errors import DataError, DiskFullError, LensmithError, NotFoundError, is_disk_full
+from ...core.files import write_atomic
+from ...core.progress import progress, say
+from ...core.redact import register_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable

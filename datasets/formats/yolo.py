@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from ..core.errors import DataError
+from ...core.errors import DataError
 from .data_yaml import read_names, read_yaml, split_entries
 from .labels import read_labels
-from .model import SPLITS, Boxes, Dataset, Item, LabelProblem, Split
+from ..model import SPLITS, Boxes, Dataset, Item, LabelProblem, Remark, Split
 from .pictures import FOLDER_NAMES, is_inside, leaving_links, split_folder, walk_pictures
 
 _YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
@@ -43,7 +43,7 @@ def open_yolo(root: Path) -> Dataset:
     _check_labels(root, folders)
     names, name_remarks = read_names(content, root, yaml_path)
     if links := sum(1 for homes in folders.values() for home in homes for _ in leaving_links(home, root)):
-        remarks.append(f"{links} links lead out of the dataset folder and are not followed.")
+        remarks.append(Remark("links-leaving", f"{links} links lead out of the dataset folder and are not followed."))
 
     def iterate(split: Split) -> Iterator[Item]:
         for home in folders[split]:
@@ -66,9 +66,11 @@ def picture_folders(root: Path) -> dict[Split, list[Path]]:
     return _find_folders(root, yaml_path, read_yaml(yaml_path) if yaml_path else {})[0]
 
 
-def _read_inside(path: Path, *, root: Path, classes: int) -> tuple[Boxes, list[LabelProblem]]:
+def _read_inside(item: Item, *, root: Path, classes: int) -> tuple[Boxes, list[LabelProblem]]:
     # A label file that is a link to somewhere else is treated as not there.
-    return read_labels(path if is_inside(path, root) else root / ".outside", classes)
+    if item.label is None or not is_inside(item.label, root):
+        return Boxes.empty(), []
+    return read_labels(item.label, classes)
 
 
 def label_folder(images: Path, root: Path) -> Path:
@@ -90,9 +92,9 @@ def _yaml_of(root: Path) -> Path | None:
 
 def _find_folders(
     root: Path, yaml_path: Path | None, content: dict[str, object]
-) -> tuple[dict[Split, list[Path]], list[str]]:
+) -> tuple[dict[Split, list[Path]], list[Remark]]:
     """The picture folders of each split, none in two splits, and what had to be put right to find them."""
-    remarks: list[str] = []
+    remarks: list[Remark] = []
     mended: list[str] = []
     found: dict[Split, list[Path]] = {split: [] for split in SPLITS}
     for split in SPLITS:
@@ -103,9 +105,10 @@ def _find_folders(
         if not found[split] and (folder := _usual_folder(root, split)):
             found[split] = [folder]
     if mended:
-        remarks.append(f"data.yaml names folders that are outside or not there; {', '.join(mended)}.")
+        what = f"data.yaml names folders that are outside or not there; {', '.join(mended)}."
+        remarks.append(Remark("yaml-path", what, (yaml_path,) if yaml_path else ()))
     if not any(found.values()) and (root / "images").is_dir():
-        remarks.append("The dataset has no splits; all pictures count as training pictures.")
+        remarks.append(Remark("split-none", "The dataset has no splits; all pictures count as training pictures."))
         found["train"] = [root / "images"]
     _share_out(root, found, remarks)
     return found, remarks
@@ -167,7 +170,7 @@ def _anchor(root: Path, text: str) -> Path | None:
     return None
 
 
-def _share_out(root: Path, found: dict[Split, list[Path]], remarks: list[str]) -> None:
+def _share_out(root: Path, found: dict[Split, list[Path]], remarks: list[Remark]) -> None:
     """Give a folder that two splits name to one of them: to the one it is called after, else to the earlier."""
     for folder in {folder for folders in found.values() for folder in folders}:
         claimants: list[Split] = [split for split in SPLITS if folder in found[split]]
@@ -179,10 +182,11 @@ def _share_out(root: Path, found: dict[Split, list[Path]], remarks: list[str]) -
         for split in claimants:
             if split != owner:
                 found[split].remove(folder)
-                remarks.append(
+                what = (
                     f"data.yaml names {folder.relative_to(root).as_posix()} for '{split}' and for '{owner}';"
                     f" it counts as '{owner}' only, because pictures that choose a model cannot also judge it."
                 )
+                remarks.append(Remark("split-shared", what, (folder,)))
 
 
 def _check_pictures(root: Path, folders: dict[Split, list[Path]]) -> None:

@@ -18,13 +18,13 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from ..core.errors import AuthError, DataError, LensmithError, NotFoundError
-from ..core.isolation import cache_folder
-from ..core.progress import say
-from ..core.redact import redact
+from ...core.errors import AuthError, DataError, LensmithError, NotFoundError
+from ...core.isolation import cache_folder
+from ...core.progress import say
+from ...core.redact import redact
 from .download import hide_link
 from .reference import Reference
-from .roboflow_key import GET_A_KEY
+from .key import GET_A_KEY
 
 if TYPE_CHECKING:
     from roboflow.core.project import Project

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from lensmith.core.workspace import Workspace
-from lensmith.datasets.check import check_dataset
+from lensmith.datasets.check.run import check_dataset
 from lensmith.datasets.read import open_dataset
 from tests.helpers import make_folder_dataset, make_picture, make_yolo_dataset
 

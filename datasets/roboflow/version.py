@@ -6,11 +6,11 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..core.errors import DataError, NotFoundError
-from ..core.extras import need_extra
-from .model import Task
+from ...core.errors import DataError, NotFoundError
+from ...core.extras import need_extra
+from ..model import Task
 from .reference import Reference
-from .roboflow_client import Conversation
+from .client import Conversation
 
 if TYPE_CHECKING:
     from roboflow.core.version import Version

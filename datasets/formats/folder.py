@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..core.errors import DataError
-from ..core.images import is_image
-from .model import SPLITS, Dataset, Item, Split
+from ...core.errors import DataError
+from ...core.images import is_image
+from ..model import SPLITS, Dataset, Item, Remark, Split
 from .pictures import has_split_folders, is_inside, leaving_links, split_folder, walk_pictures
 
 _HOW_TO_LAY_OUT = "lay pictures out as train/CLASS/picture.jpg, valid/CLASS/..., test/CLASS/..."
@@ -65,12 +65,12 @@ def _nothing_found(root: Path, loose: int) -> DataError:
     return DataError("The dataset has no pictures.", where=root, next_step=_HOW_TO_LAY_OUT)
 
 
-def _remarks(root: Path, homes: dict[Split, Path], loose: int) -> tuple[str, ...]:
-    remarks = []
+def _remarks(root: Path, homes: dict[Split, Path], loose: int) -> tuple[Remark, ...]:
+    remarks: list[Remark] = []
     if loose:
-        remarks.append(f"{loose} pictures lie in no class folder and are not used.")
+        remarks.append(Remark("loose-pictures", f"{loose} pictures lie in no class folder and are not used."))
     if links := sum(1 for home in homes.values() for _ in leaving_links(home, root)):
-        remarks.append(f"{links} links lead out of the dataset folder and are not followed.")
+        remarks.append(Remark("links-leaving", f"{links} links lead out of the dataset folder and are not followed."))
     if homes.get("train") == root:
-        remarks.append("The dataset has no splits; all pictures count as training pictures.")
+        remarks.append(Remark("split-none", "The dataset has no splits; all pictures count as training pictures."))
     return tuple(remarks)

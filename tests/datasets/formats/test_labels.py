@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lensmith.datasets.labels import read_labels
+from lensmith.datasets.formats.labels import read_labels
 
 GOOD = "1 0.5 0.5 0.2 0.4"
 

@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import AuthError, DataError
-from ..core.isolation import cache_folder
-from ..core.redact import register_secret
+from ...core.errors import AuthError, DataError
+from ...core.isolation import cache_folder
+from ...core.redact import register_secret
 
 GET_A_KEY = (
     "copy it from https://app.roboflow.com (Settings, API Keys), then set ROBOFLOW_API_KEY or give --api-key KEY"

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ..core.files import sha256_of
-from ..core.images import ImageError, inspect_image
-from .model import SPLITS, Dataset, Item, Split
+from ...core.files import sha256_of
+from ...core.images import ImageError, inspect_image
+from ..model import SPLITS, Dataset, Item, Split
 
 Severity = Literal["problem", "warning", "note"]
 _EXAMPLES = 20
@@ -86,7 +86,7 @@ def check_dataset(dataset: Dataset, advance: Callable[[float], None] | None = No
         *_label_findings(seen),
         *_class_findings(dataset, seen),
         *_copy_findings(seen),
-        *(Finding("note", remark) for remark in dataset.remarks),
+        *(Finding("note", remark.what) for remark in dataset.remarks),
     ]
     return sorted(findings, key=lambda finding: _ORDER[finding.severity])
 

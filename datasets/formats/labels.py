@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .model import Boxes, LabelProblem
+from ..model import Boxes, LabelFault, LabelProblem
 
 ROUNDING = 0.01
 """How far a number may lie outside 0..1 and still be taken for a rounding error, as a fraction of the picture."""
@@ -20,7 +20,11 @@ _MOST_BYTES = 16 << 20
 
 
 class _BadRowError(Exception):
-    """Why a row cannot be used, in a few words."""
+    """Why a row cannot be used: for a program, and in a few words."""
+
+    def __init__(self, fault: LabelFault, reason: str) -> None:
+        super().__init__(reason)
+        self.fault: LabelFault = fault
 
 
 def read_labels(path: Path, classes: int) -> tuple[Boxes, list[LabelProblem]]:
@@ -36,13 +40,13 @@ def read_labels(path: Path, classes: int) -> tuple[Boxes, list[LabelProblem]]:
     """
     try:
         if path.stat().st_size > _MOST_BYTES:
-            return Boxes.empty(), [LabelProblem(path, 0, "left out: the whole file, it is larger than 16 MB")]
+            return Boxes.empty(), [LabelProblem(path, 0, "left out: the whole file, it is larger than 16 MB", "unreadable")]
         text = _decode(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return Boxes.empty(), []
     except OSError as error:
         reason = f"left out: the whole file, it cannot be read ({error.strerror or error})"
-        return Boxes.empty(), [LabelProblem(path, 0, reason)]
+        return Boxes.empty(), [LabelProblem(path, 0, reason, "unreadable")]
     rows: dict[tuple[int, tuple[float, ...]], tuple[float, float, float, float]] = {}
     problems: list[LabelProblem] = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -53,13 +57,13 @@ def read_labels(path: Path, classes: int) -> tuple[Boxes, list[LabelProblem]]:
             class_id, corners, overshoot = _parse(fields, classes)
             key = (class_id, tuple(round(value, 6) for value in corners))
             if key in rows:
-                raise _BadRowError("the same box stands in this file already")  # noqa: TRY301 - one exit for bad rows
+                raise _BadRowError("duplicate", "the same box stands in this file already")  # noqa: TRY301 - one exit for bad rows
         except _BadRowError as error:
-            problems.append(LabelProblem(path, number, f"left out: {error}"))
+            problems.append(LabelProblem(path, number, f"left out: {error}", error.fault))
             continue
         rows[key] = corners
         if overshoot > ROUNDING:
-            problems.append(LabelProblem(path, number, "clipped: the box reaches past the edge of the picture"))
+            problems.append(LabelProblem(path, number, "clipped: the box reaches past the edge of the picture", "clipped"))
     if not rows:
         return Boxes.empty(), problems
     x1, y1, x2, y2 = np.array(list(rows.values()), np.float64).T
@@ -78,30 +82,30 @@ def _parse(fields: list[str], classes: int) -> tuple[int, tuple[float, float, fl
     try:
         values = [float(field) for field in fields]
     except ValueError:
-        raise _BadRowError("it holds something that is not a number") from None
+        raise _BadRowError("not-a-number", "it holds something that is not a number") from None
     if not all(math.isfinite(value) for value in values):
-        raise _BadRowError("it holds NaN or infinity")
+        raise _BadRowError("nan", "it holds NaN or infinity")
     if len(values) != 5 and (len(values) < 7 or len(values) % 2 == 0):
-        raise _BadRowError(f"it has {len(values)} numbers; a box has 5 (class cx cy w h), a polygon 7, 9, 11, ...")
+        raise _BadRowError("row-length", f"it has {len(values)} numbers; a box has 5 (class cx cy w h), a polygon 7, 9, 11, ...")
     class_id = int(values[0])
     if class_id != values[0]:
-        raise _BadRowError(f"the class id {fields[0][:20]} is not a whole number")
+        raise _BadRowError("unknown-class", f"the class id {fields[0][:20]} is not a whole number")
     if not 0 <= class_id < classes:
-        raise _BadRowError(f"the class id {class_id} has no name; ids run from 0 to {classes - 1}")
+        raise _BadRowError("unknown-class", f"the class id {class_id} has no name; ids run from 0 to {classes - 1}")
     if not all(-ROUNDING <= value <= 1 + ROUNDING for value in values[1:]):
-        raise _BadRowError("a number lies outside 0..1; YOLO labels are fractions of the picture, not pixels")
+        raise _BadRowError("out-of-range", "a number lies outside 0..1; YOLO labels are fractions of the picture, not pixels")
     corners = _box_corners(values[1:]) if len(values) == 5 else _polygon_corners(values[1:])
     overshoot = max(max(-value, value - 1) for value in corners)
     x1, y1, x2, y2 = (min(max(value, 0.0), 1.0) for value in corners)
     if x2 - x1 < _SMALLEST_SIDE or y2 - y1 < _SMALLEST_SIDE:
-        raise _BadRowError("the box has no area")
+        raise _BadRowError("no-area", "the box has no area")
     return class_id, (x1, y1, x2, y2), overshoot
 
 
 def _box_corners(values: list[float]) -> tuple[float, float, float, float]:
     cx, cy, w, h = values
     if w <= 0 or h <= 0:
-        raise _BadRowError("the box has no area")
+        raise _BadRowError("no-area", "the box has no area")
     return cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2
 
 

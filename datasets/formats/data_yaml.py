@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from ..core.errors import DataError
-from .model import Split
+from ...core.errors import DataError
+from ..model import Remark, Split
 
 _MOST_BYTES = 1 << 20
 _KEYS: dict[Split, tuple[str, ...]] = {
@@ -61,7 +61,7 @@ def split_entries(content: dict[str, object], split: Split, path: Path | None) -
     return [entry for entry in entries if entry and entry.lower() not in {"null", "~"}]
 
 
-def read_names(content: dict[str, object], root: Path, path: Path | None) -> tuple[tuple[str, ...], list[str]]:
+def read_names(content: dict[str, object], root: Path, path: Path | None) -> tuple[tuple[str, ...], list[Remark]]:
     """The ordered class names: `names:` as a list or as `0: cat`, else the lines of a classes.txt; and remarks.
 
     Raises:
@@ -89,8 +89,10 @@ def read_names(content: dict[str, object], root: Path, path: Path | None) -> tup
     if twice:
         raise DataError(f"data.yaml: the class name '{twice[0]}' stands twice.", where=path or root)
     count = str(content.get("nc", len(names)))
-    remarks = [] if count == str(len(names)) else [f"data.yaml: nc says {count}, but there are {len(names)} names."]
-    return tuple(names), remarks
+    if count == str(len(names)):
+        return tuple(names), []
+    what = f"data.yaml: nc says {count}, but there are {len(names)} names."
+    return tuple(names), [Remark("yaml-names", what, (path,) if path else ())]
 
 
 def _numbered(given: dict[object, object], path: Path | None) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from lensmith.core.errors import DataError, LensmithError
 from lensmith.core.redact import redact
-from lensmith.datasets.download import DownloadConfig, discard, fetch_zip
+from lensmith.datasets.roboflow.download import DownloadConfig, discard, fetch_zip
 from tests.roboflow_server import SIGNATURE, Faults, Project, serve
 
 DATA = b"PK\x03\x04" + random.Random(0).randbytes(300_000)

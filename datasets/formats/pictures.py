@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..core.images import is_image
-from .model import SPLITS, Split
+from ...core.images import is_image
+from ..model import SPLITS, Split
 
 FOLDER_NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train",),
