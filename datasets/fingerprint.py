@@ -4,19 +4,46 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..core.files import sha256_of
-from .model import Dataset, Item
+from .model import Boxes, Dataset, Split, Task
 
 
-def fingerprint(dataset: Dataset, known: Mapping[Path, str] | None = None) -> str:
-    """The SHA-256 over classes, splits, pictures and labels as 64 hex digits.
+class Fingerprint:
+    """The SHA-256 over classes, splits, pictures and labels, fed one picture at a time in any order.
 
     It is the same on every machine, in every folder and under any file names: it covers what the pictures' files
     hold, which split they are in, and which boxes (to 5 decimals) or class they have. Rows that the reader leaves out
     do not count.
+    """
+
+    def __init__(self, task: Task, names: Sequence[str]) -> None:
+        self._start = json.dumps(["lensmith 1", task, list(names)]).encode()
+        self._lines: list[bytes] = []
+
+    def add(self, split: Split, sha256: str, label: Boxes | int | None) -> None:
+        """Take in one picture.
+
+        Args:
+            split: Where it is.
+            sha256: Of its file, as 64 hex digits.
+            label: Its boxes, or its class id.
+        """
+        known = _rows(label) if isinstance(label, Boxes) else label
+        self._lines.append(hashlib.sha256(json.dumps([split, sha256, known]).encode()).digest())
+
+    def hexdigest(self) -> str:
+        """The fingerprint of all that was taken in, as 64 hex digits."""
+        total = hashlib.sha256(self._start)
+        for line in sorted(self._lines):
+            total.update(line)
+        return total.hexdigest()
+
+
+def fingerprint(dataset: Dataset, known: Mapping[Path, str] | None = None) -> str:
+    """The `Fingerprint` of a dataset.
 
     Args:
         dataset: An opened dataset.
@@ -25,20 +52,14 @@ def fingerprint(dataset: Dataset, known: Mapping[Path, str] | None = None) -> st
     Raises:
         OSError: a picture cannot be read.
     """
-    lines = []
+    whole = Fingerprint(dataset.task, dataset.names)
     for item in dataset.items():
         digest = (known or {}).get(item.image) or sha256_of(item.image)
-        lines.append(hashlib.sha256(json.dumps([item.split, digest, _label(dataset, item)]).encode()).digest())
-    total = hashlib.sha256(json.dumps(["lensmith 1", dataset.task, list(dataset.names)]).encode())
-    for line in sorted(lines):
-        total.update(line)
-    return total.hexdigest()
+        whole.add(item.split, digest, dataset.boxes(item)[0] if dataset.task == "detect" else item.class_id)
+    return whole.hexdigest()
 
 
-def _label(dataset: Dataset, item: Item) -> object:
-    if dataset.task == "classify":
-        return item.class_id
-    boxes, _ = dataset.boxes(item)
+def _rows(boxes: Boxes) -> list[list[float]]:
     return sorted(
         [class_id, *(round(value, 5) for value in box)]
         for class_id, box in zip(boxes.class_id.tolist(), boxes.cxcywh.tolist(), strict=True)

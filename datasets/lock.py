@@ -6,12 +6,19 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
 from ..core.progress import say
+from ..core.workspace import Workspace
 
 _LOOK_AGAIN_SECONDS = 0.2
+
+
+def dataset_lock(workspace: Workspace, name: str) -> AbstractContextManager[None]:
+    """Held by whatever writes the dataset of this name: a pull, an import, a repair."""
+    return only_one(workspace.datasets / ".locks" / f"{name}.lock", f"another command that writes {name}")
 
 
 @contextlib.contextmanager
@@ -23,7 +30,7 @@ def only_one(path: Path, what: str) -> Iterator[None]:
 
     Args:
         path: The lock file; made if needed.
-        what: What is being waited for, to say so: "another pull of chess-v2".
+        what: What is being waited for, to say so: "another command that writes chess-v2".
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:

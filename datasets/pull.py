@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,13 +14,14 @@ from .fingerprint import fingerprint
 from .formats.data_yaml import read_yaml, write_data_yaml
 from .formats.folder import open_folders
 from .formats.yolo import open_yolo, picture_folders
-from .lock import only_one
+from .lock import dataset_lock
 from .model import SPLITS, Dataset, Split
 from .record import DatasetRecord, RoboflowOrigin, read_record, verify
 from .roboflow.download import DownloadConfig, discard, fetch_zip
 from .roboflow.key import need_key
 from .roboflow.reference import Reference, parse_reference
 from .roboflow.version import FoundVersion, find_version
+from .write import dataset_path
 
 _LICENCE = re.compile(r"^\s*licen[sc]e:\s*(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE)
 _NAMED = 5
@@ -72,12 +72,12 @@ def pull_roboflow(given: str, workspace: Workspace, config: PullConfig | None = 
     wanted = parse_reference(given)
     if not config.force and wanted.version is not None:
         target = _target(workspace, wanted, config)
-        with _alone(workspace, target):
+        with dataset_lock(workspace, target.name):
             if done := _already_there(target, wanted):  # asks nobody, so it works without a network and without a key
                 return done
     version = find_version(wanted, need_key(config.api_key, wanted.workspace), config.timeout_seconds)
     target = _target(workspace, version.reference, config)
-    with _alone(workspace, target):
+    with dataset_lock(workspace, target.name):
         if config.force:
             _check_replaceable(target, version.reference)
         elif done := _already_there(target, version.reference):
@@ -87,17 +87,7 @@ def pull_roboflow(given: str, workspace: Workspace, config: PullConfig | None = 
 
 def _target(workspace: Workspace, reference: Reference, config: PullConfig) -> Path:
     name = config.name if config.name is not None else f"{slug(reference.project)}-v{reference.version}"
-    if slug(name) != name:
-        raise UsageError(
-            f"'{name}' cannot be the name of a dataset.",
-            where="--name",
-            next_step=f"use letters and digits: {slug(name)}",
-        )
-    return workspace.datasets / name
-
-
-def _alone(workspace: Workspace, target: Path) -> AbstractContextManager[None]:
-    return only_one(_downloads(workspace) / f"{target.name}.lock", f"another pull of {target.name}")
+    return dataset_path(workspace, name)
 
 
 def _downloads(workspace: Workspace) -> Path:

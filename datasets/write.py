@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..core.errors import UsageError
+from ..core.errors import DataError, DiskFullError, UsageError, is_disk_full
+from ..core.files import restore_retired, sha256_of, slug, whole_folder
+from ..core.progress import progress
 from ..core.workspace import Workspace
+from .fingerprint import Fingerprint
 from .formats.picture import Picture
-from .model import Task
+from .formats.write_folder import class_folders, write_folders
+from .formats.write_yolo import write_yolo
+from .lock import dataset_lock
+from .model import SPLITS, Boxes, Split, Task
 from .record import DatasetRecord, Origin
 
 
@@ -20,7 +27,8 @@ class NewDataset:
     Attributes:
         name: Its folder's name.
         names: Class names in order.
-        extra: Further files to put into the folder: content by name.
+        extra: Further files to put into the folder: content by name. Looked at after the pictures, so a log that is
+            filled while they are written can go here.
         remarks: What was changed or left out on the way.
         link: Make hard links of the pictures where the disk allows it, instead of copies.
         replace: Replace a dataset of this name; without it that is an error.
@@ -37,8 +45,130 @@ class NewDataset:
     replace: bool = False
 
 
+@dataclass(frozen=True)
+class _Written:
+    """What was written: SHA-256 by path, pictures by split, and the class names as a reader will find them."""
+
+    files: dict[str, str]
+    counts: Counter[Split]
+    names: tuple[str, ...]
+    fingerprint: str
+    remarks: tuple[str, ...] = ()
+
+
 def write_dataset(
     workspace: Workspace, new: NewDataset, pictures: Iterable[Picture], total: int | None = None
 ) -> tuple[Path, DatasetRecord]:
-    """Write a dataset with its record and return its folder: the YOLO layout for boxes, else a folder per class."""
-    raise UsageError("not yet")
+    """Write a dataset with its record: the YOLO layout for boxes, a folder per class for classes.
+
+    The folder appears when everything is in it; whatever goes wrong before leaves what was there. A second process
+    that writes a dataset of this name waits for the first.
+
+    Args:
+        workspace: Where it goes.
+        new: What it is. In a folder-per-class dataset the class names become what folders can be called, sorted, and a
+            class without a picture cannot be kept; the record says so.
+        pictures: Its pictures, consumed step by step. Sources are only read.
+        total: How many they are, for the progress bar.
+
+    Returns:
+        Its folder and its record.
+
+    Raises:
+        UsageError: the name cannot be a folder's, or is taken.
+        DataError: there is no picture, or one has no class.
+        DiskFullError, OSError: as the system gave it.
+    """
+    target = dataset_path(workspace, new.name)
+    with dataset_lock(workspace, new.name):
+        restore_retired(target)
+        if target.exists() and not new.replace:
+            raise UsageError(
+                f"There is a dataset called '{new.name}' already.",
+                where=target,
+                next_step="give the new one another name with --name NAME",
+            )
+        try:
+            with (
+                whole_folder(target, replace=new.replace) as folder,
+                progress(f"writing {new.name}", total) as advance,
+            ):
+                write = _write_boxes if new.task == "detect" else _write_classes
+                record = _record(folder, new, write(folder, target, new, pictures, advance))
+        except OSError as error:
+            if is_disk_full(error):
+                raise DiskFullError(target.parent) from None
+            raise
+    return target, record
+
+
+def dataset_path(workspace: Workspace, name: str) -> Path:
+    """The folder of a dataset of this name, there or not.
+
+    Raises:
+        UsageError: it cannot be the name of a folder.
+    """
+    if slug(name) != name:
+        raise UsageError(
+            f"'{name}' cannot be the name of a dataset.",
+            where="--name",
+            next_step=f"use letters and digits: {slug(name)}",
+        )
+    return workspace.datasets / name
+
+
+def _write_boxes(
+    folder: Path, target: Path, new: NewDataset, pictures: Iterable[Picture], advance: Callable[[float], None]
+) -> _Written:
+    files: dict[str, str] = {}
+    whole = Fingerprint("detect", new.names)
+    counts: Counter[Split] = Counter()
+    for picture, name, digest in write_yolo(folder, target, pictures, new.names, link=new.link, advance=advance):
+        files[name] = digest
+        if name.startswith(f"{picture.split}/images/"):
+            counts[picture.split] += 1
+            whole.add(picture.split, digest, picture.boxes or Boxes.empty())
+    files["data.yaml"] = sha256_of(folder / "data.yaml")
+    return _Written(files, counts, new.names, whole.hexdigest())
+
+
+def _write_classes(
+    folder: Path, _target: Path, new: NewDataset, pictures: Iterable[Picture], advance: Callable[[float], None]
+) -> _Written:
+    homes = class_folders(new.names)
+    files: dict[str, str] = {}
+    written: list[tuple[Split, str, str]] = []
+    for picture, name, digest in write_folders(folder, pictures, new.names, link=new.link, advance=advance):
+        files[name] = digest
+        written.append((picture.split, digest, name.split("/")[1]))
+    names = tuple(sorted({home for _, _, home in written}))
+    whole = Fingerprint("classify", names)
+    for split, digest, home in written:
+        whole.add(split, digest, names.index(home))
+    remarks = []
+    if lost := [name for name, home in zip(new.names, homes, strict=True) if home not in names]:
+        remarks.append(f"Without a picture, and so no longer a class: {', '.join(lost)}.")
+    if renamed := [f"{name} is {home}" for name, home in zip(new.names, homes, strict=True) if name != home]:
+        remarks.append(f"Classes whose names cannot be folders: {', '.join(renamed)}.")
+    return _Written(files, Counter(split for split, _, _ in written), names, whole.hexdigest(), tuple(remarks))
+
+
+def _record(folder: Path, new: NewDataset, written: _Written) -> DatasetRecord:
+    if not written.counts:
+        raise DataError("There is no picture to write.", where=new.name)
+    files = dict(written.files)
+    for name, text in new.extra.items():
+        (folder / name).write_text(text, encoding="utf-8")
+        files[name] = sha256_of(folder / name)
+    record = DatasetRecord(
+        origin=new.origin,
+        licence=new.licence,
+        task=new.task,
+        names=written.names,
+        counts={split: written.counts[split] for split in SPLITS},
+        fingerprint=written.fingerprint,
+        files=files,
+        remarks=(*new.remarks, *written.remarks),
+    )
+    record.save(folder)
+    return record

@@ -72,7 +72,7 @@ def find_version(wanted: Reference, key: str, timeout_seconds: float) -> FoundVe
     talk = Conversation(key, time.monotonic() + timeout_seconds)
     workspace = talk.sign_in(wanted)
     project, versions = talk.open_project(workspace, wanted)
-    task, remark = _task_of(str(project.type), bool(project.multilabel))
+    task, remark = task_of(str(project.type), bool(project.multilabel))
     version = _choose_version(versions, wanted)
     found = Reference(str(workspace.url), wanted.project, int(version.version))
     ready = [name for name in _FORMATS[task] if name in version.exports]
@@ -80,7 +80,7 @@ def find_version(wanted: Reference, key: str, timeout_seconds: float) -> FoundVe
     return FoundVersion(found, task, f"{talk.app_url}/{found}", formats, remark, talk)
 
 
-def _task_of(kind: str, multilabel: bool) -> tuple[Task, str | None]:
+def task_of(kind: str, multilabel: bool) -> tuple[Task, str | None]:
     if kind == "object-detection":
         return "detect", None
     if kind == "instance-segmentation":

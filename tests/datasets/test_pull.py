@@ -345,7 +345,7 @@ def test_two_pulls_at_once(workspace: Workspace, archive: bytes) -> None:
         second = _start(server, workspace)
         server.faults.hold_after = None
         assert second.stderr is not None
-        assert "waiting for another pull" in second.stderr.readline()
+        assert "waiting for another command that writes" in second.stderr.readline()
         server.release.set()
         for process in (first, second):
             process.communicate(timeout=60)
