@@ -103,8 +103,6 @@ def _parse(fields: list[str], classes: int, keypoints: bool) -> tuple[int, tuple
         raise BadRowError("unknown-class", f"the class id {class_id} has no name; ids run from 0 to {classes - 1}")
     numbers = values[1:5] if keypoints else values[1:]
     if min(numbers) < -ROUNDING or max(numbers) > 1 + ROUNDING:
-        if count == 5 and -ROUNDING <= min(values[3:]) <= 0:
-            raise BadRowError("no-area", "the box has no area")
         reason = "a number lies outside 0..1; YOLO labels are fractions of the picture, not pixels"
         raise BadRowError("out-of-range", reason)
     if len(numbers) > 4:

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from ...core.errors import DataError
+from ..model import SPLITS, Boxes, Dataset, Item, LabelProblem, Remark, Split
 from .data_yaml import read_names, read_yaml, split_entries
 from .labels import read_labels
-from ..model import SPLITS, Boxes, Dataset, Item, LabelProblem, Remark, Split
 from .pictures import FOLDER_NAMES, is_inside, leaving_links, split_folder, walk_pictures
 
 _YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")

@@ -49,7 +49,6 @@ def test_a_bad_row_is_named_and_the_others_stay(tmp_path: Path, row: str, reason
     [
         (b"\xef\xbb\xbf1 0.5 0.5 0.2 0.4\r\n", "byte order mark and CRLF"),
         (b"1\t0.5\t0.5  0.2 0.4", "tabs, no newline at the end"),
-        ("1 0.5 0.5 0.2 0.4\n".encode("utf-16"), "UTF-16"),
         (b"1.0 0.5 0.5 0.2 0.4\n\n\n", "class id as a float, empty lines"),
         (b"1 0.4 0.3 0.6 0.3 0.6 0.7 0.4 0.7", "polygon"),
     ],

@@ -1,0 +1,85 @@
+"""What a look through a dataset ends with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..model import Dataset, Item
+
+Severity = Literal["problem", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing worth knowing about a dataset.
+
+    Attributes:
+        kind: Which check found it; `kinds.KINDS` has all of them.
+        severity: "problem" spoils training or its result, "warning" probably does, "note" is worth knowing.
+        what: One sentence with the number in it.
+        files: All the files that it is about, pictures before labels; none where it is about a class or a split.
+        count: How many files, rows, pairs or classes it is about.
+        why: Why it hurts, in a sentence or two.
+        fix: What `cv fix-dataset` would do; empty where only a person can help.
+    """
+
+    kind: str
+    severity: Severity
+    what: str
+    files: tuple[Path, ...] = ()
+    count: int = 0
+    why: str = ""
+    fix: str = ""
+
+
+TwinKind = Literal[
+    "copy",  # the same bytes
+    "sibling",  # two copies that Roboflow's augmentation made of one photograph (`.rf.` in the name)
+    "near",  # the same photograph: mirrored, turned, cropped, brighter, compressed again
+    "frame",  # neighbouring frames of one video
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """Two pictures that show the same thing, so that they belong into one split.
+
+    Attributes:
+        first, second: The pictures; where they lie in different splits, `first` lies in the earlier one of
+            train, valid, test.
+        kind: What makes them twins; the first that holds in the order copy, sibling, near, frame.
+        similarity: 0..1, 1 for the same bytes.
+    """
+
+    first: Item
+    second: Item
+    kind: TwinKind
+    similarity: float
+
+    @property
+    def across(self) -> bool:
+        """Whether they lie in two splits: a leak."""
+        return self.first.split != self.second.split
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """All that a check found.
+
+    Attributes:
+        findings: The worst first.
+        twins: Pictures that show the same thing; enough pairs to connect each group, not every pair in it.
+        pictures: How many pictures were looked at.
+    """
+
+    dataset: Dataset
+    findings: tuple[Finding, ...]
+    twins: tuple[Twin, ...]
+    pictures: int
+
+    @property
+    def leaked(self) -> dict[Path, Path]:
+        """Pictures of "valid" and "test" that a picture of an earlier split gives away, and that picture."""
+        return {twin.second.image: twin.first.image for twin in self.twins if twin.across}

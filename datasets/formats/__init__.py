@@ -1,0 +1,1 @@
+"""One reader and one writer for each layout that a dataset may have on disk."""

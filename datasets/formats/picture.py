@@ -1,0 +1,130 @@
+"""One picture on its way into a dataset, and how its file gets there."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...core.files import slug
+from ..model import Boxes, Split
+
+_CHUNK_BYTES = 4 << 20
+_BATCH = 256  # pictures in flight: enough to keep the threads busy, few enough to hold in memory
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture to be written into a dataset.
+
+    Attributes:
+        source: The file that is copied or linked, or the bytes of a picture file that was made (a crop, a repair).
+        name: The file name wished for, with suffix; the writer makes it safe, and unique within its folder.
+        split: "train", "valid" or "test".
+        boxes: In a detection dataset.
+        class_id: In a classification dataset.
+    """
+
+    source: Path | bytes
+    name: str
+    split: Split
+    boxes: Boxes | None = None
+    class_id: int | None = None
+
+
+class Names:
+    """Gives file names that are safe everywhere, and whose stems are unique in any case: labels go by the stem."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def file(self, wished: str) -> str:
+        """A file's name: the wished one when it is free, else with `-2`, `-3`, ... at the end of its stem."""
+        stem, suffix = os.path.splitext(wished)  # noqa: PTH122 - a hundred thousand times, and Path is slow
+        return self.stem(stem) + suffix.lower()
+
+    def stem(self, wished: str) -> str:
+        """A name without a suffix: of a folder, say."""
+        found = next(name for name in _numbered(slug(wished)) if name.casefold() not in self._taken)
+        self._taken.add(found.casefold())
+        return found
+
+
+def _numbered(stem: str) -> Iterator[str]:
+    yield stem
+    for number in itertools.count(2):
+        yield f"{stem}-{number}"
+
+
+def place_all(
+    pictures: Iterable[tuple[Picture, Path]], *, link: bool, advance: Callable[[float], None] | None = None
+) -> Iterator[tuple[Picture, Path, str]]:
+    """Put pictures at their targets, several at a time, and give each back with its SHA-256, in order.
+
+    Args:
+        pictures: Pictures with the new file of each; consumed step by step, so made pictures cost little memory.
+        link: See `place`.
+        advance: Called with 1 after each picture.
+
+    Raises:
+        OSError: see `place`.
+    """
+
+    def put(pair: tuple[Picture, Path]) -> str:
+        return place(*pair, link=link)
+
+    source = iter(pictures)
+    with ThreadPoolExecutor(min(4, (os.cpu_count() or 1) + 1)) as pool:
+        while batch := list(itertools.islice(source, _BATCH)):
+            for (picture, target), digest in zip(batch, pool.map(put, batch), strict=True):
+                if advance is not None:
+                    advance(1)
+                yield picture, target, digest
+
+
+def place(picture: Picture, target: Path, *, link: bool) -> str:
+    """Put a picture's file at `target`, which must not exist, and return its SHA-256.
+
+    Args:
+        picture: What to put there. Its source is only read.
+        target: The new file; its folder exists.
+        link: Make a hard link where the disk allows it, else a copy.
+
+    Raises:
+        OSError: as the system gave it: a full disk, a source that is gone.
+    """
+    if isinstance(picture.source, bytes):
+        with target.open("xb", buffering=0) as file:
+            _write(file.fileno(), picture.source)
+        return hashlib.sha256(picture.source).hexdigest()
+    digest = hashlib.sha256()
+    with picture.source.open("rb", buffering=0) as source:
+        # The whole of a usual picture in one read, and no larger buffer than it needs.
+        size = min(os.fstat(source.fileno()).st_size + 1, _CHUNK_BYTES)
+        if link and _link(picture.source, target):
+            while chunk := source.read(size):
+                digest.update(chunk)
+            return digest.hexdigest()
+        with target.open("xb", buffering=0) as file:
+            while chunk := source.read(size):
+                digest.update(chunk)
+                _write(file.fileno(), chunk)
+    return digest.hexdigest()
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:  # a full disk may take a part first, and say so at the next call
+        left = left[os.write(descriptor, left) :]
+
+
+def _link(source: Path, target: Path) -> bool:
+    try:
+        os.link(source.resolve(), target)
+    except OSError:  # another disk, or one that knows no links
+        return False
+    return True

@@ -1,0 +1,67 @@
+"""Write the YOLO layout: `train/images/a.jpg`, `train/labels/a.txt`, and a data.yaml."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from ..model import SPLITS, Boxes, Split
+from .data_yaml import write_data_yaml
+from .picture import Names, Picture, place_all
+
+
+def write_yolo(
+    folder: Path,
+    final: Path,
+    pictures: Iterable[Picture],
+    names: Sequence[str],
+    *,
+    link: bool = False,
+    advance: Callable[[float], None] | None = None,
+) -> Iterator[tuple[Picture, str, str]]:
+    """Write pictures with boxes into an empty folder, one after the other as the result is consumed.
+
+    Args:
+        folder: Where to write.
+        final: The absolute path that this folder will have, for data.yaml.
+        pictures: What to write.
+        names: Class names in order.
+        link: Hard links instead of copies where the disk allows it.
+        advance: Called with 1 after each picture.
+
+    Yields:
+        Each file of the layout once: the picture it belongs to, its path below `folder` with forward slashes, and its
+        SHA-256. data.yaml is written at the end, and is not among them.
+
+    Raises:
+        OSError: as the system gave it.
+    """
+    given = {split: Names() for split in SPLITS}
+    written: set[Split] = set()
+
+    def targets() -> Iterator[tuple[Picture, Path]]:
+        for picture in pictures:
+            home = folder / picture.split
+            if picture.split not in written:
+                written.add(picture.split)
+                for part in ("images", "labels"):
+                    (home / part).mkdir(parents=True)
+            yield picture, home / "images" / given[picture.split].file(picture.name)
+
+    for picture, target, digest in place_all(targets(), link=link, advance=advance):
+        yield picture, f"{picture.split}/images/{target.name}", digest
+        text = label_rows(picture.boxes or Boxes.empty()).encode()
+        label = f"{picture.split}/labels/{target.stem}.txt"
+        (folder / label).write_bytes(text)
+        yield picture, label, hashlib.sha256(text).hexdigest()
+    places: dict[Split, list[str]] = {split: [f"{split}/images"] for split in SPLITS if split in written}
+    write_data_yaml(folder, final, places, names)
+
+
+def label_rows(boxes: Boxes) -> str:
+    """The rows of a label file, `class cx cy w h`, with as many digits as a float32 needs to come back the same."""
+    return "".join(
+        f"{class_id} {cx:.9g} {cy:.9g} {w:.9g} {h:.9g}\n"
+        for class_id, (cx, cy, w, h) in zip(boxes.class_id.tolist(), boxes.cxcywh.tolist(), strict=True)
+    )
