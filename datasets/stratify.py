@@ -1,10 +1,10 @@
 """Share groups of pictures out to splits so that every split gets its part of every class.
 
 Groups are what must not be cut: pictures that show the same thing. The method is iterative stratification (Sechidis,
-Tsoumakas and Vlahavas, "On the Stratification of Multi-Label Data", ECML PKDD 2011) over groups instead of examples: the
-class that the fewest remaining groups have comes first, because the common classes can make up for it later. Where the
-paper takes the split that lacks the most examples, a group goes where the class stays closest to its share with half of
-the group counted (Sainte-Laguë's rule for parliaments): else all large groups would end in the largest split.
+Tsoumakas and Vlahavas, "On the Stratification of Multi-Label Data", ECML PKDD 2011) over groups instead of examples:
+the class that the fewest remaining groups have comes first, because the common classes can make up for it later. Where
+the paper takes the split that lacks the most examples, a group goes where the class stays closest to its share with
+half of the group counted (Sainte-Laguë's rule for parliaments): else all large groups would end in the largest split.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,27 +80,47 @@ def write_dataset(
         DataError: there is no picture, or one has no class.
         DiskFullError, OSError: as the system gave it.
     """
-    target = dataset_path(workspace, new.name)
-    with dataset_lock(workspace, new.name):
-        restore_retired(target)
-        if target.exists() and not new.replace:
-            raise UsageError(
-                f"There is a dataset called '{new.name}' already.",
-                where=target,
-                next_step="give the new one another name with --name NAME",
-            )
+    return write_datasets(workspace, [(new, pictures, total)])[0]
+
+
+def write_datasets(
+    workspace: Workspace, wanted: Sequence[tuple[NewDataset, Iterable[Picture], int | None]]
+) -> list[tuple[Path, DatasetRecord]]:
+    """Write several datasets, the folds of one say; none appears before all are written. Else as `write_dataset`."""
+    for new, _, _ in wanted:
+        dataset_path(workspace, new.name)
+    with contextlib.ExitStack() as stack:
+        for name in sorted(new.name for new, _, _ in wanted):  # in one order: two commands never wait for each other
+            stack.enter_context(dataset_lock(workspace, name))
         try:
-            with (
-                whole_folder(target, replace=new.replace) as folder,
-                progress(f"writing {new.name}", total) as advance,
-            ):
-                write = _write_boxes if new.task == "detect" else _write_classes
-                record = _record(folder, new, write(folder, target, new, pictures, advance))
+            with contextlib.ExitStack() as folders:
+                return [_write(workspace, new, pictures, total, folders) for new, pictures, total in wanted]
         except OSError as error:
             if is_disk_full(error):
-                raise DiskFullError(target.parent) from None
+                raise DiskFullError(workspace.datasets) from None
             raise
-    return target, record
+
+
+def _write(
+    workspace: Workspace,
+    new: NewDataset,
+    pictures: Iterable[Picture],
+    total: int | None,
+    folders: contextlib.ExitStack,
+) -> tuple[Path, DatasetRecord]:
+    """Fill the folder of a dataset, which gets its name when `folders` closes."""
+    target = dataset_path(workspace, new.name)
+    restore_retired(target)
+    if target.exists() and not new.replace:
+        raise UsageError(
+            f"There is a dataset called '{new.name}' already.",
+            where=target,
+            next_step="give the new one another name with --name NAME",
+        )
+    folder = folders.enter_context(whole_folder(target, replace=new.replace))
+    with progress(f"writing {new.name}", total) as advance:
+        write = _write_boxes if new.task == "detect" else _write_classes
+        return target, _record(folder, new, write(folder, target, new, pictures, advance))
 
 
 def dataset_path(workspace: Workspace, name: str) -> Path:

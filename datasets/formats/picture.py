@@ -25,7 +25,7 @@ class Picture:
         source: The file that is copied or linked, or the bytes of a picture file that was made (a crop, a repair).
         name: The file name wished for, with suffix; the writer makes it safe, and unique within its folder.
         split: "train", "valid" or "test".
-        boxes: In a detection dataset.
+        boxes: In a detection dataset; None for a picture that nobody has labelled.
         class_id: In a classification dataset.
     """
 

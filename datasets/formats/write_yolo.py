@@ -25,7 +25,7 @@ def write_yolo(
     Args:
         folder: Where to write.
         final: The absolute path that this folder will have, for data.yaml.
-        pictures: What to write.
+        pictures: What to write. One whose boxes are None gets no label file, unlike one that has no objects.
         names: Class names in order.
         link: Hard links instead of copies where the disk allows it.
         advance: Called with 1 after each picture.
@@ -51,7 +51,9 @@ def write_yolo(
 
     for picture, target, digest in place_all(targets(), link=link, advance=advance):
         yield picture, f"{picture.split}/images/{target.name}", digest
-        text = label_rows(picture.boxes or Boxes.empty()).encode()
+        if picture.boxes is None:
+            continue
+        text = label_rows(picture.boxes).encode()
         label = f"{picture.split}/labels/{target.stem}.txt"
         (folder / label).write_bytes(text)
         yield picture, label, hashlib.sha256(text).hexdigest()
