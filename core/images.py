@@ -9,27 +9,48 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
 from .errors import DataError
+from .image_parts import png_chunks, reaches_jpeg_end
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 MAX_MEGAPIXELS = 50.0
 
 _FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP", "MPO")
-_SUFFIX_OF = {"BMP": {".bmp"}, "JPEG": {".jpg", ".jpeg"}, "MPO": {".jpg", ".jpeg"}, "PNG": {".png"}, "WEBP": {".webp"}}
+_SUFFIX_OF = {
+    "BMP": {".bmp"}, "JPEG": {".jpg", ".jpeg"}, "MPO": {".jpg", ".jpeg"}, "PNG": {".png"}, "TIFF": {".tif", ".tiff"},
+    "WEBP": {".webp"},
+}  # fmt: skip
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*", b"RIFF")
+
+ImageFault = Literal[
+    "missing",  # no file, a folder, no permission
+    "empty",  # zero bytes
+    "unreadable",  # not a picture
+    "truncated",  # a picture, but some of it is not there or damaged
+    "too-large",  # more pixels than allowed
+]
 
 
 class ImageError(DataError):
-    """A file that cannot be used as a picture; `reason` says why in a few words, without the path."""
+    """A file that cannot be used as a picture.
 
-    def __init__(self, reason: str, path: Path | None) -> None:
+    Attributes:
+        reason: Why, in a few words, without the path.
+        fault: The same for a program.
+    """
+
+    def __init__(self, reason: str, path: Path | None, fault: ImageFault = "unreadable") -> None:
         super().__init__(f"This picture cannot be used: {reason}.", where=path)
         self.reason = reason
+        self.fault: ImageFault = fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +62,10 @@ class ImageInfo:
         format: "JPEG", "PNG", ...
         mode: Pillow's name of the pixel layout: "RGB", "L", "CMYK", "I;16", "RGBA", "P", ...
         orientation: the EXIF orientation, 1 (upright) to 8.
+        bits: per channel: 8, sometimes 1, 16 or 32.
+        transparent: whether it has an alpha channel or a transparent colour.
+        frames: 1, or how many pictures an animation or a TIFF of several pages has.
+        misnamed: the suffix says another format than the content has.
         plain: the file holds 8-bit RGB, upright, under its right suffix, ended properly: any library
             decodes it to the same pixels, so it needs no conversion.
     """
@@ -50,6 +75,10 @@ class ImageInfo:
     format: str
     mode: str
     orientation: int
+    bits: int
+    transparent: bool
+    frames: int
+    misnamed: bool
     plain: bool
 
 
@@ -64,7 +93,7 @@ def inspect_image(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Imag
     Raises:
         ImageError: the file is missing, empty, not a picture, cut short, or has more pixels than `max_megapixels`.
     """
-    return _inspect(_read_bytes(path), path, max_megapixels)
+    return inspect_bytes(read_bytes(path), path, max_megapixels=max_megapixels)
 
 
 def read_image(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
@@ -77,8 +106,69 @@ def read_image(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndar
     Raises:
         ImageError: see `inspect_image`.
     """
-    data = _read_bytes(path)
-    return _decode(data, path, _inspect(data, path, max_megapixels))
+    data = read_bytes(path)
+    return _decode(data, path, inspect_bytes(data, path, max_megapixels=max_megapixels))
+
+
+def decode_small(data: bytes, path: Path | None, info: ImageInfo, side: int) -> np.ndarray:
+    """Decode a picture to grey uint8 `(h, w)`, upright, its long side reduced to `side` pixels where it is longer.
+
+    A JPEG is reduced while it is decoded, which takes a half to a quarter of the time, and damage in it is
+    noticed, where `read_image` shows what the decoder made up for the missing part.
+
+    Args:
+        data: The content of the file.
+        path: For the error.
+        info: What `inspect_bytes` said about it.
+        side: pixels.
+
+    Raises:
+        ImageError: "truncated": the data is damaged.
+    """
+    grey = _decode_jpeg_small(data, path, info, side) if info.format in {"JPEG", "MPO"} else None
+    if grey is None:
+        grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+        if grey is None or (grey.shape[1], grey.shape[0]) != (info.width, info.height):
+            grey = cv2.cvtColor(_decode_with_pillow(data, path), cv2.COLOR_BGR2GRAY)
+    height, width = grey.shape
+    if max(height, width) > side:
+        scale = side / max(height, width)
+        size = (max(round(width * scale), 1), max(round(height * scale), 1))
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    return grey
+
+
+def _decode_jpeg_small(data: bytes, path: Path | None, info: ImageInfo, side: int) -> np.ndarray | None:
+    """None when the decoder does not know the kind of JPEG."""
+    import simplejpeg
+
+    if info.mode not in {"RGB", "L"}:
+        return None
+    lying = info.orientation >= 5
+    width, height = (info.height, info.width) if lying else (info.width, info.height)
+    min_width, min_height = (min(side, width), 0) if width >= height else (0, min(side, height))
+    decode = partial(simplejpeg.decode_jpeg, data, "GRAY", fastdct=True, min_width=min_width, min_height=min_height)
+    try:
+        grey = decode()
+    except ValueError as error:
+        if "extraneous bytes" in str(error):  # something between the parts, which are all there
+            grey = decode(strict=False)
+        elif "Corrupt JPEG" in str(error) or "Premature end" in str(error):
+            raise ImageError("a part of it is damaged or missing", path, "truncated") from None
+        else:
+            return None
+    return _upright(grey[:, :, 0], info.orientation)
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn a picture `(h, w, ...)` the way its EXIF orientation asks for."""
+    if orientation >= 5:
+        pixels = np.swapaxes(pixels, 0, 1)
+    if orientation in {2, 3, 6, 7}:
+        pixels = pixels[:, ::-1]
+    if orientation in {3, 4, 7, 8}:
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
 
 
 def write_image(path: Path, bgr: np.ndarray) -> None:
@@ -93,20 +183,26 @@ def write_image(path: Path, bgr: np.ndarray) -> None:
     path.write_bytes(encoded.tobytes())
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The content of a picture file.
+
+    Raises:
+        ImageError: "missing": it cannot be read.
+    """
     try:
         return path.read_bytes()
     except IsADirectoryError:
-        raise ImageError("it is a folder", path) from None
+        raise ImageError("it is a folder", path, "missing") from None
     except FileNotFoundError:
-        raise ImageError("there is no such file", path) from None
+        raise ImageError("there is no such file", path, "missing") from None
     except OSError as error:
-        raise ImageError(f"it cannot be read ({error.strerror or error})", path) from error
+        raise ImageError(f"it cannot be read ({error.strerror or error})", path, "missing") from error
 
 
-def _inspect(data: bytes, path: Path | None, max_megapixels: float) -> ImageInfo:
+def inspect_bytes(data: bytes, path: Path | None, *, max_megapixels: float = MAX_MEGAPIXELS) -> ImageInfo:
+    """`inspect_image` for the content of a file; `path` is for its suffix and for the error."""
     if not data:
-        raise ImageError("the file is empty", path)
+        raise ImageError("the file is empty", path, "empty")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -114,29 +210,46 @@ def _inspect(data: bytes, path: Path | None, max_megapixels: float) -> ImageInfo
                 width, height = header.size
                 mode, kind = header.mode, str(header.format)
                 orientation = _orientation(header, data)
+                transparent = mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in header.info
+                frames = 1 if kind in {"JPEG", "MPO"} else int(getattr(header, "n_frames", 1))
+                bits = _bits(header, data)
     except Image.DecompressionBombError:
-        raise ImageError(f"it has more than {max_megapixels:g} megapixels", path) from None
+        raise ImageError(f"it has more than {max_megapixels:g} megapixels", path, "too-large") from None
     except Exception:  # noqa: BLE001 - Pillow's parsers raise a dozen kinds on hostile bytes; all mean the same to the person
+        if data.startswith(_SIGNATURES):
+            raise ImageError("the file is cut short or damaged", path, "truncated") from None
         raise ImageError("the file is not a picture that can be read", path) from None
     if width * height > max_megapixels * 1e6:
-        raise ImageError(f"it is {width} x {height}, more than {max_megapixels:g} megapixels", path)
+        raise ImageError(f"it is {width} x {height}, more than {max_megapixels:g} megapixels", path, "too-large")
     if width < 1 or height < 1:
         raise ImageError("it has no pixels", path)
     if _is_cut_short(data, kind):
-        raise ImageError("the file is cut short", path)
+        raise ImageError("the file is cut short", path, "truncated")
     orientation = orientation if 1 <= orientation <= 8 else 1
     if orientation >= 5:
         width, height = height, width
-    named_right = path is None or path.suffix.lower() in _SUFFIX_OF.get(kind, set())
+    misnamed = path is not None and path.suffix.lower() not in _SUFFIX_OF.get(kind, set())
     ended_right = kind != "JPEG" or data.endswith(b"\xff\xd9")
-    plain = mode == "RGB" and orientation == 1 and kind in {"JPEG", "PNG", "BMP"} and named_right and ended_right
-    return ImageInfo(width, height, kind, mode, orientation, plain)
+    plain = (
+        mode == "RGB" and bits == 8 and orientation == 1 and kind in {"JPEG", "PNG", "BMP"}
+        and not misnamed and ended_right
+    )  # fmt: skip
+    return ImageInfo(width, height, kind, mode, orientation, bits, transparent, frames, misnamed, plain)
+
+
+def _bits(header: Image.Image, data: bytes) -> int:
+    if header.format == "PNG":  # Pillow takes 16-bit colour for 8-bit
+        return data[24]
+    if header.format == "TIFF":
+        tags = getattr(header, "tag_v2", {})
+        return max(tags.get(258, (8,)))
+    return {"1": 1, "I;16": 16, "I": 32, "F": 32}.get(header.mode, 8)
 
 
 def _orientation(header: Image.Image, data: bytes) -> int:
     if header.format == "PNG":  # Pillow would decode the whole picture to look for it
         exif = Image.Exif()
-        exif.load(_png_chunks(data).get(b"eXIf", b""))
+        exif.load(png_chunks(data).get(b"eXIf", b""))
     else:
         exif = header.getexif()
     return int(exif.get(ExifTags.Base.Orientation, 1) or 1)
@@ -145,22 +258,8 @@ def _orientation(header: Image.Image, data: bytes) -> int:
 def _is_cut_short(data: bytes, kind: str) -> bool:
     """Decoders fill the missing part of a truncated file with grey and say nothing."""
     if kind in {"JPEG", "MPO"}:
-        return b"\xff\xd9" not in data[2:]
-    return kind == "PNG" and b"IEND" not in _png_chunks(data)
-
-
-def _png_chunks(data: bytes) -> dict[bytes, bytes]:
-    """The chunks of a PNG by type, without the pixels; those that are whole."""
-    chunks: dict[bytes, bytes] = {}
-    position = 8
-    while position + 12 <= len(data):
-        length = int.from_bytes(data[position : position + 4])
-        kind, start = data[position + 4 : position + 8], position + 8
-        if start + length + 4 > len(data):
-            break
-        chunks.setdefault(kind, b"" if kind == b"IDAT" else data[start : start + length])
-        position = start + length + 4
-    return chunks
+        return not reaches_jpeg_end(data)
+    return kind == "PNG" and b"IEND" not in png_chunks(data)
 
 
 def _decode(data: bytes, path: Path | None, info: ImageInfo) -> np.ndarray:
@@ -181,5 +280,5 @@ def _decode_with_pillow(data: bytes, path: Path | None) -> np.ndarray:
             upright = ImageOps.exif_transpose(picture)
             rgb = np.asarray(upright.convert("RGB"))
     except Exception:  # noqa: BLE001 - as above
-        raise ImageError("the file is damaged", path) from None
+        raise ImageError("the file is damaged", path, "truncated") from None
     return np.ascontiguousarray(rgb[:, :, ::-1])
