@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 from ...core.files import slug
 from ..model import Boxes, Split
 
 _CHUNK_BYTES = 4 << 20
-_BATCH = 256  # pictures in flight: enough to keep the threads busy, few enough to hold in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,34 +59,10 @@ def _numbered(stem: str) -> Iterator[str]:
         yield f"{stem}-{number}"
 
 
-def place_all(
-    pictures: Iterable[tuple[Picture, Path]], *, link: bool, advance: Callable[[float], None] | None = None
-) -> Iterator[tuple[Picture, Path, str]]:
-    """Put pictures at their targets, several at a time, and give each back with its SHA-256, in order.
-
-    Args:
-        pictures: Pictures with the new file of each; consumed step by step, so made pictures cost little memory.
-        link: See `place`.
-        advance: Called with 1 after each picture.
-
-    Raises:
-        OSError: see `place`.
-    """
-
-    def put(pair: tuple[Picture, Path]) -> str:
-        return place(*pair, link=link)
-
-    source = iter(pictures)
-    with ThreadPoolExecutor(min(4, (os.cpu_count() or 1) + 1)) as pool:
-        while batch := list(itertools.islice(source, _BATCH)):
-            for (picture, target), digest in zip(batch, pool.map(put, batch), strict=True):
-                if advance is not None:
-                    advance(1)
-                yield picture, target, digest
-
-
-def place(picture: Picture, target: Path, *, link: bool) -> str:
+def place(picture: Picture, target: str, *, link: bool) -> str:
     """Put a picture's file at `target`, which must not exist, and return its SHA-256.
+
+    One after the other: threads made it slower, because creating files is what takes the time, not hashing.
 
     Args:
         picture: What to put there. Its source is only read.
@@ -98,22 +73,35 @@ def place(picture: Picture, target: Path, *, link: bool) -> str:
         OSError: as the system gave it: a full disk, a source that is gone.
     """
     if isinstance(picture.source, bytes):
-        with target.open("xb", buffering=0) as file:
-            _write(file.fileno(), picture.source)
+        write_new(target, picture.source)
         return hashlib.sha256(picture.source).hexdigest()
     digest = hashlib.sha256()
-    with picture.source.open("rb", buffering=0) as source:
+    with open(picture.source, "rb", buffering=0) as source:  # noqa: PTH123 - half the time of a link goes into Path
         # The whole of a usual picture in one read, and no larger buffer than it needs.
         size = min(os.fstat(source.fileno()).st_size + 1, _CHUNK_BYTES)
         if link and _link(picture.source, target):
             while chunk := source.read(size):
                 digest.update(chunk)
             return digest.hexdigest()
-        with target.open("xb", buffering=0) as file:
+        with _create(target) as file:
             while chunk := source.read(size):
                 digest.update(chunk)
                 _write(file.fileno(), chunk)
     return digest.hexdigest()
+
+
+def write_new(target: str, data: bytes) -> None:
+    """Write a small file that must not exist yet.
+
+    Raises:
+        OSError: as the system gave it.
+    """
+    with _create(target) as file:
+        _write(file.fileno(), data)
+
+
+def _create(target: str) -> FileIO:
+    return open(target, "xb", buffering=0)  # noqa: PTH123 - as above; the caller closes it
 
 
 def _write(descriptor: int, data: bytes) -> None:
@@ -122,9 +110,9 @@ def _write(descriptor: int, data: bytes) -> None:
         left = left[os.write(descriptor, left) :]
 
 
-def _link(source: Path, target: Path) -> bool:
+def _link(source: Path, target: str) -> bool:
     try:
-        os.link(source.resolve(), target)
+        os.link(os.path.realpath(source), target)
     except OSError:  # another disk, or one that knows no links
         return False
     return True

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ...core.errors import DataError
-from ..model import Split
-from .picture import Names, Picture, place_all
+from .picture import Names, Picture, place
 
 
 def class_folders(names: Sequence[str]) -> list[str]:
@@ -41,18 +40,16 @@ def write_folders(
         OSError: as the system gave it.
     """
     homes = class_folders(names)
-    given: dict[tuple[Split, str], Names] = {}
+    given: dict[str, Names] = {}
 
-    def targets() -> Iterator[tuple[Picture, Path]]:
-        for picture in pictures:
-            if picture.class_id is None:
-                raise DataError("A picture has no class.", where=picture.name)
-            home = homes[picture.class_id]
-            key = (picture.split, home)
-            if key not in given:
-                given[key] = Names()
-                (folder / picture.split / home).mkdir(parents=True)
-            yield picture, folder / picture.split / home / given[key].file(picture.name)
-
-    for picture, target, digest in place_all(targets(), link=link, advance=advance):
-        yield picture, target.relative_to(folder).as_posix(), digest
+    for picture in pictures:
+        if picture.class_id is None:
+            raise DataError("A picture has no class.", where=picture.name)
+        home = f"{picture.split}/{homes[picture.class_id]}"
+        if home not in given:
+            given[home] = Names()
+            (folder / home).mkdir(parents=True)
+        image = f"{home}/{given[home].file(picture.name)}"
+        yield picture, image, place(picture, f"{folder}/{image}", link=link)
+        if advance is not None:
+            advance(1)

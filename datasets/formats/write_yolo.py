@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..model import SPLITS, Boxes, Split
 from .data_yaml import write_data_yaml
-from .picture import Names, Picture, place_all
+from .picture import Names, Picture, place, write_new
 
 
 def write_yolo(
@@ -37,27 +37,23 @@ def write_yolo(
     Raises:
         OSError: as the system gave it.
     """
-    given = {split: Names() for split in SPLITS}
-    written: set[Split] = set()
-
-    def targets() -> Iterator[tuple[Picture, Path]]:
-        for picture in pictures:
-            home = folder / picture.split
-            if picture.split not in written:
-                written.add(picture.split)
-                for part in ("images", "labels"):
-                    (home / part).mkdir(parents=True)
-            yield picture, home / "images" / given[picture.split].file(picture.name)
-
-    for picture, target, digest in place_all(targets(), link=link, advance=advance):
-        yield picture, f"{picture.split}/images/{target.name}", digest
-        if picture.boxes is None:
-            continue
-        text = label_rows(picture.boxes).encode()
-        label = f"{picture.split}/labels/{target.stem}.txt"
-        (folder / label).write_bytes(text)
+    given: dict[Split, Names] = {}
+    for picture in pictures:
+        split = picture.split
+        if split not in given:
+            given[split] = Names()
+            for part in ("images", "labels"):
+                (folder / split / part).mkdir(parents=True)
+        name = given[split].file(picture.name)
+        image = f"{split}/images/{name}"
+        yield picture, image, place(picture, f"{folder}/{image}", link=link)
+        text = label_rows(picture.boxes or Boxes.empty()).encode()
+        label = f"{split}/labels/{name.rpartition('.')[0]}.txt"
+        write_new(f"{folder}/{label}", text)
         yield picture, label, hashlib.sha256(text).hexdigest()
-    places: dict[Split, list[str]] = {split: [f"{split}/images"] for split in SPLITS if split in written}
+        if advance is not None:
+            advance(1)
+    places: dict[Split, list[str]] = {split: [f"{split}/images"] for split in SPLITS if split in given}
     write_data_yaml(folder, final, places, names)
 
 
