@@ -9,9 +9,11 @@ half of the group counted (Sainte-Laguë's rule for parliaments): else all large
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+
+from .model import Item
 
 _SIZE_MATTERS = 0.25
 """How much the number of pictures counts beside the class that is being shared out."""
@@ -64,6 +66,34 @@ def assign(
         state.put(group, state.best_for(group, None))
     state.fill_gaps()
     return state.places
+
+
+def share_out(
+    items: Sequence[Item],
+    objects: np.ndarray,
+    bound: Iterable[Sequence[int]],
+    ratios: Sequence[float],
+    seed: int,
+) -> np.ndarray:
+    """Choose one of several parts for each picture; the order of the pictures makes no difference.
+
+    Args:
+        items: Pictures.
+        objects: int64 `(items, columns)`: what should be spread evenly, see `count_objects`.
+        bound: Groups of indices into `items` that stay together; every picture is in one.
+        ratios: The weight of each part.
+        seed: See `assign`.
+
+    Returns:
+        int64 `(items,)`: the index of a part.
+    """
+    ordered = sorted(bound, key=lambda group: min((items[i].image.name, items[i].image.as_posix()) for i in group))
+    counts = np.array([objects[group].sum(axis=0) for group in ordered], np.int64).reshape(-1, objects.shape[1])
+    places = assign(counts, np.array([len(group) for group in ordered], np.int64), ratios, seed)
+    parts = np.zeros(len(items), np.int64)
+    for group, place in zip(ordered, places.tolist(), strict=True):
+        parts[group] = place
+    return parts
 
 
 class _State:
