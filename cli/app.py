@@ -23,7 +23,9 @@ from .finetune import finetune_classifier
 from .live import live
 from .predict import predict
 from .pull_dataset import pull_dataset
+from .push_dataset import push_dataset
 from .resume import resume
+from .split_dataset import split_dataset_command
 from .train_yolo import train_yolo
 from .weights import weights
 
@@ -41,6 +43,8 @@ app = typer.Typer(
 app.command("demo")(demo)
 app.command("doctor")(doctor)
 app.command("pull-dataset")(pull_dataset)
+app.command("push-dataset")(push_dataset)
+app.command("split-dataset")(split_dataset_command)
 app.command("train-yolo")(train_yolo)
 app.command("finetune")(finetune_classifier)
 app.command("resume")(resume)

@@ -1,11 +1,10 @@
 """A local server that speaks Roboflow's protocol, so that the real client can be tried without an account.
 
-By hand: python -m tests.roboflow_server --zip-of FOLDER --port 8765
+By hand: python -m tests.roboflow_by_hand --zip-of FOLDER --port 8765
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import threading
@@ -16,6 +15,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+
+from tests.roboflow_uploads import Uploads
 
 KEY = "aGoodKey1234567890"
 SIGNATURE = "s1gnatureOfTheLink0123456789"
@@ -71,6 +72,7 @@ class Project:
     formats: tuple[str, ...] = ("yolov11", "yolov8", "folder")
     exports: tuple[str, ...] = ()
     images: int = 8
+    created: float = 1.7e9
 
 
 @dataclass
@@ -80,6 +82,7 @@ class RoboflowServer:
     project: Project
     faults: Faults = field(default_factory=Faults)
     requests: list[str] = field(default_factory=list)
+    uploads: Uploads = field(default_factory=Uploads)
     release: threading.Event = field(default_factory=threading.Event)
     holding: threading.Event = field(default_factory=threading.Event)
     url: str = ""
@@ -113,6 +116,7 @@ def serve(project: Project, faults: Faults | None = None, port: int = 0) -> Iter
         yield state
     finally:
         state.release.set()
+        state.uploads.release.set()
         server.shutdown()
         server.server_close()
 
@@ -144,7 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_POST(self) -> None:
-        self._answer(self._sign_in)
+        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self._answer(self._take if self.path.startswith("/dataset/") else self._sign_in)
 
     def do_GET(self) -> None:
         if urlsplit(self.path).path == "/export.zip":
@@ -168,10 +173,21 @@ class _Handler(BaseHTTPRequestHandler):
         if parse_qs(address.query).get("api_key") != [KEY]:
             self._send_json(401, {"error": {"message": "This API key does not exist", "status": 401}})
             return
-        self._send_json(*make(address.path.strip("/").split("/")))
+        if (answer := make(address.path.strip("/").split("/"))) is None:
+            self.close_connection = True  # cut before a word of the answer
+            return
+        self._send_json(*answer)
 
     def _sign_in(self, parts: list[str]) -> tuple[int, dict]:
         return 200, {"workspace": self.state.project.workspace}
+
+    def _take(self, parts: list[str]) -> tuple[int, dict] | None:
+        if parts[1] != self.state.project.name:
+            return 404, {"error": {"message": "Project not found", "status": 404}}
+        query = urlsplit(self.path).query
+        if parts[2] == "upload":
+            return self.state.uploads.take_picture(query, self.headers["Content-Type"], self.body)
+        return self.state.uploads.take_annotation(parts[3], query, self.body)
 
     def _look_up(self, parts: list[str]) -> tuple[int, dict]:
         project = self.state.project
@@ -197,7 +213,8 @@ class _Handler(BaseHTTPRequestHandler):
         project = self.state.project
         about = {
             "id": f"{project.workspace}/{project.name}", "type": project.kind, "name": project.name,
-            "created": 1.7e9, "updated": 1.7e9, "images": project.images, "unannotated": 0, "annotation": "parts",
+            "created": project.created, "updated": 1.7e9, "images": project.images, "unannotated": 0,
+            "annotation": "parts",
             "public": False, "splits": {"train": 4}, "colors": {}, "classes": {}, "multilabel": project.multilabel,
         }  # fmt: skip
         versions = [
@@ -272,26 +289,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Serve a folder as if it were a Roboflow project.")
-    parser.add_argument("--zip-of", type=Path, required=True, help="the folder of a dataset")
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--workspace", default="acme")
-    parser.add_argument("--project", default="parts")
-    parser.add_argument("--kind", default="object-detection", help="or classification")
-    given = parser.parse_args()
-    project = Project(zip_folder(given.zip_of), given.workspace, given.project, given.kind)
-    with serve(project, port=given.port) as server:
-        for name, value in server.env().items():
-            print(f"export {name}={value}")
-        print(f"cv pull-dataset {given.workspace}/{given.project}", flush=True)
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            print("stopped")
-
-
-if __name__ == "__main__":
-    main()

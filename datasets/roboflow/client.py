@@ -23,8 +23,8 @@ from ...core.isolation import cache_folder
 from ...core.progress import say
 from ...core.redact import redact
 from .download import hide_link
-from .reference import Reference
 from .key import GET_A_KEY
+from .reference import Reference
 
 if TYPE_CHECKING:
     from roboflow.core.project import Project

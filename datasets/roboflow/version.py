@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ...core.errors import DataError, NotFoundError
 from ...core.extras import need_extra
 from ..model import Task
-from .reference import Reference
 from .client import Conversation
+from .reference import Reference
 
 if TYPE_CHECKING:
     from roboflow.core.version import Version
@@ -81,6 +81,11 @@ def find_version(wanted: Reference, key: str, timeout_seconds: float) -> FoundVe
 
 
 def task_of(kind: str, multilabel: bool) -> tuple[Task, str | None]:
+    """What a project of this kind is to us, and what a person who trains on it should know.
+
+    Raises:
+        DataError: nothing that we train.
+    """
     if kind == "object-detection":
         return "detect", None
     if kind == "instance-segmentation":
