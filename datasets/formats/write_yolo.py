@@ -47,10 +47,11 @@ def write_yolo(
         name = given[split].file(picture.name)
         image = f"{split}/images/{name}"
         yield picture, image, place(picture, f"{folder}/{image}", link=link)
-        text = label_rows(picture.boxes or Boxes.empty()).encode()
-        label = f"{split}/labels/{name.rpartition('.')[0]}.txt"
-        write_new(f"{folder}/{label}", text)
-        yield picture, label, hashlib.sha256(text).hexdigest()
+        if picture.boxes is not None:
+            text = label_rows(picture.boxes).encode()
+            label = f"{split}/labels/{name.rpartition('.')[0]}.txt"
+            write_new(f"{folder}/{label}", text)
+            yield picture, label, hashlib.sha256(text).hexdigest()
         if advance is not None:
             advance(1)
     places: dict[Split, list[str]] = {split: [f"{split}/images"] for split in SPLITS if split in given}
