@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from ..core.errors import DataError
+from ..core.errors import DataError, NotFoundError
 from ..core.progress import progress
 from ..datasets.model import Dataset, Item, Split
 from ..predict.engines.base import Engine
@@ -18,10 +19,20 @@ from ..weights.bundle import Bundle
 from .metrics import ClassifierScores, score
 
 
-def evaluate_classifier(bundle: Bundle, dataset: Dataset, split: Split, *, device: str = "auto") -> ClassifierScores:
+def evaluate_classifier(
+    bundle: Bundle, dataset: Dataset, split: Split, *, device: str = "auto", without: Collection[Path] = ()
+) -> ClassifierScores:
     """Measure a bundle on a split of a dataset.
 
+    Args:
+        bundle: A classifier.
+        dataset: A dataset with the model's classes in the model's order.
+        split: "train", "valid" or "test".
+        device: As in `core.device.parse_device`.
+        without: Pictures to leave out: those that leak from the training pictures, say.
+
     Raises:
+        NotFoundError: the split holds no pictures, or none but those left out.
         DataError: the dataset's classes are not the model's, or no picture of the split can be read.
     """
     if dataset.names != bundle.record.names:
@@ -31,7 +42,11 @@ def evaluate_classifier(bundle: Bundle, dataset: Dataset, split: Split, *, devic
             where=dataset.root,
             next_step="measure the model on a dataset with the same classes in the same order",
         )
-    return evaluate_items(bundle, open_engine(bundle, device=device), list(dataset.items(split)), split)
+    items = [item for item in dataset.items(split) if item.image not in without]
+    if not items:
+        other = " but those left out" if without else ""
+        raise NotFoundError(f"The dataset has no '{split}' pictures{other}.", where=dataset.root)
+    return evaluate_items(bundle, open_engine(bundle, device=device), items, split)
 
 
 def evaluate_items(bundle: Bundle, engine: Engine, items: Sequence[Item], split: str) -> ClassifierScores:

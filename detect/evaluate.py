@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from pathlib import Path
 
 import numpy as np
 
@@ -20,7 +21,9 @@ from .metrics import DetectorScores, Tally
 _LOWEST_CONFIDENCE = 0.001  # the field's habit: the curve needs the unsure detections too
 
 
-def evaluate_detector(bundle: Bundle, dataset: Dataset, split: Split, *, device: str = "auto") -> DetectorScores:
+def evaluate_detector(
+    bundle: Bundle, dataset: Dataset, split: Split, *, device: str = "auto", without: Collection[Path] = ()
+) -> DetectorScores:
     """Measure a bundle on one split of a dataset.
 
     Args:
@@ -28,17 +31,19 @@ def evaluate_detector(bundle: Bundle, dataset: Dataset, split: Split, *, device:
         dataset: A detection dataset; its classes are matched with the model's by name.
         split: "train", "valid" or "test".
         device: As in `core.device.parse_device`.
+        without: Pictures to leave out: those that leak from the training pictures, say.
 
     Raises:
-        NotFoundError: the split holds no pictures.
+        NotFoundError: the split holds no pictures, or none but those left out.
         DataError: the dataset has no class in common with the model, or is not one of boxes.
     """
     if dataset.task != "detect":
         raise DataError("This dataset has classes per picture and no boxes.", where=dataset.root,
                         next_step="a detector is measured on a detection dataset")  # fmt: skip
-    items = list(dataset.items(split))
+    items = [item for item in dataset.items(split) if item.image not in without]
     if not items:
-        raise NotFoundError(f"The dataset has no '{split}' pictures.", where=dataset.root)
+        other = " but those left out" if without else ""
+        raise NotFoundError(f"The dataset has no '{split}' pictures{other}.", where=dataset.root)
     if not set(dataset.names) & set(bundle.record.names):
         raise DataError(
             "The model and the dataset have no class in common: the model knows "

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import yaml
 
+from lensmith.cli.leak_effect import leak_effect
 from lensmith.core.errors import DataError, NotFoundError
 from lensmith.core.images import read_image, write_image
 from lensmith.core.isolation import isolate_ultralytics
 from lensmith.core.workspace import Workspace
+from lensmith.datasets.check.finding import CheckReport, Twin
 from lensmith.datasets.read import open_dataset
 from lensmith.detect.evaluate import evaluate_detector
 from lensmith.detect.finish import strip_checkpoint
@@ -142,3 +144,24 @@ def test_a_picture_that_cannot_be_read_is_left_out_and_named(coco: Bundle, works
     assert scores.pictures == 1
     assert [Path(path).name for path, _ in scores.skipped] == ["test-000.png"]
     assert scores.as_metrics().keys() == {"mAP50", "mAP50-95", "precision", "recall"}
+
+
+def test_the_score_with_and_without_the_pictures_that_leak(coco: Bundle, test_data: Path, workspace: Workspace) -> None:
+    """The wrong labels all lie in pictures that leak: without them the score is better, and counts only the rest."""
+    dataset = open_dataset(_label(coco, test_data, workspace.datasets / "pets"), workspace)
+    train, *_ = dataset.items("train")
+    spoilt = list(dataset.items("valid"))[:5]
+    for item in spoilt:
+        assert item.label
+        item.label.write_text("15 0.02 0.02 0.04 0.04\n16 0.02 0.02 0.04 0.04\n")
+    twins = tuple(Twin(train, item, "near", 0.9) for item in spoilt)
+    shutil.copytree(coco.folder, workspace.weights / "coco")
+
+    (effect,) = leak_effect(CheckReport(dataset, (), twins, 31), "coco", workspace)
+    assert (effect.split, effect.metric, effect.pictures, effect.leaked) == ("valid", "mAP50", 30, 5)
+    assert effect.with_leaked and effect.without_leaked
+    assert effect.without_leaked > effect.with_leaked + 0.02
+    rest = evaluate_detector(coco, dataset, "valid", without={item.image for item in spoilt})
+    assert (rest.pictures, rest.map50) == (25, effect.without_leaked)
+    every = tuple(Twin(train, item, "near", 0.9) for item in dataset.items("valid"))
+    assert leak_effect(CheckReport(dataset, (), every, 31), "coco", workspace)[0].without_leaked is None
