@@ -51,7 +51,7 @@ class Item:
         image: Absolute path of the picture.
         split: "train", "valid" or "test".
         label: Absolute path where the label file of a detection picture belongs; it need not exist. In COCO the
-            one file of its split.
+            file that lists the picture, None when none does.
         class_id: The class of a classification picture; None in a detection dataset.
     """
 
@@ -104,6 +104,8 @@ RemarkKind = Literal[
     "loose-pictures",  # pictures in no class folder
     "coco-category",  # a COCO category that groups others, or that nothing has
     "other-format",  # labels of a second format lie there too
+    "labels-left-out",  # annotations of crowds, or of no picture
+    "nested-folders",  # the dataset lies deeper in the folder than it was said to
 ]
 
 
@@ -136,7 +138,9 @@ class Dataset:
         names: The class names in order; a class id is an index into it.
         format: The layout on disk.
         remarks: What the reader put right by itself: paths in data.yaml, say.
-        stray_labels: Lists label files that belong to no picture.
+        stray_labels: Lists label files that belong to no picture; in COCO the pictures that are listed and not there.
+        stated_size: The width and height in pixels that a picture's label file states, to be held against the
+            picture's own; None where it states none, as in YOLO.
     """
 
     name: str
@@ -148,6 +152,7 @@ class Dataset:
     read_boxes: Callable[[Item], tuple[Boxes, list[LabelProblem]]] | None = field(repr=False, default=None)
     remarks: tuple[Remark, ...] = ()
     stray_labels: Callable[[], Iterator[Path]] = field(repr=False, default=lambda: iter(()))
+    stated_size: Callable[[Item], tuple[int, int] | None] = field(repr=False, default=lambda _item: None)
 
     def items(self, *splits: Split) -> Iterator[Item]:
         """The pictures of the splits given, of all when none is, in a fixed order (by path within a split)."""

@@ -66,8 +66,8 @@ def settle(rows: Rows, file: Path, problems: list[LabelProblem]) -> Boxes:
     if not rows.number:
         return Boxes.empty()
     given = np.array(rows.cxcywh, np.float64)
-    wild = ~(np.abs(given) < _WILD).all(axis=1)
-    given[wild] = 0.5
+    sane = (np.abs(given) < _WILD).all(axis=1, keepdims=True)
+    given = np.where(sane, given, 0.5)
     exact = given.astype(np.float32).astype(np.float64)
     half = exact[:, 2:] / 2
     low, high = exact[:, :2] - half, exact[:, :2] + half
@@ -79,23 +79,25 @@ def settle(rows: Rows, file: Path, problems: list[LabelProblem]) -> Boxes:
         low, high = low[over].clip(0, 1), high[over].clip(0, 1)
         exact[over] = np.concatenate([(low + high) / 2, high - low], axis=1).astype(np.float32)
     flat |= (exact[:, 2:] < _SMALLEST_SIDE).any(axis=1)
+    verdicts = np.column_stack([sane[:, 0], flat, away, overshoot > ROUNDING]).tolist()
     keys = np.rint(exact * 1e6).astype(np.int64).tolist()
     kept: list[int] = []
     seen: set[tuple[int, ...]] = set()
     for index, (number, class_id) in enumerate(zip(rows.number, rows.class_id, strict=True)):
         key = (class_id, *keys[index])
-        if wild[index]:
+        is_sane, is_flat, is_away, is_clipped = verdicts[index]
+        if not is_sane:
             _leave_out(problems, file, number, "out-of-range", "a number is NaN, infinite or absurdly large")
-        elif flat[index] and not away[index]:
+        elif is_flat and not is_away:
             _leave_out(problems, file, number, "no-area", "the box has no area")
-        elif away[index]:
+        elif is_away:
             _leave_out(problems, file, number, "out-of-range", "the box lies outside the picture")
         elif key in seen:
             _leave_out(problems, file, number, "duplicate", "the same box stands in this file already")
         else:
             seen.add(key)
             kept.append(index)
-            if overshoot[index] > ROUNDING:
+            if is_clipped:
                 reason = "clipped: the box reaches past the edge of the picture"
                 problems.append(LabelProblem(file, number, reason, "clipped"))
     problems.sort(key=lambda problem: problem.row)

@@ -1,0 +1,174 @@
+"""The COCO layout: one JSON file a split, beside its pictures or in `annotations/`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...core.errors import DataError
+from ...core.images import ImageError, inspect_image
+from ..model import SPLITS, Boxes, Dataset, Item, LabelProblem, Remark, Split
+from .boxes import Rows, settle
+from .coco_index import CROWD, FAULTS, POLYGON, UNKNOWN, Category, CocoIndex, read_coco
+from .coco_places import Pictures, Source, find_pictures, picture_base, splits_of
+from .pictures import leaving_links
+
+
+def open_coco(root: Path, files: Sequence[Path]) -> Dataset:
+    """Open a COCO dataset. The files are read here, once; pictures are not.
+
+    Classes are the categories in the order of their ids, without one that only groups the others. Boxes of crowds
+    (`iscrowd`) are left out. A picture that no file lists has no label.
+
+    Args:
+        root: Its folder.
+        files: Its COCO files, of `coco_files`.
+
+    Raises:
+        DataError: a file is damaged, there are no class names, or none of the pictures listed is there.
+    """
+    root = root.resolve()
+    remarks: list[Remark] = []
+    splits = splits_of(root, files, remarks)
+    order_of_splits = sorted(range(len(files)), key=lambda number: SPLITS.index(splits[number]))
+    indexes = [read_coco(files[number]) for number in order_of_splits]
+    names, class_of = _classes(indexes, remarks)
+    sources = [
+        Source(index, splits[number], picture_base(root, index, splits[number]), ids)
+        for number, index, ids in zip(order_of_splits, indexes, class_of, strict=True)
+    ]
+    pictures, missing = find_pictures(root, sources, remarks)
+    _check_pictures(root, pictures, indexes)
+    _tell_left_out(root, sources, remarks)
+    order = {split: sorted(pictures[split]) for split in SPLITS}
+
+    def iterate(split: Split) -> Iterator[Item]:
+        for name in order[split]:
+            place = pictures[split][name]
+            yield Item(root / name, split, None if place is None else sources[place[0]].index.path)
+
+    def find(item: Item) -> tuple[int, int] | None:
+        return pictures[item.split].get(item.image.relative_to(root).as_posix())
+
+    def read(item: Item) -> tuple[Boxes, list[LabelProblem]]:
+        place = find(item)
+        return (Boxes.empty(), []) if place is None else _boxes(sources[place[0]], place[1], item)
+
+    def stated(item: Item) -> tuple[int, int] | None:
+        place = find(item)
+        width, height = (0, 0) if place is None else sources[place[0]].index.size_wh[place[1]].tolist()
+        return (width, height) if width and height else None
+
+    return Dataset(
+        root.name, root, "detect", names, "coco", iterate, read, tuple(remarks), lambda: iter(missing), stated
+    )
+
+
+def _check_pictures(root: Path, pictures: Pictures, indexes: Sequence[CocoIndex]) -> None:
+    if not any(place is not None for known in pictures.values() for place in known.values()):
+        raise DataError(
+            "None of the pictures that the COCO file lists is there.",
+            where=indexes[0].path,
+            next_step=f"put them beside it, under the names that it gives: {indexes[0].file_names[0][:80]}",
+        )
+    if not pictures["train"]:
+        raise DataError(
+            "The dataset has no training pictures: its 'train' split is empty or missing.",
+            where=root,
+            next_step="put a COCO file called _annotations.coco.json and its pictures into train",
+        )
+    if not any(index.start[-1] for index in indexes):
+        raise DataError(
+            "The dataset has pictures but no labels: its COCO files hold no annotations.",
+            where=indexes[0].path,
+            next_step="export the dataset again, with its annotations",
+        )
+
+
+def _tell_left_out(root: Path, sources: Sequence[Source], remarks: list[Remark]) -> None:
+    indexes = [source.index for source in sources]
+    files = tuple(index.path for index in indexes)
+    left_out = [
+        (sum(int((index.verdict == CROWD).sum()) for index in indexes), "outline crowds (`iscrowd`)"),
+        (sum(index.orphans for index in indexes), "belong to no picture of their file"),
+    ]
+    for count, reason in left_out:
+        if count:
+            remarks.append(Remark("labels-left-out", f"{count} annotations {reason} and are left out.", files))
+    if twice := sum(index.twice for index in indexes):
+        what = f"{twice} pictures have the id of another in the COCO file; annotations of that id count for the first."
+        remarks.append(Remark("labels-left-out", what, files))
+    if links := sum(1 for base in {source.base for source in sources} for _ in leaving_links(base, root)):
+        remarks.append(Remark("links-leaving", f"{links} links lead out of the dataset folder and are not followed."))
+
+
+def _boxes(source: Source, picture: int, item: Item) -> tuple[Boxes, list[LabelProblem]]:
+    index = source.index
+    rows, problems = Rows(), []
+    span = slice(index.start[picture], index.start[picture + 1])
+    if span.start == span.stop:
+        return Boxes.empty(), []
+    width, height = index.size_wh[picture].tolist()
+    if not (width and height):
+        try:
+            info = inspect_image(item.image)
+        except ImageError as error:
+            reason = (
+                f"left out: all boxes, the file gives no picture size, and the picture cannot be read ({error.reason})"
+            )
+            return Boxes.empty(), [LabelProblem(index.path, 0, reason, "unreadable")]
+        width, height = info.width, info.height
+    x, y, w, h = index.xywh[span].T
+    cxcywh = np.stack([(x + w / 2) / width, (y + h / 2) / height, w / width, h / height], axis=1).tolist()
+    class_ids = source.class_of[index.category[span]].tolist()
+    numbers, verdicts = index.number[span].tolist(), index.verdict[span].tolist()
+    for number, class_id, box, verdict in zip(numbers, class_ids, cxcywh, verdicts, strict=True):
+        fault = FAULTS.get(verdict) or (FAULTS[UNKNOWN] if class_id < 0 and verdict != CROWD else None)
+        if fault:
+            problems.append(LabelProblem(index.path, number, f"left out: {fault[1]}", fault[0]))
+        elif verdict != CROWD:
+            rows.add(number, class_id, (box[0], box[1], box[2], box[3]), polygon=verdict == POLYGON)
+    return settle(rows, index.path, problems), problems
+
+
+def _classes(indexes: Sequence[CocoIndex], remarks: list[Remark]) -> tuple[tuple[str, ...], list[np.ndarray]]:
+    """Class names over all files, and the class of each category of each file, -1 for none."""
+    total: dict[str, list[Category]] = {}
+    for index in indexes:
+        for category in index.categories:
+            if category is not None:
+                total.setdefault(category.name, []).append(category)
+    files = tuple(index.path for index in indexes)
+    if group := _grouping(total):
+        del total[group]
+        what = f"The category '{group}' only groups the others and has no box; it is not a class."
+        remarks.append(Remark("coco-category", what, files))
+    for name, same in total.items():
+        if len(same) > len(indexes):
+            what = f"Several categories are called '{name}'; they are one class."
+            remarks.append(Remark("coco-category", what, files))
+    if not total:
+        raise DataError(
+            "The class names are missing: the COCO file has no `categories`.",
+            where=files[0],
+            next_step='add them: "categories": [{"id": 1, "name": "cat"}, ...]',
+        )
+    names = tuple(total)
+    number = {name: place for place, name in enumerate(names)}
+    class_of = [
+        np.array([-1 if c is None else number.get(c.name, -1) for c in index.categories] or [-1], np.int64)
+        for index in indexes
+    ]
+    return names, class_of
+
+
+def _grouping(categories: dict[str, list[Category]]) -> str | None:
+    """The category that Roboflow puts first and gives no box: all the others name it as their supercategory."""
+    for name, same in categories.items():
+        others = [category for other, found in categories.items() if other != name for category in found]
+        root = all(category.parent in {"", "none"} and not category.annotations for category in same)
+        if root and others and all(category.parent == name for category in others):
+            return name
+    return None
