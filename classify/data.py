@@ -15,7 +15,8 @@ import numpy as np
 from ..core.errors import DataError
 from ..core.images import ImageError, read_image
 from ..core.progress import progress, warn
-from ..datasets.augment import Transform, build_augmentation, sample_seed
+from ..datasets.augment import Augmentation, sample_seed
+from ..datasets.augment_spec import AugmentSpec
 from ..datasets.holdout import training_splits
 from ..datasets.model import Dataset, Item
 from ..predict.prepare import fit
@@ -43,7 +44,7 @@ class Samples:
     Args:
         items: Pictures with class ids.
         preprocessing: The model's.
-        transforms: The augmentation; empty for measuring.
+        augment: The augmentation; None for measuring.
         seed: Of the augmentation.
         what: What they are called in messages: "training pictures".
 
@@ -56,12 +57,12 @@ class Samples:
         self,
         items: Sequence[Item],
         preprocessing: Preprocessing,
-        transforms: Sequence[Transform] = (),
+        augment: AugmentSpec | None = None,
         seed: int = 0,
         what: str = "pictures",
     ) -> None:
         self._preprocessing = preprocessing
-        self._transforms = tuple(transforms)
+        self._augment = augment if augment and augment.transforms else None
         self._seed = seed
         self._own = threading.local()
         self._kept: dict[Any, np.ndarray] = {}
@@ -86,10 +87,8 @@ class Samples:
             ImageError: the file went away or was damaged since the start.
         """
         bgr = self._decoded(self.items[index])
-        if self._transforms:
-            compose = self._augmentation()
-            compose.set_random_seed(sample_seed(self._seed, epoch, index))
-            bgr = compose(image=bgr)["image"]
+        if self._augment:
+            bgr, _ = self._augmentation(self._augment)(bgr, sample_seed(self._seed, epoch, index))
         return fit(bgr, self._preprocessing)[0]
 
     def order(self, epoch: int) -> np.ndarray:
@@ -116,11 +115,11 @@ class Samples:
             raise DataError("The pictures of a whole batch can no longer be read; was the dataset moved?")
         return np.stack(pictures)[..., ::-1].astype(np.float32), np.array(labels, np.int64)
 
-    def _augmentation(self) -> Any:
+    def _augmentation(self, spec: AugmentSpec) -> Augmentation:
         """Each thread has its own, because it holds the state of the random numbers."""
-        if not hasattr(self._own, "compose"):
-            self._own.compose = build_augmentation(self._transforms)
-        return self._own.compose
+        if not hasattr(self._own, "augmentation"):
+            self._own.augmentation = Augmentation(spec)
+        return self._own.augmentation
 
     def _decoded(self, item: Item) -> np.ndarray:
         kept = self._kept.get(item.image)
@@ -135,7 +134,7 @@ class Samples:
 
     def _reduce(self, bgr: np.ndarray) -> np.ndarray:
         """What has to be kept of a picture: the model's input, or twice its size where augmentation still crops."""
-        if not self._transforms:
+        if not self._augment:
             return fit(bgr, self._preprocessing)[0]
         height, width = bgr.shape[:2]
         scale = 2 * max(self._preprocessing.height / height, self._preprocessing.width / width)

@@ -17,7 +17,8 @@ from ..core.files import write_atomic
 from ..core.manifest import DatasetRef, RunManifest
 from ..core.progress import say, warn
 from ..core.workspace import Workspace
-from ..datasets.augment import find_preset
+from ..datasets.augment import check_spec
+from ..datasets.augment_spec import AugmentSpec, read_spec
 from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
 from ..weights.architecture import Backbone, base_layers, build_classifier, find_backbone, import_keras
@@ -45,7 +46,7 @@ class FinetuneConfig:
         batch: Pictures per step.
         lr_frozen: Learning rate of the frozen stage.
         lr_tune: Learning rate of fine-tuning; high rates destroy what the backbone knows.
-        augment: A preset of `datasets.augment`.
+        augment: A preset, or a YAML file, see `datasets.augment_spec`.
         device: As in `core.device.parse_device`.
         seed: Of all random numbers.
         name: The bundle's name; None takes `<dataset>-<backbone>`.
@@ -66,7 +67,7 @@ class FinetuneConfig:
     batch: int = 16
     lr_frozen: float = 1e-3
     lr_tune: float = 1e-5
-    augment: str = "default"
+    augment: str | Path = "default"
     device: str = "auto"
     seed: int = 0
     name: str | None = None
@@ -76,7 +77,7 @@ class FinetuneConfig:
 
     def __post_init__(self) -> None:
         backbone = find_backbone(self.backbone)
-        find_preset(self.augment)
+        read_spec(self.augment)
         size = self.imgsz or backbone.default_size
         rules = (
             (self.epochs_frozen >= 0 and self.epochs_tune >= 0, "--epochs-frozen", "epochs cannot be negative"),
@@ -111,12 +112,14 @@ def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> 
     every moment.
 
     Raises:
-        UsageError: an option makes no sense, such as a layer that is not there.
+        UsageError: an option makes no sense, such as a layer that is not there, or an augmentation that cannot be done.
         DataError: the dataset cannot train a classifier, or the weights file does not fit.
         NotFoundError: the weights file is not there.
         LensmithError: the ImageNet weights cannot be fetched, or the loss is no longer a number.
     """
     need_extra("classify", "Fine-tuning a classifier")
+    augment = read_spec(config.augment)
+    check_spec(augment)
     name = free_bundle_name(config.name, f"{dataset.name}-{config.backbone}", workspace)
     train_items, valid_items, valid_name = training_items(dataset, config.seed)
     size = config.imgsz or find_backbone(config.backbone).default_size
@@ -125,12 +128,12 @@ def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> 
     with keras.device(scope):
         keras.utils.set_random_seed(config.seed)
         model = _build(config, preprocessing, len(dataset.names))
-        train = Samples(train_items, preprocessing, find_preset(config.augment), config.seed, what="training pictures")
+        train = Samples(train_items, preprocessing, augment, config.seed, what="training pictures")
         need_every_class(train, dataset.names, dataset.root)
         valid = Samples(valid_items, preprocessing, what="validation pictures")
         if not len(valid):
             raise DataError("No validation picture can be read.", where=dataset.root, next_step="add some pictures")
-        job = _Job(dataset, config, preprocessing, valid_name, workspace, name)
+        job = _Job(dataset, config, augment, preprocessing, valid_name, workspace, name)
         with job.recorded(f"{scope} ({keras.backend.backend()})"):
             return job.carry_out(model, train, valid)
 
@@ -189,6 +192,7 @@ class _Job:
         self,
         dataset: Dataset,
         config: FinetuneConfig,
+        augment: AugmentSpec,
         preprocessing: Preprocessing,
         valid_name: str,
         workspace: Workspace,
@@ -196,6 +200,7 @@ class _Job:
     ) -> None:
         self.dataset = dataset
         self.config = config
+        self.augment = augment
         self.preprocessing = preprocessing
         self.valid_name = valid_name
         self.workspace = workspace
@@ -210,6 +215,7 @@ class _Job:
         """Keep `run.json` true, however the block ends."""
         options = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self.config).items()}
         options |= {"imgsz": self.preprocessing.width, "name": self.name, "unfreeze_from": self.layer}
+        options["augment"] = self.augment.as_record()
         manifest = RunManifest(
             command="finetune", options=options, seed=self.config.seed, device=device, timings=self.timings,
             result=self.result,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import BatchOption, DeviceOption, JsonOption, SeedOption, WorkspaceOption, print_json
+from .options import AUGMENT_HELP, BatchOption, DeviceOption, JsonOption, SeedOption, WorkspaceOption, print_json
 
 
 def finetune_classifier(
@@ -25,9 +25,7 @@ def finetune_classifier(
     batch: BatchOption = 16,
     lr_frozen: Annotated[float, typer.Option(help="Learning rate of the frozen stage.")] = 1e-3,
     lr_tune: Annotated[float, typer.Option(help="Learning rate of fine-tuning; keep it low.")] = 1e-5,
-    augment: Annotated[
-        str, typer.Option(help="Random changes while training: none, light, default, heavy.")
-    ] = "default",
+    augment: Annotated[str, typer.Option("--augment", help=AUGMENT_HELP)] = "default",
     patience: Annotated[int, typer.Option(min=1, help="End a stage after so many epochs without a better one.")] = 3,
     name: Annotated[str | None, typer.Option(help="Name of the bundle. Default: DATASET-BACKBONE.")] = None,
     device: DeviceOption = "auto",

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import BatchOption, DeviceOption, EpochsOption, JsonOption, SeedOption, WorkspaceOption, print_json
+from .options import (
+    AUGMENT_HELP,
+    BatchOption,
+    DeviceOption,
+    EpochsOption,
+    JsonOption,
+    SeedOption,
+    WorkspaceOption,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from ..detect.train import DetectorRun
@@ -44,6 +53,9 @@ def train_yolo(
     name: Annotated[
         str | None, typer.Option("--name", help="What the finished model is called. Default: DATASET-MODEL.")
     ] = None,
+    augment: Annotated[
+        str | None, typer.Option("--augment", help=f"{AUGMENT_HELP} Default: Ultralytics' own changes.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="A further argument of Ultralytics, KEY=VALUE; may be given again. fliplr=0, say."),
@@ -71,7 +83,7 @@ def train_yolo(
     try:
         config = YoloConfig(
             model=model, epochs=epochs, imgsz=imgsz, batch=batch, device=device, freeze=freeze, weights=weights,
-            from_scratch=from_scratch, patience=patience, name=name, seed=seed,
+            from_scratch=from_scratch, patience=patience, name=name, seed=seed, augment=augment,
             settings=parse_settings(settings or []),
         )  # fmt: skip
     except ValidationError as error:

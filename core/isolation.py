@@ -5,9 +5,13 @@ Each function must be called before the library is first imported; each may be c
 
 from __future__ import annotations
 
+import importlib.abc
 import json
 import os
 import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -91,3 +95,30 @@ def hush_decoders() -> None:
     """Keep OpenCV's and FFmpeg's own remarks off the person's screen; our verdicts on a file take their place."""
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+
+@contextmanager
+def hidden(package: str) -> Iterator[None]:
+    """Let a package that is not loaded yet seem not installed while the block runs.
+
+    For libraries that load a framework merely because it is there.
+    """
+    hide = _Hide(package)
+    if package not in sys.modules:
+        sys.meta_path.insert(0, hide)
+    try:
+        yield
+    finally:
+        if hide in sys.meta_path:
+            sys.meta_path.remove(hide)
+
+
+class _Hide(importlib.abc.MetaPathFinder):
+    """While it stands first in `sys.meta_path`, the package is not found."""
+
+    def __init__(self, package: str) -> None:
+        self._package = package
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:  # noqa: ARG002
+        if fullname.partition(".")[0] == self._package:
+            raise ModuleNotFoundError(f"{self._package} is hidden from this import", name=fullname)

@@ -1,99 +1,134 @@
 """Augmentation: random changes to training pictures, so that a model learns what does not matter.
 
-A preset is data: names of Albumentations transforms with their arguments. An unknown name or argument is an error
-here, where Albumentations itself would only warn.
+What is done stands in a spec (`datasets.augment_spec`); here it is held against Albumentations and carried out, by the
+same code for a detector, for a classifier and for `cv preview`. An unknown name or argument is an error here, where
+Albumentations itself would only warn.
 """
 
 from __future__ import annotations
 
+import difflib
 import hashlib
-import importlib.abc
 import inspect
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+import warnings
+from typing import Any, NoReturn
 
-from ..core.errors import UsageError
-from ..core.isolation import isolate_albumentations
+import cv2
+import numpy as np
+from pydantic import ValidationError
 
-_REFLECT = 4  # cv2.BORDER_REFLECT_101
+from ..core.errors import DataError, UsageError
+from ..core.isolation import hidden, isolate_albumentations
+from .augment_spec import GROUPS, AugmentSpec, Transform
+from .model import Boxes
 
-
-@dataclass(frozen=True)
-class Transform:
-    """One Albumentations transform: the name of its class, and arguments by keyword."""
-
-    name: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-
-
-_LIGHT = (
-    Transform("HorizontalFlip", {"p": 0.5}),
-    Transform("RandomBrightnessContrast", {"brightness_limit": 0.15, "contrast_limit": 0.15, "p": 0.5}),
-)
-_DEFAULT = (
-    Transform("RandomCropFromBorders", {"crop_left": 0.12, "crop_right": 0.12, "crop_top": 0.12, "crop_bottom": 0.12,
-                                        "p": 0.8}),
-    Transform("HorizontalFlip", {"p": 0.5}),
-    Transform("Affine", {"rotate": (-15, 15), "scale": (0.9, 1.15), "border_mode": _REFLECT, "p": 0.5}),
-    Transform("ColorJitter", {"brightness": (0.8, 1.2), "contrast": (0.8, 1.2), "saturation": (0.8, 1.2),
-                              "hue": (-0.03, 0.03), "p": 0.6}),
-)  # fmt: skip
-_HEAVY = (
-    Transform("RandomCropFromBorders", {"crop_left": 0.2, "crop_right": 0.2, "crop_top": 0.2, "crop_bottom": 0.2,
-                                        "p": 0.9}),
-    Transform("HorizontalFlip", {"p": 0.5}),
-    Transform("Affine", {"rotate": (-30, 30), "scale": (0.8, 1.25), "shear": (-8, 8), "border_mode": _REFLECT,
-                         "p": 0.7}),
-    Transform("ColorJitter", {"brightness": (0.65, 1.35), "contrast": (0.65, 1.35), "saturation": (0.6, 1.4),
-                              "hue": (-0.06, 0.06), "p": 0.8}),
-    Transform("GaussianBlur", {"sigma_limit": (0.3, 1.5), "p": 0.2}),
-    Transform("GaussNoise", {"std_range": (0.02, 0.08), "p": 0.2}),
-    Transform("CoarseDropout", {"num_holes_range": (1, 3), "p": 0.3}),
-)  # fmt: skip
-PRESETS: dict[str, tuple[Transform, ...]] = {"none": (), "light": _LIGHT, "default": _DEFAULT, "heavy": _HEAVY}
+_REFUSED = {
+    "Lambda": "it runs code",
+    "ReplayCompose": "it is no transform",
+    "Compose": "it is no transform; Sequential keeps some together",
+    "RandomGridShuffle": "it tears objects apart, and leaves their boxes where they were",
+    "ConstrainedCoarseDropout": "it needs masks",
+    "CropNonEmptyMaskIfExists": "it needs masks",
+    "MaskDropout": "it needs masks",
+    "RandomCropNearBBox": "it needs a box of its own for each picture; BBoxSafeRandomCrop does not",
+    "Normalize": "the model scales pictures itself, so they have to stay 8-bit",
+    "ToFloat": "the model scales pictures itself, so they have to stay 8-bit",
+    "FromFloat": "pictures are 8-bit already",
+    "ToTensorV2": "the model takes pictures as they are",
+    "ToTensor3D": "the model takes pictures as they are",
+}
+_FROM_ELSEWHERE = {"metadata_key", "read_fn", "reference_images", "font_path", "templates"}
+_TRIAL_SIZE = (960, 1280)
 
 
-def find_preset(name: str) -> tuple[Transform, ...]:
-    """The transforms of a preset.
+class Augmentation:
+    """A spec, ready to change pictures. Give each thread one of its own: it holds the state of the random numbers.
 
-    Raises:
-        UsageError: there is no preset of this name.
-    """
-    if name not in PRESETS:
-        raise UsageError(
-            f"There is no augmentation called '{name}'.",
-            where="--augment",
-            next_step=f"use one of: {', '.join(PRESETS)}",
-        )
-    return PRESETS[name]
-
-
-def build_augmentation(transforms: Sequence[Transform], *, boxes: bool = False) -> Any:
-    """Build an `albumentations.Compose`; give each thread one of its own, because it holds the random numbers.
+    Boxes go along: they are clipped to the picture, and a box of which one change leaves less than
+    `spec.min_visibility` of its area, or less than a pixel, is dropped.
 
     Args:
-        transforms: What to do, in order.
-        boxes: Whether boxes (YOLO: cxcywh in 0..1) come along, with `class_id` beside them. Boxes are clipped to the
-            picture, and those of which less than a pixel is left are dropped.
-
-    Returns:
-        Called as `compose(image=uint8 (h, w, 3))`, it gives `{"image": uint8 (h', w', 3)}`.
+        spec: What to do.
 
     Raises:
-        UsageError: an unknown transform or argument, or a value that it does not take.
+        UsageError: an unknown transform or argument, a value that it does not take, or a transform that is refused.
     """
-    albumentations = import_albumentations()
-    built = [_build(transform, albumentations) for transform in transforms]
-    if not boxes:
-        return albumentations.Compose(built)
-    # Without clipping, a box that is out of range by 1e-7 would raise.
-    parameters = albumentations.BboxParams(
-        "yolo", label_fields=["class_id"], clip=True, filter_invalid_bboxes=True, min_area=1
-    )
-    return albumentations.Compose(built, bbox_params=parameters)
+
+    def __init__(self, spec: AugmentSpec) -> None:
+        self._spec = spec
+        albumentations = import_albumentations() if spec.transforms else None
+        if albumentations is None:
+            self._compose = None
+            return
+        parameters = albumentations.BboxParams(
+            "yolo",
+            label_fields=["class_id"],
+            clip=True,  # a box that is out of range by 1e-7 would raise
+            filter_invalid_bboxes=True,
+            min_area=1,
+            min_visibility=spec.min_visibility,
+        )
+        # Advice on style, and that boxes come along where only colours change; what matters is an error here.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            built = [_build(transform, spec, albumentations) for transform in spec.transforms]
+            self._compose = albumentations.Compose(built, bbox_params=parameters)
+
+    def __call__(self, bgr: np.ndarray, seed: int, boxes: Boxes | None = None) -> tuple[np.ndarray, Boxes]:
+        """Change one picture.
+
+        Args:
+            bgr: uint8 `(h, w, 3)`; stays as it is.
+            seed: 0..2**32-1; the same seed makes the same change.
+            boxes: The picture's boxes; None for none.
+
+        Returns:
+            The new picture, uint8 BGR `(h', w', 3)`, and the boxes that are left, as fractions of it.
+
+        Raises:
+            DataError: this picture cannot be changed so: a crop that is larger than it, say.
+        """
+        boxes = boxes or Boxes.empty()
+        if self._compose is None:
+            return bgr.copy(), boxes
+        self._compose.set_random_seed(seed)
+        try:
+            done = self._compose(
+                image=cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), bboxes=boxes.cxcywh, class_id=boxes.class_id.astype(float)
+            )
+        except Exception as error:  # noqa: BLE001 - a transform raises what it likes: ValueError, IndexError, cv2.error
+            self._fail(f"{next(iter(str(error).splitlines()), type(error).__name__)}", bgr, error)
+        rgb = done["image"]
+        if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or not rgb.size:
+            self._fail(f"it makes a {rgb.dtype} picture of shape {rgb.shape}", bgr, None)
+        cxcywh = np.asarray(done["bboxes"], np.float32).reshape(-1, 4)
+        class_id = np.rint(np.asarray(done["class_id"], np.float64)).astype(np.int64).reshape(-1)
+        return cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR), Boxes(cxcywh, class_id)
+
+    def _fail(self, reason: str, bgr: np.ndarray, error: Exception | None) -> NoReturn:
+        raise DataError(
+            f"The augmentation cannot be done on a picture of {bgr.shape[1]} x {bgr.shape[0]} pixels: {reason}",
+            where=self._spec.source,
+            next_step="look at it with cv preview --augment, and change the transform",
+        ) from error
+
+
+def check_spec(spec: AugmentSpec) -> None:
+    """Hold a spec against Albumentations, and try each of its transforms once on a picture of 1280 x 960.
+
+    Raises:
+        UsageError: an unknown transform or argument, a value that it does not take, or one that fails.
+    """
+    Augmentation(spec)
+    picture = np.random.default_rng(0).integers(0, 256, (*_TRIAL_SIZE, 3), np.uint8)
+    boxes = Boxes(np.array([[0.5, 0.5, 0.4, 0.4], [0.2, 0.8, 0.2, 0.2]], np.float32), np.array([0, 1]))
+    for transform in (leaf for top in spec.transforms for leaf in top.leaves()):
+        always = Transform(transform.name, {**transform.arguments, "p": 1.0}, line=transform.line)
+        try:
+            Augmentation(AugmentSpec(spec.name, (always,), spec.min_visibility, spec.source))(picture, 0, boxes)
+        except DataError as error:
+            raise UsageError(f"{transform.name}: {error.what}", where=_where(spec, transform)) from None
 
 
 def sample_seed(seed: int, epoch: int, index: int) -> int:
@@ -119,49 +154,72 @@ def import_albumentations() -> Any:
     return albumentations
 
 
-@contextmanager
-def hidden(package: str) -> Iterator[None]:
-    """Let a package that is not loaded yet seem not installed while the block runs.
-
-    For libraries that load a framework merely because it is there.
-    """
-    hide = _Hide(package)
-    if package not in sys.modules:
-        sys.meta_path.insert(0, hide)
+def _build(transform: Transform, spec: AugmentSpec, albumentations: Any) -> Any:
+    where = _where(spec, transform)
+    kind = _find_kind(transform.name, where, albumentations)
+    known = [name for name in inspect.signature(kind.__init__).parameters if name not in {"self", "transforms"}]
+    for name in transform.arguments:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            raise UsageError(
+                f"{transform.name} takes no argument '{name}'{f'; did you mean {near[0]}?' if near else '.'}",
+                where=where,
+                next_step=f"it takes: {', '.join(known)}",
+            )
+    inside = [_build(inner, spec, albumentations) for inner in transform.inside]
     try:
-        yield
-    finally:
-        if hide in sys.meta_path:
-            sys.meta_path.remove(hide)
+        return kind(inside, **transform.arguments) if inside else kind(**transform.arguments)
+    except Exception as error:  # noqa: BLE001 - constructors raise what they like, and all of it is about the values
+        raise UsageError(f"{transform.name} does not take these values: {_reason(error)}", where=where) from None
 
 
-class _Hide(importlib.abc.MetaPathFinder):
-    """While it stands first in `sys.meta_path`, the package is not found."""
+def _reason(error: Exception) -> str:
+    """The first thing wrong, in one line; Albumentations wraps pydantic's errors into a page of text."""
+    cause = error if isinstance(error, ValidationError) else error.__cause__
+    if not isinstance(cause, ValidationError):
+        return next(iter(str(error).splitlines()), type(error).__name__)
+    first = cause.errors()[0]
+    spot = str(first["loc"][0]) if first["loc"] else ""
+    message = str(first["msg"]).removeprefix("Value error, ")
+    return f"{spot}: {message}, not {first['input']!r}" if spot else message
 
-    def __init__(self, package: str) -> None:
-        self._package = package
 
-    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:  # noqa: ARG002
-        if fullname.partition(".")[0] == self._package:
-            raise ModuleNotFoundError(f"{self._package} is hidden from this import", name=fullname)
+def _find_kind(name: str, where: str, albumentations: Any) -> type:
+    kind = getattr(albumentations, name, None)
+    if name in GROUPS:
+        return getattr(albumentations, name)
+    if inspect.isclass(kind) and issubclass(kind, albumentations.BasicTransform) and name not in _bases(albumentations):
+        parameters = inspect.signature(kind.__init__).parameters
+        reason = _REFUSED.get(name)
+        if issubclass(kind, albumentations.Transform3D):
+            reason = "it is for volumes, not for pictures"
+        elif _FROM_ELSEWHERE & set(parameters):
+            reason = "it takes in other files or pictures"
+        if reason is None:
+            return kind
+        raise UsageError(f"{name} cannot be used here: {reason}.", where=where, next_step="take it out")
+    if name in _REFUSED:
+        raise UsageError(f"{name} cannot be used here: {_REFUSED[name]}.", where=where, next_step="take it out")
+    near = difflib.get_close_matches(name, _offered(albumentations), n=1)
+    raise UsageError(
+        f"Albumentations has no transform called '{name}'{f'; did you mean {near[0]}?' if near else '.'}",
+        where=where,
+        next_step="https://albumentations.ai/docs lists them",
+    )
 
 
-def _build(transform: Transform, albumentations: Any) -> Any:
-    kind = getattr(albumentations, transform.name, None)
-    if not (inspect.isclass(kind) and issubclass(kind, albumentations.BasicTransform)) or transform.name == "Lambda":
-        raise UsageError(
-            f"Albumentations has no transform called '{transform.name}'.",
-            where="augmentation",
-            next_step="https://albumentations.ai/docs lists them",
-        )
-    known = [name for name in inspect.signature(kind.__init__).parameters if name != "self"]
-    if unknown := sorted(set(transform.arguments) - set(known)):
-        raise UsageError(
-            f"{transform.name} takes no argument '{unknown[0]}'.",
-            where="augmentation",
-            next_step=f"it takes: {', '.join(known)}",
-        )
-    try:
-        return kind(**transform.arguments)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{transform.name} does not take these values: {error}", where="augmentation") from None
+def _bases(albumentations: Any) -> set[str]:
+    """The classes that transforms are made of, which do nothing themselves."""
+    kinds = (albumentations.BasicTransform, albumentations.ImageOnlyTransform, albumentations.DualTransform,
+             albumentations.Transform3D)  # fmt: skip
+    return {kind.__name__ for kind in kinds}
+
+
+def _offered(albumentations: Any) -> list[str]:
+    kinds = vars(albumentations).items()
+    named = [name for name, kind in kinds if inspect.isclass(kind) and issubclass(kind, albumentations.BasicTransform)]
+    return [*(name for name in named if name not in _REFUSED), *GROUPS]
+
+
+def _where(spec: AugmentSpec, transform: Transform) -> str:
+    return f"{spec.source}, line {transform.line}" if transform.line else spec.source

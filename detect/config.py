@@ -27,6 +27,7 @@ class YoloConfig(BaseModel):
         name: What the finished bundle is called; None makes one of the dataset's and the model's names.
         patience: Stop after this many epochs without a better one.
         workers: Processes that read pictures for a GPU; on a CPU there are none.
+        augment: A preset, or a YAML file, see `datasets.augment_spec`; None keeps Ultralytics' own random changes.
         settings: Further arguments of Ultralytics by name, see `detect.settings`.
     """
 
@@ -44,6 +45,7 @@ class YoloConfig(BaseModel):
     name: str | None = None
     patience: int = Field(default=100, ge=1)
     workers: int = Field(default=4, ge=0)
+    augment: str | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
 
     def check(self, model: str) -> None:

@@ -15,15 +15,19 @@ from typing import Any
 from ..core.device import resolve_device, told_when_memory_is_full
 from ..core.errors import DataError, LensmithError, MissingExtraError, UsageError
 from ..core.extras import need_extra
+from ..core.files import write_atomic
 from ..core.install import pip_command
 from ..core.isolation import isolate_ultralytics
 from ..core.manifest import DatasetRef, RunManifest
 from ..core.progress import say
 from ..core.workspace import Workspace
+from ..datasets.augment import check_spec
+from ..datasets.augment_spec import AugmentSpec, from_record, read_spec
 from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
 from ..datasets.read import open_dataset
 from ..weights.bundle import Bundle, free_bundle_name
+from .augmented import OWN_CHANGES, SPEC_NAME, say_spec
 from .checkpoints import newest_checkpoint
 from .config import YoloConfig
 from .finish import Trained, make_bundle, most_telling
@@ -76,12 +80,16 @@ def train_yolo(dataset: Dataset, workspace: Workspace, config: YoloConfig) -> De
     if config.settings:
         isolate_ultralytics()
         check_settings(config.settings)
+    augment = _read_augment(config)
     start = choose_start(config, workspace)
     name = free_bundle_name(config.name, f"{dataset.name}-{start.model}", workspace)
     run = workspace.new_run(COMMAND, dataset.name)
     manifest = RunManifest(
         command=COMMAND,
-        options=config.model_dump(mode="json") | {"model": start.model, "name": name} | start.as_options(),
+        options=config.model_dump(mode="json")
+        | {"model": start.model, "name": name}
+        | start.as_options()
+        | {"augment": augment.as_record() if augment else None},
         seed=config.seed,
         device=device,
         dataset=DatasetRef(name=dataset.name, fingerprint=fingerprint(dataset), path=str(dataset.root)),
@@ -172,6 +180,7 @@ def _train(run: Path, manifest: RunManifest, view: ViewReport) -> None:
         (weights / BEST_BEFORE).rename(weights / BEST)
     checkpoint = newest_checkpoint(weights)
     overrides = _overrides(run, manifest)
+    _write_augment(run, manifest)
     if checkpoint:
         if checkpoint.epoch + 1 >= int(manifest.options["epochs"]):
             return
@@ -214,7 +223,23 @@ def _overrides(run: Path, manifest: RunManifest) -> dict[str, Any]:
         "freeze": options["freeze"] or None, "patience": options["patience"], "workers": options["workers"],
         "seed": options["seed"], "device": device if isinstance(device, str) else ",".join(map(str, device)),
         "plots": False, "cache": False,
-    } | options["settings"]  # fmt: skip
+    } | (dict(OWN_CHANGES) if options.get("augment") else {}) | options["settings"]  # fmt: skip
+
+
+def _read_augment(config: YoloConfig) -> AugmentSpec | None:
+    if config.augment is None:
+        return None
+    spec = read_spec(config.augment)
+    check_spec(spec)
+    return spec
+
+
+def _write_augment(run: Path, manifest: RunManifest) -> None:
+    """Put the spec that run.json holds where the trainer looks for it, also in a run that goes on."""
+    if record := manifest.options.get("augment"):
+        spec = from_record(record)
+        write_atomic(run / SPEC_NAME, spec.as_yaml())
+        say(say_spec(spec, manifest.options["settings"]))
 
 
 def _finish(run: Path, manifest: RunManifest, dataset: Dataset, view: ViewReport, workspace: Workspace) -> DetectorRun:

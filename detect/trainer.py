@@ -20,6 +20,7 @@ from ultralytics.utils import DEFAULT_CFG, RANK  # noqa: TID253 - as above
 
 from ..core.progress import warn
 from ..predict.engines.onnx import usable_cores
+from .augmented import AugmentedReader, read_run_spec
 from .models import load_architecture
 from .progress import EpochProgress
 
@@ -30,7 +31,8 @@ class SafeTrainer(DetectionTrainer):
     """A detection trainer whose checkpoints are whole at every moment.
 
     `args.model` is a detector's name with ".yaml" for a new training, the checkpoint's path for one that goes on.
-    `args.pretrained` is the path of a checkpoint to start from, or False. Both were looked into before.
+    `args.pretrained` is the path of a checkpoint to start from, or False. Both were looked into before. When
+    `args.project` holds an `augment.yaml`, training pictures are changed as it says.
     """
 
     def __init__(self, cfg: Any = DEFAULT_CFG, overrides: Any = None, _callbacks: Any = None) -> None:
@@ -62,6 +64,14 @@ class SafeTrainer(DetectionTrainer):
                 weights, _ = load_checkpoint(self.args.pretrained)
         self.model = self.get_model(load_architecture(family), weights, verbose=False)
         return checkpoint
+
+    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
+        """As in the library; training pictures are changed as the run's spec says."""
+        dataset: Any = super().build_dataset(img_path, mode, batch)
+        spec = read_run_spec(Path(self.args.project))
+        if mode == "train" and spec is not None:
+            dataset.get_image_and_label = AugmentedReader(dataset.get_image_and_label, spec)
+        return dataset
 
     def _setup_train(self) -> None:
         """As in the library, with a check of half precision that needs no download."""

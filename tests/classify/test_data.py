@@ -10,7 +10,7 @@ from PIL import Image
 from lensmith.classify.data import Samples, need_every_class, training_items
 from lensmith.core.errors import DataError
 from lensmith.core.workspace import Workspace
-from lensmith.datasets.augment import find_preset
+from lensmith.datasets.augment_spec import read_spec
 from lensmith.datasets.model import Item
 from lensmith.datasets.read import open_dataset
 from lensmith.weights.bundle import Preprocessing
@@ -38,7 +38,7 @@ def items_of(folder: Path) -> list[Item]:
 
 def test_odd_pictures_are_used_or_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     make_odd_pictures(tmp_path)
-    samples = Samples(items_of(tmp_path), SIZE, find_preset("default"))
+    samples = Samples(items_of(tmp_path), SIZE, read_spec("default"))
     assert {skip.item.image.name for skip in samples.skipped} == {"empty.jpg", "corrupt.png"}
     assert [samples.picture(i).shape for i in range(len(samples))] == [(24, 32, 3)] * 4
     said = capfd.readouterr().err
@@ -52,7 +52,7 @@ def test_draws_differ_between_pictures_and_epochs_and_come_again(tmp_path: Path)
         make_picture(tmp_path / f"{number}.png", seed=7)
 
     def draws() -> dict[tuple[int, int], bytes]:
-        samples = Samples(items_of(tmp_path), SIZE, find_preset("heavy"), seed=5)
+        samples = Samples(items_of(tmp_path), SIZE, read_spec("heavy"), seed=5)
         return {(i, e): samples.picture(i, e).tobytes() for i in range(3) for e in range(2)}
 
     first = draws()

@@ -82,9 +82,10 @@ def test_a_fresh_process_gives_the_same_answers_with_one_framework(
         "import sys; from pathlib import Path; import numpy as np\n"
         "from lensmith.weights.bundle import read_bundle\n"
         "from lensmith.predict.engines.choose import open_engine\n"
-        "from lensmith.datasets.augment import build_augmentation\n"
+        "from lensmith.datasets.augment import check_spec\n"
+        "from lensmith.datasets.augment_spec import read_spec\n"
         "bundle = read_bundle(Path(sys.argv[1])); inputs, outputs = bundle.golden()\n"
-        "engine = open_engine(bundle, engine='keras', device='cpu'); build_augmentation([])\n"
+        "engine = open_engine(bundle, engine='keras', device='cpu'); check_spec(read_spec('light'))\n"
         "print(np.allclose(engine.infer(inputs), outputs, atol=1e-4), *(m in sys.modules for m in sys.argv[2:]))"
     )
     command = [sys.executable, "-c", code, str(trained.bundle.folder), backend, other]
