@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import JsonOption, WorkspaceOption, print_json
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..core.workspace import Workspace
+    from ..datasets.push import Pushed
+    from ..datasets.roboflow.workers import Outgoing, PushConfig
+    from ..predict.unsure import UnsureFrame
+    from ..weights.bundle import Bundle
+
 
 def push_dataset(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A dataset's name or folder.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="A dataset's name or folder; with --predictions any folder of pictures, or a video."
+        ),
+    ],
     project: Annotated[
         str,
         typer.Option("--project", help="WORKSPACE/PROJECT on Roboflow, or the address of its page. It must exist."),
@@ -34,13 +48,26 @@ def push_dataset(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Find the project and count what would be sent; send nothing.")
     ] = False,
+    predictions: Annotated[
+        str | None,
+        typer.Option("--predictions", help="A trained model: upload what it is unsure of, for you to label there."),
+    ] = None,
+    uncertain: Annotated[
+        str | None,
+        typer.Option("--uncertain", help="With --predictions: which confidences are unsure. Default: 0.25-0.6."),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, help="With --predictions: the most frames to upload. Default: 100."),
+    ] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Upload a dataset's pictures and labels to a Roboflow project.
 
     A push that was cut off goes on where it stopped, and no picture is sent twice. Labels that a picture has on
-    Roboflow already stay as they are.
+    Roboflow already stay as they are. With --predictions a model looks at your pictures first, those that it is least
+    sure of are uploaded, and what it sees is shown there as a prediction for you to correct.
 
     Example: cv push-dataset parts-fixed --project acme/parts
     """
@@ -56,10 +83,76 @@ def push_dataset(
         api_key=api_key, workers=workers, batch_name=batch_name, tags=tuple(tag or ()), overwrite=overwrite,
         force=force, dry_run=dry_run,
     )  # fmt: skip
-    _tell(push(open_dataset(name, place), project, place, config), dry_run, as_json)
+    if predictions is not None:
+        done = _push_unsure(name, predictions, _range(uncertain), limit or 100, project, place, config)
+    elif uncertain is not None or limit is not None:
+        raise typer.BadParameter("--uncertain and --limit choose among predictions: give --predictions MODEL too")
+    else:
+        done = push(open_dataset(name, place), project, place, config)
+    _tell(done, dry_run, as_json)
 
 
-def _tell(done: Any, dry_run: bool, as_json: bool) -> None:
+def _range(text: str | None) -> tuple[float, float]:
+    lowest, _, highest = (text or "0.25-0.6").partition("-")
+    try:
+        return float(lowest), float(highest)
+    except ValueError:
+        raise typer.BadParameter(
+            f"'{text}' is no range; give two numbers such as 0.25-0.6", param_hint="--uncertain"
+        ) from None
+
+
+def _push_unsure(
+    name: str, model: str, bounds: tuple[float, float], limit: int, project: str, place: Workspace, config: PushConfig
+) -> Pushed:
+    """Upload the frames that a model is least sure of."""
+    import tempfile
+    from dataclasses import replace
+    from pathlib import Path
+
+    from ..core.progress import say
+    from ..datasets.push import push_pictures
+    from ..datasets.roboflow.workers import Refused
+    from ..predict.engines.choose import open_engine
+    from ..predict.sources import open_source
+    from ..predict.unsure import UnsureConfig, find_unsure, picture_files
+    from ..weights.bundle import open_bundle
+
+    bundle = open_bundle(model, place)
+    named = place.datasets / name
+    source = open_source(named if len(Path(name).parts) == 1 and named.is_dir() else name)
+    chosen = find_unsure(source, bundle, open_engine(bundle), UnsureConfig(*bounds, limit))
+    skipped = tuple(Refused(Path(path), reason) for path, reason in source.skipped)
+    say(f"{bundle.name} is unsure of {len(chosen)} frames" + ("" if chosen else "; a wider --uncertain finds more"))
+    with tempfile.TemporaryDirectory() as folder:
+        outgoing = (_outgoing(*pair, bundle) for pair in picture_files(source, chosen, Path(folder)))
+        done = push_pictures(
+            outgoing, bundle.record.task, project, place, config, name=f"{source.name} by {bundle.name}",
+            total=len(chosen),
+        )  # fmt: skip
+    return replace(done, refused=(*skipped, *done.refused))
+
+
+def _outgoing(frame: UnsureFrame, picture: Path, bundle: Bundle) -> Outgoing:
+    """The frame with what the model says about it, marked as a prediction."""
+    import numpy as np
+
+    from ..datasets.model import Boxes
+    from ..datasets.push import label_of_boxes, label_of_class
+    from ..datasets.roboflow.workers import Outgoing
+    from ..predict.results import Detections
+
+    names = bundle.record.names
+    if not isinstance(frame.result, Detections):
+        best = int(frame.result.probability.argmax())
+        return Outgoing(picture, "train", label_of_class(names[best], prediction=True))
+    xyxy = frame.result.xyxy / np.array([frame.width, frame.height] * 2, np.float64)
+    centres, sizes = (xyxy[:, :2] + xyxy[:, 2:]) / 2, xyxy[:, 2:] - xyxy[:, :2]
+    boxes = Boxes(np.hstack([centres, sizes]).astype(np.float32), frame.result.class_id)
+    return Outgoing(picture, "train", label_of_boxes(picture, boxes, names, prediction=True))
+
+
+def _tell(done: Pushed, dry_run: bool, as_json: bool) -> None:
     """The summary; exit code 1 when pictures were refused."""
     from dataclasses import asdict
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ..core.progress import progress
 from ..core.workspace import Workspace
 from .formats.write_yolo import label_rows
 from .lock import only_one
-from .model import Dataset, Item, Task
+from .model import Boxes, Dataset, Item, Task
 from .roboflow.journal import open_journal
 from .roboflow.key import need_key
 from .roboflow.reference import parse_reference
@@ -123,19 +123,27 @@ def push_pictures(
     )  # fmt: skip
 
 
+def label_of_boxes(picture: Path, boxes: Boxes, names: Sequence[str], *, prediction: bool = False) -> Annotation:
+    """Boxes in the form in which Roboflow gets them: a YOLO text, which needs no picture size and rounds nothing."""
+    return Annotation(f"{picture.stem}.txt", label_rows(boxes), dict(enumerate(names)), prediction)
+
+
+def label_of_class(name: str, *, prediction: bool = False) -> Annotation:
+    """A class in the form in which Roboflow gets it: its name."""
+    return Annotation(name, name, prediction=prediction)
+
+
 def _outgoing(dataset: Dataset, item: Item, left_out: Counter[str]) -> Outgoing:
     return Outgoing(item.image, item.split, _annotation(dataset, item, left_out))
 
 
 def _annotation(dataset: Dataset, item: Item, left_out: Counter[str]) -> Annotation | None:
     if item.class_id is not None:
-        name = dataset.names[item.class_id]
-        return Annotation(name, name)
+        return label_of_class(dataset.names[item.class_id])
     boxes, problems = dataset.boxes(item)
-    if problems:
-        left_out["rows"] += sum(problem.reason.startswith("left out") for problem in problems)
+    left_out["rows"] += sum(problem.reason.startswith("left out") for problem in problems)
     if len(boxes):
-        return Annotation(f"{item.image.stem}.txt", label_rows(boxes), dict(enumerate(dataset.names)))
+        return label_of_boxes(item.image, boxes, dataset.names)
     if problems or item.label is None or not item.label.is_file():
         return None
     return _nothing_in(item.image, dataset.names)

@@ -19,6 +19,8 @@ from lensmith.datasets.read import open_dataset
 from lensmith.datasets.roboflow.upload import UploadConfig
 from lensmith.datasets.roboflow.workers import PushConfig
 from tests.helpers import cv_path, make_folder_dataset, make_yolo_dataset, run_cv
+from tests.predict.make_bundle import make_detector
+from tests.predict.test_unsure import shots
 from tests.roboflow_server import KEY, Faults, Project, RoboflowServer, serve
 
 pytest.importorskip("roboflow")
@@ -303,3 +305,33 @@ def test_sending_in_parallel(workspace: Workspace, speaking) -> None:
         done = push_dataset(dataset, "acme/parts", workspace, PushConfig(upload=PATIENT, workers=3))
         assert done.uploaded == 8
         assert server.uploads.most_at_once == 3
+
+
+def test_what_a_model_is_unsure_of_goes_there_as_predictions(workspace: Workspace, tmp_path: Path) -> None:
+    make_detector(workspace.weights / "cells", ("blue", "green", "r&d"))
+    folder = shots(workspace.root / "shots ü", 1.0, 0.3, 0.5, 0.1)
+    (folder / "bad.jpg").write_bytes(b"no picture")
+    with serve(Project(b"")) as server:
+        options = ["--project", "acme/parts", "--predictions", "cells", "--json"]
+        done = _push(server, workspace, folder.name, *options, "--limit", "1")
+        answer = json.loads(done.stdout)
+        assert (done.returncode, answer["uploaded"]) == (1, 1), done.stderr
+        assert [Path(refused["picture"]).name for refused in answer["refused"]] == ["bad.jpg"]
+        (arrived,) = server.uploads.pictures.values()
+        assert (arrived.name, arrived.split, arrived.batch) == ("shot2.png", "train", "shots ü by cells")
+        (annotation,) = arrived.annotations
+        assert annotation["prediction"] == "true"
+        boxes, problems = _labels_of(workspace, tmp_path, annotation)
+        assert (problems, set(boxes.class_id.tolist())) == ([], {2})
+        cells = boxes.xyxy(128, 128)
+        np.testing.assert_allclose([*cells[:, :2].min(axis=0), *cells[:, 2:].max(axis=0)], [32, 32, 64, 64], atol=0.01)
+
+        (folder / "bad.jpg").unlink()
+        more = _push(server, workspace, folder.name, *options, "--uncertain", "0.2-0.6")
+        answer = json.loads(more.stdout)
+        assert (answer["uploaded"], answer["already_there"]) == (1, 1)
+        wrong = _push(server, workspace, folder.name, *options, "--uncertain", "half")
+        assert wrong.returncode == 2
+        alone = _push(server, workspace, "shots", "--project", "acme/parts", "--limit", "3")
+        assert alone.returncode == 2
+        assert "--predictions" in alone.stderr
