@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 import pytest
 
+from lensmith.core.draw import class_colour
 from lensmith.core.images import read_image
 from lensmith.core.workspace import Workspace
-from lensmith.predict.draw import class_colour
 from lensmith.predict.recorder import VideoRecorder
 from tests.helpers import cv_path, run_cv
 

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
+from lensmith.core.draw import class_colour
 from lensmith.core.errors import LensmithError, UsageError
-from lensmith.predict.draw import class_colour, draw, draw_note
+from lensmith.predict.draw import draw, draw_note
 from lensmith.predict.recorder import VideoRecorder
 from lensmith.predict.results import Detections, Frame, Prediction, Scores
 from lensmith.predict.sinks import PictureFolder, RecordFile
