@@ -63,7 +63,8 @@ def test_a_detection_dataset_arrives_whole_and_once(workspace: Workspace, tmp_pa
     odd.write_bytes((root / "train/images/train-003.png").read_bytes() + b"\0")
     (root / "train/labels/a & b=c #%41 ü.txt").write_text("1 0.5 0.5 0.5 0.5\n")
     with serve(Project(b"")) as server:
-        done = _push(server, workspace, "parts", "--project", "acme/parts", "--tag", "x&y", "--tag", "z", "--json")
+        options = ["--tag", "x&y", "--tag", "z", "--batch-name", "line 1 & 2", "--json"]
+        done = _push(server, workspace, "parts", "--project", "acme/parts", *options)
         assert done.returncode == 0, done.stderr
         answer = json.loads(done.stdout)
         assert (answer["uploaded"], answer["annotated"], answer["already_there"]) == (9, 8, 0)
@@ -73,12 +74,13 @@ def test_a_detection_dataset_arrives_whole_and_once(workspace: Workspace, tmp_pa
             there = arrived[item.image.name]
             assert there.split == item.split
             assert there.data == item.image.read_bytes()
-            assert (there.batch, there.tags) == ("parts", ["x&y", "z"])
+            assert (there.batch, there.tags) == ("line 1 & 2", ["x&y", "z"])
             boxes, _ = dataset.boxes(item)
             if not len(boxes):
                 continue
             (annotation,) = there.annotations
             assert annotation["name"] == f"{item.image.stem}.txt"
+            assert annotation["jobName"] == "line 1 & 2"
             assert "prediction" not in annotation
             assert list(annotation["labelmap"].values()) == list(names)
             found, problems = _labels_of(workspace, tmp_path, annotation)
