@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import inspect
+import random
 import sys
 import warnings
 from typing import Any, NoReturn
@@ -92,7 +93,8 @@ class Augmentation:
         boxes = boxes or Boxes.empty()
         if self._compose is None:
             return bgr.copy(), boxes
-        self._compose.set_random_seed(seed)
+        # set_random_seed would give every transform the same numbers: each that is as likely would happen together.
+        self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))  # noqa: S311 - no secret
         try:
             done = self._compose(
                 image=cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), bboxes=boxes.cxcywh, class_id=boxes.class_id.astype(float)

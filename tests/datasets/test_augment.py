@@ -170,6 +170,13 @@ def test_the_same_seed_gives_the_same_picture_in_any_augmentation(picture: np.nd
     assert len({draw(sample_seed(1, epoch, index)) for epoch in range(3) for index in range(3)}) == 9
 
 
+def test_changes_that_are_as_likely_happen_on_their_own(picture: np.ndarray) -> None:
+    both = Augmentation(spec_of(Transform("HorizontalFlip", {"p": 0.5}), Transform("VerticalFlip", {"p": 0.5})))
+    outcomes = [both(picture, sample_seed(0, 0, index))[0] for index in range(400)]
+    for expected in (picture, picture[:, ::-1], picture[::-1], picture[::-1, ::-1]):
+        assert 60 < sum(np.array_equal(outcome, expected) for outcome in outcomes) < 140
+
+
 @pytest.mark.parametrize("over", [1e-7, 3e-6, 0.1], ids=str)
 def test_a_box_past_the_edge_is_clipped_and_keeps_its_class(over: float, picture: np.ndarray) -> None:
     flip = Augmentation(spec_of(Transform("HorizontalFlip", {"p": 1.0})))
