@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..core.errors import DataError
 from ..core.workspace import Workspace, locate
+from .formats.coco import open_coco
 from .formats.folder import open_folders
-from .formats.yolo import has_yolo_layout, open_yolo
-from .model import Dataset
-
-_EXPORT_AS_YOLO = "export the dataset as YOLO (boxes), or as one folder per class"
+from .formats.layout import recognise
+from .formats.voc import open_voc
+from .formats.yolo import open_yolo
+from .model import Dataset, Format
 
 
 def open_dataset(given: str | Path, workspace: Workspace) -> Dataset:
@@ -21,30 +23,46 @@ def open_dataset(given: str | Path, workspace: Workspace) -> Dataset:
         workspace: Where names are looked up.
 
     Returns:
-        The dataset. In the YOLO layout ("yolo": a data.yaml, or `images` and `labels` folders) its task is "detect";
-        with one folder per class ("folder": within train/valid/test, or without splits, all "train") "classify".
+        The dataset, its layout recognised: "yolo", "coco" and "voc" have boxes (its task is "detect"), "folder", with
+        one folder per class within train/valid/test or without splits, has classes ("classify").
 
     Raises:
         NotFoundError: there is no such dataset.
         DataError: it has no pictures, no labels, no training pictures or no class names, its paths lead out of it, or
-            its layout is none that we read.
+            a file that describes all of it is damaged.
     """
     root = locate(given, workspace.datasets, "dataset")
     if root.is_file():
         if root.suffix.lower() not in {".yaml", ".yml"}:
-            hint = "unpack it and give the folder" if root.suffix.lower() == ".zip" else "give the dataset's folder"
+            is_zip = root.suffix.lower() == ".zip"
+            hint = f"cv import-dataset {root}" if is_zip else "give the dataset's folder"
             raise DataError("A dataset is a folder, and this is a file.", where=root, next_step=hint)
         if root.name not in {"data.yaml", "data.yml"}:
             raise DataError(
                 "Only a dataset's data.yaml is read.", where=root, next_step="rename it, or give the dataset's folder"
             )
         root = root.parent
-    if has_yolo_layout(root):
-        return open_yolo(root)
-    if any(root.glob("**/_annotations.coco.json")) or any(root.glob("annotations/*.json")):
-        raise DataError("This looks like a COCO dataset, which is not read yet.", where=root, next_step=_EXPORT_AS_YOLO)
-    if any(root.glob("*/*.xml")) or any(root.glob("Annotations/*.xml")):
-        raise DataError(
-            "This looks like a Pascal VOC dataset, which is not read yet.", where=root, next_step=_EXPORT_AS_YOLO
-        )
-    return open_folders(root)
+    return open_folder(root)
+
+
+def open_folder(root: Path, wanted: Format | None = None) -> Dataset:
+    """Open the dataset in a folder.
+
+    Args:
+        root: An existing folder.
+        wanted: Its layout; None recognises it.
+
+    Raises:
+        DataError: see `open_dataset`.
+    """
+    layout = recognise(root.resolve(), wanted)
+    match layout.format:
+        case "yolo":
+            dataset = open_yolo(layout.root)
+        case "coco":
+            dataset = open_coco(layout.root, layout.coco)
+        case "voc":
+            dataset = open_voc(layout.root)
+        case "folder":
+            dataset = open_folders(layout.root)
+    return replace(dataset, name=root.name, remarks=(*layout.remarks, *dataset.remarks))

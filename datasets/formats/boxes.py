@@ -79,7 +79,7 @@ def settle(rows: Rows, file: Path, problems: list[LabelProblem]) -> Boxes:
         low, high = low[over].clip(0, 1), high[over].clip(0, 1)
         exact[over] = np.concatenate([(low + high) / 2, high - low], axis=1).astype(np.float32)
     flat |= (exact[:, 2:] < _SMALLEST_SIDE).any(axis=1)
-    verdicts = np.column_stack([sane[:, 0], flat, away, overshoot > ROUNDING]).tolist()
+    verdicts = np.column_stack([sane, flat, away, overshoot > ROUNDING]).tolist()
     keys = np.rint(exact * 1e6).astype(np.int64).tolist()
     kept: list[int] = []
     seen: set[tuple[int, ...]] = set()

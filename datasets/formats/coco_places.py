@@ -59,17 +59,20 @@ def coco_files(root: Path, found: Sequence[Path]) -> list[Path]:
 
 
 def _looks_like_coco(path: Path) -> bool:
+    if path.name.lower().endswith(".coco.json"):
+        return True
     with path.open("rb") as file:
         return _LISTS.search(file.read(_SNIFFED_BYTES).replace(b"\0", b"")) is not None
 
 
 def splits_of(root: Path, files: Sequence[Path], remarks: list[Remark]) -> list[Split]:
     """The split of each file: by its name, else by the folders it lies in; "train" where neither tells."""
+    nowhere: Split = "train"
     found = [_split_of(root, path) for path in files]
     if not any(found):
         remarks.append(Remark("split-none", "The dataset has no splits; all pictures count as training pictures."))
-    nowhere: Split = "train"
-    return [split or nowhere for split in found]
+    splits: list[Split] = [split or nowhere for split in found]
+    return splits
 
 
 def _split_of(root: Path, path: Path) -> Split | None:

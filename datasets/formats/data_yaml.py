@@ -12,6 +12,7 @@ from ...core.errors import DataError
 from ..model import Remark, Split
 
 _MOST_BYTES = 1 << 20
+_NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt")
 _KEYS: dict[Split, tuple[str, ...]] = {
     "train": ("train",),
     "valid": ("val", "valid", "validation"),
@@ -75,7 +76,7 @@ def read_names(content: dict[str, object], root: Path, path: Path | None) -> tup
         if len(names) != len(given):
             raise DataError("data.yaml: every entry of `names` must be plain text.", where=path)
     else:
-        names = _from_classes_txt(root)
+        names = _from_text_file(root)
     names = [name.strip() for name in names]
     if not names:
         raise DataError(
@@ -105,11 +106,14 @@ def _numbered(given: dict[object, object], path: Path | None) -> list[str]:
     return [by_id[number] for number in range(len(by_id))]
 
 
-def _from_classes_txt(root: Path) -> list[str]:
-    path = root / "classes.txt"
-    if not path.is_file() or path.is_symlink():
-        return []
-    return [line for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines() if line.strip()]
+def _from_text_file(root: Path) -> list[str]:
+    """The lines of the first file of class names that other tools leave."""
+    homes = (root, root / "labels", root / "train", root / "train" / "labels", root / "labels" / "train")
+    for path in (home / name for home in homes for name in _NAME_FILES):
+        if path.is_file() and not path.is_symlink() and path.stat().st_size <= _MOST_BYTES:
+            text = path.read_text(encoding="utf-8-sig", errors="replace")
+            return [line for line in text.splitlines() if line.strip()]
+    return []
 
 
 def write_data_yaml(folder: Path, final: Path, splits: Mapping[Split, Sequence[str]], names: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,12 +19,23 @@ FOLDER_NAMES: dict[Split, tuple[str, ...]] = {
 
 
 def split_folder(root: Path, split: Split, *below: str) -> Path | None:
-    """The folder of a split in `root`, or a folder `below` it; None when there is none inside `root`."""
+    """The folder of a split in `root`, or a folder `below` it; None when there is none inside `root`.
+
+    Of `train/train` with nothing beside it, the inner one is meant.
+    """
     for name in FOLDER_NAMES[split]:
-        folder = root.joinpath(name, *below)
-        if folder.is_dir() and is_inside(folder, root):
-            return folder
+        for inner in (root / name, root / name / name):
+            folder = inner.joinpath(*below)
+            if folder.is_dir() and is_inside(folder, root) and (below or not _holds_only(folder, name)):
+                return folder
     return None
+
+
+def _holds_only(folder: Path, name: str) -> bool:
+    """Whether there is nothing in a folder but a folder of this name, hidden files aside."""
+    with os.scandir(folder) as listing:
+        first = list(itertools.islice((entry for entry in listing if not entry.name.startswith(".")), 2))
+    return len(first) == 1 and first[0].name == name and first[0].is_dir()
 
 
 def is_inside(path: Path, root: Path) -> bool:

@@ -156,8 +156,6 @@ def _break(root: Path, how: str) -> None:
             _yaml(root, "names: !!python/object/apply:os.system ['exit 1']\n")
         case "deep yaml":
             _yaml(root, "names: " + "[" * 100_000)
-        case "list file":
-            _yaml(root, "train: train.txt\nnames: [cat, dog]\n")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +171,6 @@ def _break(root: Path, how: str) -> None:
         ("gap in ids", "without gaps"),
         ("broken yaml", "cannot be read"),
         ("deep yaml", "cannot be read|nested too deeply"),
-        ("list file", "list of files"),
     ],
 )
 def test_what_cannot_be_trained_on_is_one_clear_error(workspace: Workspace, how: str, message: str) -> None:
