@@ -132,7 +132,7 @@ class Story:
         for name in (SCENES, CROPS):
             dataset = open_dataset(name, self.workspace)
             counts = ", ".join(f"{split} {dataset.count(split)}" for split in ("train", "valid", "test"))
-            findings = check_dataset(dataset)
+            findings = check_dataset(dataset).findings
             say(f"  {name}: {counts} pictures, {len(dataset.names)} classes, {len(findings) or 'no'} findings")
             for finding in findings:
                 say(f"    {finding.severity}: {finding.what}")

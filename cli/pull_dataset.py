@@ -75,8 +75,10 @@ def _tell_findings(folder: Path) -> None:
 
     dataset = open_dataset(folder, Workspace(folder.parent))
     with progress("looking it over", dataset.count()) as advance:
-        findings = check_dataset(dataset, advance)
+        report = check_dataset(dataset, advance=advance)
     told = {remark.what for remark in dataset.remarks}
-    for finding in findings:
+    for finding in report.findings:
         if finding.what not in told:
             say(f"{finding.severity + ':':9} {finding.what}")
+    if report.findings:
+        say(f"More about it: cv check-dataset {dataset.name}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..model import Dataset, Item
+import numpy as np
+
+from ..model import Dataset, Item, Split
 
 Severity = Literal["problem", "warning", "note"]
 
@@ -72,14 +75,28 @@ class CheckReport:
         findings: The worst first.
         twins: Pictures that show the same thing; enough pairs to connect each group, not every pair in it.
         pictures: How many pictures were looked at.
+        counts: How many of them each split has.
+        objects: int64 `(3, classes)`: boxes of each class in train, valid and test; in classification, pictures.
     """
 
     dataset: Dataset
     findings: tuple[Finding, ...]
     twins: tuple[Twin, ...]
     pictures: int
+    counts: Mapping[Split, int]
+    objects: np.ndarray
 
     @property
     def leaked(self) -> dict[Path, Path]:
         """Pictures of "valid" and "test" that a picture of an earlier split gives away, and that picture."""
         return {twin.second.image: twin.first.image for twin in self.twins if twin.across}
+
+    @property
+    def fixable(self) -> bool:
+        """Whether `cv fix-dataset` can do something about problems or warnings."""
+        return any(finding.fix and finding.severity != "note" for finding in self.findings)
+
+    @property
+    def sound(self) -> bool:
+        """Whether there is neither a problem nor a warning."""
+        return all(finding.severity == "note" for finding in self.findings)

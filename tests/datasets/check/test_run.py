@@ -5,50 +5,80 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from lensmith.core.workspace import Workspace
+from lensmith.datasets.check.finding import CheckReport
+from lensmith.datasets.check.kinds import KINDS
 from lensmith.datasets.check.run import check_dataset
 from lensmith.datasets.read import open_dataset
 from tests.helpers import make_folder_dataset, make_picture, make_yolo_dataset
 
+COUNTS = {"train": 24, "valid": 4, "test": 4}
+
+
+def _check(root: Path, workspace: Workspace) -> CheckReport:
+    return check_dataset(open_dataset(root, workspace))
+
 
 def _found(root: Path, workspace: Workspace) -> dict[str, tuple[str, int]]:
-    return {finding.what: (finding.severity, finding.count) for finding in check_dataset(open_dataset(root, workspace))}
+    return {finding.kind: (finding.severity, finding.count) for finding in _check(root, workspace).findings}
+
+
+def _yolo(root: Path, names: str = "[cat, dog]") -> Path:
+    make_yolo_dataset(root, COUNTS, width=96, height=72)
+    (root / "data.yaml").write_text(f"names: {names}\n")
+    return root
 
 
 def test_a_good_dataset_has_no_findings(workspace: Workspace) -> None:
-    root = make_yolo_dataset(workspace.datasets / "good")
-    (root / "data.yaml").write_text("names: [cat, dog]\n")
-    assert _found(root, workspace) == {}
-    assert _found(make_folder_dataset(workspace.datasets / "pets"), workspace) == {}
+    assert _found(_yolo(workspace.datasets / "good"), workspace) == {}
+    assert _found(make_folder_dataset(workspace.datasets / "pets", COUNTS), workspace) == {}
 
 
 def test_what_is_wrong_is_found(workspace: Workspace) -> None:
-    root = make_yolo_dataset(workspace.datasets / "bad", {"train": 6, "valid": 2, "test": 2})
-    (root / "data.yaml").write_text("names: [cat, dog, bird]\n")
+    root = _yolo(workspace.datasets / "bad", "[cat, dog, bird]")
     (root / "train/images/train-000.png").write_bytes(b"")
     (root / "train/labels/train-001.txt").write_text("7 0.5 0.5 0.1 0.1\n1 0.5 0.5 0.1 0.1\n")
     (root / "train/labels/train-002.txt").unlink()
+    (root / "train/labels/train-005.txt").write_text("")
     shutil.copy(root / "train/images/train-003.png", root / "valid/images/copy.png")
+    shutil.copy(root / "train/labels/train-003.txt", root / "valid/labels/copy.txt")
     shutil.copy(root / "train/images/train-004.png", root / "train/images/again.png")
-    make_picture(root / "train/images/photo_jpg.rf.aaaa.png", seed=70)
-    make_picture(root / "test/images/photo_jpg.rf.bbbb.png", seed=71)
-    found = _found(root, workspace)
-    assert found["1 picture not usable: the file is empty."] == ("problem", 1)
-    assert found["1 picture in two splits, byte for byte; scores on them mean nothing."] == ("problem", 1)
-    assert found["1 class without a picture in 'train': bird."] == ("problem", 1)
-    assert found["1 class without a picture in 'valid': bird."] == ("warning", 1)
-    assert found["1 label row: left out: the class id 7 has no name; ids run from 0 to 2."] == ("warning", 1)
-    assert found["3 pictures of 'train' without boxes."] == ("note", 3)
-    assert found["1 picture twice in one split, byte for byte."] == ("note", 1)
-    assert [severity for what, (severity, _) in found.items() if ".rf." in what] == ["warning"]
-    order = [severity for severity, _ in found.values()]
+    shutil.copy(root / "train/labels/train-004.txt", root / "train/labels/again.txt")
+    for split, number in (("train", 70), ("test", 71)):
+        make_picture(root / f"{split}/images/photo{number}_jpg.rf.aaaa.png", seed=number)
+        (root / f"{split}/labels/photo{number}_jpg.rf.aaaa.txt").write_text("0 0.5 0.5 0.25 0.25\n")
+    (root / "test/images/photo71_jpg.rf.aaaa.png").rename(root / "test/images/photo70_jpg.rf.bbbb.png")
+    (root / "test/labels/photo71_jpg.rf.aaaa.txt").rename(root / "test/labels/photo70_jpg.rf.bbbb.txt")
+    report = _check(root, workspace)
+    found = {finding.kind: (finding.severity, finding.count) for finding in report.findings}
+    assert found == {
+        "picture-empty": ("problem", 1),
+        "copy-across": ("problem", 1),
+        "sibling-across": ("problem", 1),
+        "label-unknown-class": ("problem", 1),
+        "picture-without-label": ("warning", 1),
+        "class-unused": ("warning", 1),
+        "copy-within": ("note", 1),
+        "picture-without-objects": ("note", 1),
+    }
+    by_kind = {finding.kind: [path.name for path in finding.files] for finding in report.findings}
+    assert by_kind["copy-across"] == ["train-003.png", "copy.png"]
+    assert by_kind["picture-without-label"] == ["train-002.png"]
+    assert [path.name for path in report.leaked] == ["copy.png", "photo70_jpg.rf.bbbb.png"]
+    order = [finding.severity for finding in report.findings]
     assert order == sorted(order, key=["problem", "warning", "note"].index)
+    assert all(finding.why == KINDS[finding.kind].why for finding in report.findings)
 
 
-def test_real_defects_are_found(test_data: Path, workspace: Workspace) -> None:
-    waste = _found(test_data / "detect/waste-yolo", workspace)
-    assert any("photographs that another split has too" in what for what in waste)
-    assert waste["There is no 'valid' split."][0] == "warning"
-    assert _found(test_data / "detect/rubik-yolo", workspace)["7 pictures twice in one split, byte for byte."][1] == 7
-    chess = _found(test_data / "detect/chess-yolo", workspace)
-    assert any("already" in what for what in chess)
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("detect/waste-yolo", {"sibling-across", "split-missing", "split-shared", "class-imbalance"}),
+        ("detect/rubik-yolo", {"yaml-path", "copy-within"}),
+        ("detect/chess-yolo", {"yaml-path", "class-few", "label-duplicate", "picture-without-objects", "near-across"}),
+    ],
+)
+def test_real_defects_are_found(test_data: Path, workspace: Workspace, name: str, kinds: set[str]) -> None:
+    assert kinds <= set(_found(test_data / name, workspace))

@@ -1,0 +1,63 @@
+"""`cv check-dataset`: what is wrong with a dataset, why it hurts, and what would repair it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated
+
+import typer
+
+from .options import JsonOption, WorkspaceOption, print_json
+
+
+def check_dataset(
+    name: Annotated[
+        str, typer.Argument(metavar="DATASET", help="Name of a dataset in datasets/, or the path of one anywhere.")
+    ],
+    html: Annotated[
+        bool, typer.Option("--html", help="Also write a page with pictures: reports/check-DATASET.html.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Leave with exit code 5 when there is a problem or a warning.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes that look at pictures. Default: one per core.")
+    ] = None,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Read every picture again, even those that have not changed.")
+    ] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look a dataset over: damaged pictures, wrong labels, classes out of balance, leaks between splits.
+
+    Example: cv check-dataset chess --html
+    """
+    from ..core.progress import progress, say
+    from ..core.workspace import Workspace
+    from ..datasets.check.run import CheckConfig, check_dataset
+    from ..datasets.check.tell import as_values, tell
+    from ..datasets.read import open_dataset
+
+    place = Workspace.find(workspace)
+    dataset = open_dataset(name, place)
+    with progress("looking at the pictures", dataset.count()) as advance:
+        report = check_dataset(dataset, CheckConfig(workers=workers, remember=not forget), advance)
+    page = None
+    if html:
+        from ..datasets.check.page import write_check_page
+
+        page = write_check_page(report, place)
+    train = "train-yolo" if dataset.task == "detect" else "finetune"
+    follow = f"cv {'fix-dataset' if report.fixable else train} {shlex.quote(name)}"
+    if as_json:
+        print_json({**as_values(report), "page": page and str(page), "next": follow})
+    else:
+        for line in tell(report):
+            say(line)
+        say("")
+        if page:
+            say(f"The page: {page}")
+        say(f"Next: {follow}")
+    if strict and not report.sound:
+        raise typer.Exit(5)

@@ -1,0 +1,157 @@
+"""One pass over the labels: what is wrong in them, and how many objects of each class there are."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..model import SPLITS, Boxes, Dataset, Item
+from .finding import Finding, Severity
+from .items import Items
+from .kinds import finding, many
+from .looks import Looks
+
+_COVERS_ALL = 0.95  # of the picture's area
+_MOST_COVERING = 0.25  # share of boxes; where more cover everything, it is meant so
+_SAME_PLACE = 500  # steps across the picture: boxes whose corners fall on one step are in one place
+
+
+@dataclass
+class Labels:
+    """What one pass over the labels saw.
+
+    Attributes:
+        objects: int64 `(3, classes)`: objects of each class in train, valid and test; in classification, pictures.
+        boxes: All boxes that can be used, `polygons` of them drawn as polygons.
+        faults: Rows left out or mended, by fault: how many, and in which files.
+    """
+
+    objects: np.ndarray
+    boxes: int = 0
+    polygons: int = 0
+    faults: dict[str, Counter[Path]] = field(default_factory=lambda: defaultdict(Counter))
+    reasons: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    unlabelled: list[int] = field(default_factory=list)
+    without_objects: list[int] = field(default_factory=list)
+    covering: list[int] = field(default_factory=list)
+    conflicts: list[int] = field(default_factory=list)
+    with_polygons: list[int] = field(default_factory=list)
+    with_boxes: int = 0
+
+
+def read_all_labels(dataset: Dataset, items: Items) -> Labels:
+    """Read the labels of all pictures once; no picture is opened."""
+    seen = Labels(np.zeros((len(SPLITS), len(dataset.names)), np.int64))
+    if dataset.task == "classify":
+        np.add.at(seen.objects, (items.split, items.class_id), 1)
+        return seen
+    for number in range(len(items)):
+        _read_one(dataset, items[number], number, seen)
+    return seen
+
+
+def _read_one(dataset: Dataset, item: Item, number: int, seen: Labels) -> None:
+    boxes, problems = dataset.boxes(item)
+    for problem in problems:
+        seen.faults[problem.fault][problem.file] += 1
+        seen.reasons[problem.fault][problem.reason] += 1
+    if not len(boxes):
+        if item.label is None or not item.label.is_file():
+            seen.unlabelled.append(number)
+        elif not problems:
+            seen.without_objects.append(number)
+        return
+    seen.objects[SPLITS.index(item.split)] += np.bincount(boxes.class_id, minlength=len(dataset.names))
+    seen.boxes += len(boxes)
+    seen.polygons += boxes.polygons
+    if boxes.polygons:
+        seen.with_polygons.append(number)
+    seen.with_boxes += boxes.polygons < len(boxes)
+    seen.covering += [number] * int((boxes.cxcywh[:, 2] * boxes.cxcywh[:, 3] > _COVERS_ALL).sum())
+    if _has_conflict(boxes):
+        seen.conflicts.append(number)
+
+
+def _has_conflict(boxes: Boxes) -> bool:
+    """Whether two boxes of different classes lie in the same place."""
+    if len(boxes) < 2 or (boxes.class_id == boxes.class_id[0]).all():
+        return False
+    corners = boxes.xyxy(1, 1) * _SAME_PLACE
+    for shift in (0.0, 0.5):  # two grids: what one cuts apart, the other holds together
+        place = np.floor(corners + shift).astype(np.int64)
+        _, where = np.unique(place, axis=0, return_inverse=True)
+        classes = np.unique(np.stack([where.ravel(), boxes.class_id], axis=1), axis=0)
+        if len(classes) > len(np.unique(where)):
+            return True
+    return False
+
+
+def label_findings(dataset: Dataset, labels: Labels, looks: Looks) -> Iterator[Finding]:
+    """Findings of the kinds label-... and picture-without-..."""
+    if dataset.task == "classify":
+        return
+    items = looks.items
+    strays = list(dataset.stray_labels())
+    if strays:
+        yield finding("label-without-picture", f"{many(len(strays), 'label file')} without a picture.", strays)
+    if labels.unlabelled:
+        what = f"{many(len(labels.unlabelled), 'picture')} without a label file."
+        yield finding("picture-without-label", what, _images(items, labels.unlabelled))
+    if labels.without_objects:
+        lost = len(labels.without_objects) * 2 > len(items)
+        severity: Severity = "warning" if lost else "note"
+        share = ", more than half of all" if lost else ""
+        what = f"{many(len(labels.without_objects), 'picture')} labelled as showing nothing{share}."
+        yield finding("picture-without-objects", what, _images(items, labels.without_objects), severity=severity)
+    yield from _row_findings(labels)
+    yield from _box_findings(labels, items)
+    differing = _size_differs(dataset, looks)
+    if differing:
+        what = f"{many(len(differing), 'label file')} with another size than the picture has."
+        yield finding("label-size-differs", what, _labels(items, differing), len(differing))
+
+
+def _row_findings(labels: Labels) -> Iterator[Finding]:
+    for fault, files in labels.faults.items():
+        rows = files.total()
+        reasons = labels.reasons[fault].most_common(2)
+        told = "; ".join(reason for reason, _ in reasons) + ("; ..." if len(labels.reasons[fault]) > 2 else "")
+        where = f" in {many(len(files), 'file')}" if rows > 1 else ""
+        yield finding(f"label-{fault}", f"{many(rows, 'label row')}{where}: {told}.", files, rows)
+
+
+def _box_findings(labels: Labels, items: Items) -> Iterator[Finding]:
+    if 0 < len(labels.covering) <= labels.boxes * _MOST_COVERING:
+        what = f"{many(len(labels.covering), 'box covers', 'boxes cover')} more than 95% of the picture."
+        yield finding("label-covers-all", what, _labels(items, labels.covering), len(labels.covering))
+    if labels.conflicts:
+        what = f"{many(len(labels.conflicts), 'picture')} with boxes of two classes in the same place."
+        yield finding("label-conflict", what, _labels(items, labels.conflicts))
+    if 0 < labels.polygons < labels.boxes:
+        what = f"{labels.polygons} of {labels.boxes} objects are outlined by polygons, the others by boxes."
+        yield finding("label-polygons-mixed", what, _labels(items, labels.with_polygons), labels.polygons)
+
+
+def _size_differs(dataset: Dataset, looks: Looks) -> list[int]:
+    if dataset.format not in {"coco", "voc"}:
+        return []
+    found: list[int] = []
+    for number in range(len(looks)):
+        size = (int(looks.width[number]), int(looks.height[number]))
+        stated = dataset.stated_size(looks.items[number]) if size[0] else None
+        if stated is not None and stated != size:
+            found.append(number)
+    return found
+
+
+def _images(items: Items, numbers: list[int]) -> list[Path]:
+    return [Path(items.path(number)) for number in numbers]
+
+
+def _labels(items: Items, numbers: list[int]) -> list[Path]:
+    labels = (items[number].label for number in dict.fromkeys(numbers))
+    return list(dict.fromkeys(path for path in labels if path is not None))

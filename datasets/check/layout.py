@@ -1,0 +1,50 @@
+"""What lies in a dataset's folder that should not, and what its data.yaml says that it should not say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...core.errors import DataError
+from ..formats.data_yaml import read_yaml
+from ..model import Dataset
+from .finding import Finding
+from .kinds import finding, many
+
+_CACHES = frozenset({".cache", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
+_PROGRAMS = frozenset({".bat", ".cmd", ".com", ".dll", ".exe", ".js", ".ps1", ".py", ".pyc", ".sh", ".so", ".vbs"})
+_YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
+
+
+def layout_findings(dataset: Dataset) -> Iterator[Finding]:
+    """Findings of the kinds yaml-..., cache-file, links-leaving, and what else the reader remarked."""
+    for remark in dataset.remarks:
+        yield finding(remark.kind, remark.what, remark.files, max(len(remark.files), 1))
+    if dataset.task == "detect":
+        yield from _downloads(dataset.root)
+    odd = list(_odd_files(dataset.root))
+    if odd:
+        what = f"{many(len(odd), 'cache or program file')} in the folder; none is opened."
+        yield finding("cache-file", what, odd)
+
+
+def _downloads(root: Path) -> Iterator[Finding]:
+    for name in _YAML_NAMES:
+        path = root / name
+        if not path.is_file() or path.is_symlink():
+            continue
+        try:
+            content = read_yaml(path)
+        except DataError:  # not the one that the reader took, or the reader has said so
+            continue
+        if content.get("download"):
+            yield finding("yaml-download", f"{name} has a `download:` line.", [path])
+
+
+def _odd_files(root: Path) -> Iterator[Path]:
+    for directory, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if os.path.splitext(name)[1].lower() in _CACHES | _PROGRAMS:  # noqa: PTH122 - a hundred thousand names
+                yield Path(directory, name)

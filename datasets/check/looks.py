@@ -1,0 +1,96 @@
+"""What was seen of all pictures of a dataset, in arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...core.images import suffix_fits
+from .describe import DESCRIPTOR_BYTES
+from .items import Items
+from .look import Look
+
+
+class _Words:
+    """Few different texts, many times: one byte each."""
+
+    def __init__(self, count: int) -> None:
+        self._known: dict[str, int] = {"": 0}
+        self.codes = np.zeros(count, np.uint8)
+
+    def put(self, index: int, word: str) -> None:
+        self.codes[index] = self._known.setdefault(word, min(len(self._known), 255))
+
+    def get(self, index: int) -> str:
+        return list(self._known)[self.codes[index]]
+
+    def code(self, word: str) -> int:
+        return self._known.get(word, 255)
+
+
+class Looks:
+    """One look for each picture of a dataset, in the order of `items`; some 330 bytes a picture.
+
+    Attributes:
+        items: The pictures.
+        sha256: uint8 `(n, 32)`; all zero where the file could not be read.
+        width, height: int32 `(n,)`, pixels, upright; 0 when unknown.
+        orientation, bits: uint8 `(n,)`, see `ImageInfo`.
+        transparent, misnamed: bool `(n,)`, see `ImageInfo`.
+        frames: int32 `(n,)`.
+        descriptors: uint8 `(n, 256)`, see `near.describe`.
+        described: bool `(n,)`, which of them are there.
+        reasons: Why a picture cannot be used, in words, by its number.
+    """
+
+    def __init__(self, items: Items) -> None:
+        count = len(items)
+        self.items = items
+        self.sha256 = np.zeros((count, 32), np.uint8)
+        self.width, self.height = np.zeros(count, np.int32), np.zeros(count, np.int32)
+        self.orientation, self.bits = np.ones(count, np.uint8), np.full(count, 8, np.uint8)
+        self.transparent, self.misnamed = np.zeros(count, bool), np.zeros(count, bool)
+        self.frames = np.ones(count, np.int32)
+        self.descriptors = np.zeros((count, DESCRIPTOR_BYTES), np.uint8)
+        self.described = np.zeros(count, bool)
+        self.reasons: dict[int, str] = {}
+        self._fault, self._format, self._mode = _Words(count), _Words(count), _Words(count)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def put(self, index: int, look: Look) -> None:
+        """Set what was seen of one picture."""
+        self.sha256[index] = np.frombuffer(look.sha256, np.uint8)
+        self.width[index], self.height[index] = look.width, look.height
+        self.orientation[index], self.bits[index] = look.orientation, min(look.bits, 255)
+        self.transparent[index] = look.transparent
+        self.misnamed[index] = bool(look.format) and not suffix_fits(self.items.path(index), look.format)
+        self.frames[index] = min(look.frames, 2**31 - 1)
+        if look.descriptor:
+            self.descriptors[index] = np.frombuffer(look.descriptor, np.uint8)
+            self.described[index] = True
+        if look.fault:
+            self.reasons[index] = look.reason
+        self._fault.put(index, look.fault)
+        self._format.put(index, look.format)
+        self._mode.put(index, look.mode)
+
+    def fault(self, index: int) -> str:
+        """An `ImageFault`, or empty when the picture is fine."""
+        return self._fault.get(index)
+
+    def format(self, index: int) -> str:
+        """Such as "JPEG" or "PNG"; empty when unknown."""
+        return self._format.get(index)
+
+    def with_fault(self, fault: str) -> np.ndarray:
+        """int64 `(k,)`: the pictures that have a fault; those that are fine for an empty one."""
+        return np.flatnonzero(self._fault.codes == self._fault.code(fault))
+
+    def with_mode(self, mode: str) -> np.ndarray:
+        """int64 `(k,)`: the pictures whose pixels have this layout (Pillow's name)."""
+        return np.flatnonzero(self._mode.codes == self._mode.code(mode))
+
+    def digest(self, index: int) -> bytes:
+        """The SHA-256 of a picture's file, 32 bytes."""
+        return self.sha256[index].tobytes()

@@ -1,0 +1,59 @@
+"""What is wrong between the splits: one is missing, or pictures of one give those of another away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ..model import SPLITS, Dataset, Split
+from .finding import Finding, Severity, Twin, TwinKind
+from .kinds import finding, many
+
+_ACROSS: dict[TwinKind, str] = {
+    "copy": "byte for byte",
+    "sibling": "made from one photograph by Roboflow's augmentation",
+    "near": "the same photograph after editing, or nearly the same shot",
+    "frame": "neighbouring frames of a video",
+}
+
+
+def split_findings(dataset: Dataset, pictures: Mapping[Split, int], twins: Sequence[Twin]) -> Iterator[Finding]:
+    """Findings of the kinds split-missing, ...-across and ...-within.
+
+    Args:
+        dataset: For its remarks.
+        pictures: How many pictures train, valid and test have.
+        twins: Pictures that show the same.
+    """
+    if not any(remark.kind == "split-none" for remark in dataset.remarks):
+        for split in SPLITS:
+            if not pictures[split]:
+                severity: Severity = "problem" if split == "train" else "warning" if split == "valid" else "note"
+                yield finding("split-missing", f"There is no '{split}' split.", count=1, severity=severity)
+    for kind, how in _ACROSS.items():
+        across = [twin for twin in twins if twin.kind == kind and twin.across]
+        if across:
+            yield _leak(kind, how, across)
+    for kind, how in (("copy", "byte for byte"), ("near", "or nearly the same")):
+        within = [twin for twin in twins if twin.kind == kind and not twin.across]
+        if within:
+            again = len({twin.second.image for twin in within})
+            what = f"{many(again, 'picture is', 'pictures are')} in the same split once more, {how}."
+            yield finding(f"{kind}-within", what, _files(within), again)
+
+
+def _leak(kind: TwinKind, how: str, twins: list[Twin]) -> Finding:
+    given_away: dict[str, set[Path]] = {}
+    for twin in twins:
+        given_away.setdefault(twin.second.split, set()).add(twin.second.image)
+    where = " and ".join(f"{len(paths)} of '{split}'" for split, paths in sorted(given_away.items(), reverse=True))
+    count = sum(len(paths) for paths in given_away.values())
+    what = f"{where} {'has a twin' if count == 1 else 'have twins'} in an earlier split: {how}."
+    # A score on "test" that cannot be trusted is worse than a poor choice between epochs.
+    severity: Severity | None = "problem" if "test" in given_away else None
+    return finding(f"{kind}-across", what, _files(twins), count, severity)
+
+
+def _files(twins: Sequence[Twin]) -> list[Path]:
+    """The pictures of all pairs, each once, those of a pair beside each other."""
+    return list(dict.fromkeys(path for twin in twins for path in (twin.first.image, twin.second.image)))
