@@ -17,6 +17,7 @@ from ..core.errors import DiskFullError, LensmithError, is_disk_full
 from ..core.isolation import hush_decoders
 from ..core.progress import console
 from ..core.redact import redact, register_secret
+from .check_dataset import check_dataset
 from .demo import demo
 from .doctor import doctor
 from .finetune import finetune_classifier
@@ -43,6 +44,7 @@ app = typer.Typer(
 app.command("demo")(demo)
 app.command("doctor")(doctor)
 app.command("pull-dataset")(pull_dataset)
+app.command("check-dataset")(check_dataset)
 app.command("push-dataset")(push_dataset)
 app.command("split-dataset")(split_dataset_command)
 app.command("train-yolo")(train_yolo)
