@@ -23,6 +23,7 @@ from .doctor import doctor
 from .finetune import finetune_classifier
 from .live import live
 from .predict import predict
+from .preview import preview
 from .pull_dataset import pull_dataset
 from .push_dataset import push_dataset
 from .resume import resume
@@ -47,6 +48,7 @@ app.command("pull-dataset")(pull_dataset)
 app.command("check-dataset")(check_dataset)
 app.command("push-dataset")(push_dataset)
 app.command("split-dataset")(split_dataset_command)
+app.command("preview")(preview)
 app.command("train-yolo")(train_yolo)
 app.command("finetune")(finetune_classifier)
 app.command("resume")(resume)

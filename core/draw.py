@@ -29,7 +29,9 @@ def class_colour(class_id: int) -> Colour:
     return (round(255 * blue), round(255 * green), round(255 * red))
 
 
-def draw_boxes(bgr: np.ndarray, xyxy: np.ndarray, class_id: np.ndarray, labels: Sequence[str]) -> None:
+def draw_boxes(
+    bgr: np.ndarray, xyxy: np.ndarray, class_id: np.ndarray, labels: Sequence[str], *, text_pixels: int | None = None
+) -> None:
     """Draw boxes with a label each into the picture itself.
 
     Args:
@@ -37,10 +39,11 @@ def draw_boxes(bgr: np.ndarray, xyxy: np.ndarray, class_id: np.ndarray, labels: 
         xyxy: `(n, 4)` in pixels; what lies outside is left out.
         class_id: `(n,)`; it chooses the colour.
         labels: One text for each box.
+        text_pixels: Height of the letters; None takes what suits the picture at its full size.
     """
     height, width = bgr.shape[:2]
     thickness = max(2, round((width + height) / 2 * 0.004))
-    size = _text_size(bgr)
+    size = text_pixels or _text_size(bgr)
     rows = list(zip(xyxy, class_id, labels, strict=True))
     for box, number, _ in reversed(rows):  # the first ends on top
         left, top, right, bottom = (round(float(value)) for value in box)
@@ -54,9 +57,11 @@ def draw_boxes(bgr: np.ndarray, xyxy: np.ndarray, class_id: np.ndarray, labels: 
         _put_label(bgr, mask, x, y, class_colour(int(number)))
 
 
-def draw_label(bgr: np.ndarray, text: str, background: Colour, *, at_bottom: bool = False) -> None:
+def draw_label(
+    bgr: np.ndarray, text: str, background: Colour, *, at_bottom: bool = False, text_pixels: int | None = None
+) -> None:
     """Write one line into the upper or lower left corner of the picture itself, on a BGR background."""
-    mask = _text_mask(text, _text_size(bgr))
+    mask = _text_mask(text, text_pixels or _text_size(bgr))
     _put_label(bgr, mask, 0, bgr.shape[0] - mask.shape[0] if at_bottom else 0, background)
 
 
