@@ -7,6 +7,7 @@ scan or a CMYK print file means the same thing everywhere.
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from dataclasses import dataclass
 from functools import partial
@@ -85,6 +86,11 @@ class ImageInfo:
 def is_image(path: Path) -> bool:
     """Whether the name looks like a picture that we read; hidden files do not."""
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def suffix_fits(path: Path | str, kind: str) -> bool:
+    """Whether a file of this format ("JPEG", "PNG", ...) may have this name."""
+    return os.path.splitext(path)[1].lower() in _SUFFIX_OF.get(kind, set())  # noqa: PTH122 - also for a hundred thousand names
 
 
 def inspect_image(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> ImageInfo:
@@ -228,7 +234,7 @@ def inspect_bytes(data: bytes, path: Path | None, *, max_megapixels: float = MAX
     orientation = orientation if 1 <= orientation <= 8 else 1
     if orientation >= 5:
         width, height = height, width
-    misnamed = path is not None and path.suffix.lower() not in _SUFFIX_OF.get(kind, set())
+    misnamed = path is not None and not suffix_fits(path, kind)
     ended_right = kind != "JPEG" or data.endswith(b"\xff\xd9")
     plain = (
         mode == "RGB" and bits == 8 and orientation == 1 and kind in {"JPEG", "PNG", "BMP"}
