@@ -67,11 +67,9 @@ def _looks_like_coco(path: Path) -> bool:
 
 def splits_of(root: Path, files: Sequence[Path], remarks: list[Remark]) -> list[Split]:
     """The split of each file: by its name, else by the folders it lies in; "train" where neither tells."""
-    nowhere: Split = "train"
-    found = [_split_of(root, path) for path in files]
-    if not any(found):
+    splits: list[Split] = [_split_of(root, path) or "train" for path in files]
+    if not any(_split_of(root, path) for path in files):
         remarks.append(Remark("split-none", "The dataset has no splits; all pictures count as training pictures."))
-    splits: list[Split] = [split or nowhere for split in found]
     return splits
 
 
