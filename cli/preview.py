@@ -16,7 +16,7 @@ def preview(
         str | None, typer.Option("--augment", help="Show what this does: none, light, default, heavy, or a YAML file.")
     ] = None,
     count: Annotated[int, typer.Option("--count", help="How many pictures; each class has its turn.")] = 12,
-    views: Annotated[int, typer.Option("--views", help="How often each picture is changed, with --augment.")] = 4,
+    views: Annotated[int, typer.Option("--views", help="How often each picture is changed, with --augment.")] = 5,
     split: Annotated[str, typer.Option("--split", help="train, valid or test.")] = "train",
     to: Annotated[Path | None, typer.Option("--to", help="Folder to write into. Default: reports/.")] = None,
     write: Annotated[

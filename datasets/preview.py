@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import cv2
@@ -52,7 +53,7 @@ class PreviewConfig:
     count: int = 12
     split: Split = "train"
     seed: int = 0
-    views: int = 4
+    views: int = 5
     to: Path | None = None
 
     def __post_init__(self) -> None:
@@ -228,25 +229,28 @@ def _page(dataset: Dataset, shown: Sequence[_Shown], spec: AugmentSpec | None, c
     )
     if spec:
         lead += (
-            f" Beside each, {config.views} of the random changes that training with --augment {spec.name} makes"
-            f" (sha256 {spec.sha256[:8]}); a box of which less than {spec.min_visibility:.0%} is left is dropped."
+            f" Each is followed by {config.views} of the random changes that training with --augment {spec.name} makes"
+            f" (sha256 {spec.sha256[:8]})."
         )
+        if dataset.task == "detect":
+            lead += f" A box of which a change leaves less than {spec.min_visibility:.0%} is dropped."
     page = Page(f"Preview of {dataset.name}", lead)
-    counts = Counter(one.class_id for one in shown)
-    for class_id in counts:
-        name = "no objects" if class_id == NOTHING else dataset.names[class_id]
-        page.section(name)
-        of_class = [one for one in shown if one.class_id == class_id]
-        if not spec:
-            page.pictures([(one.drawn, one.caption) for one in of_class], width=_PAGE_WIDTH)
-            continue
+    if not spec:
+        names = [_class_name(dataset, one.class_id) for one in shown]
+        pictures = [(one.drawn, f"{name}: {one.caption}") for name, one in zip(names, shown, strict=True)]
+        page.pictures(pictures, width=_PAGE_WIDTH)
+        return page
+    for class_id, of_class in groupby(shown, key=lambda one: one.class_id):
+        page.section(_class_name(dataset, class_id))
         for one in of_class:
-            page.pictures([(one.drawn, "as it is"), *one.views], one.caption, width=_PAGE_WIDTH)
-    if spec:
-        page.section("What is done", "In this order; p is how often.")
-        rows = [(f"{'  ' * depth}{name}", text) for name, text, depth in _steps(spec)]
-        page.table(("change", "arguments"), rows)
+            page.pictures([(one.drawn, one.caption), *one.views], width=_PAGE_WIDTH)
+    page.section("What is done", "In this order; p is how often.")
+    page.table(("change", "arguments"), [(f"{'- ' * depth}{name}", text) for name, text, depth in _steps(spec)])
     return page
+
+
+def _class_name(dataset: Dataset, class_id: int) -> str:
+    return "no objects" if class_id == NOTHING else dataset.names[class_id]
 
 
 def _steps(spec: AugmentSpec) -> Iterator[tuple[str, str, int]]:
