@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from .site import Shot, Site, voc_object, voc_text
@@ -73,10 +74,14 @@ def _plant_listing_faults(site: Site) -> None:
         document["images"].append({"id": 9000 + len(name), "file_name": name, "width": 100, "height": 100})
         site.annotate("train", 9000 + len(name), 1, [10.0, 10.0, 30.0, 30.0])
         home = site.root / "train"
-        files = home / "_annotations.coco.json", home / name
+        files = home / "_annotations.coco.json", home / Path(name).name
         site.plant(("label-without-picture", "links-leaving"), f"listed as {variant}", *files)
     site.annotate("valid", 123456, 1, [10.0, 10.0, 30.0, 30.0])
-    site.plant("label-without-picture", "annotation of no picture", site.root / "valid" / "_annotations.coco.json")
+    site.plant(
+        ("label-without-picture", "labels-left-out"),
+        "annotation of no picture",
+        site.root / "valid" / "_annotations.coco.json",
+    )
 
 
 def plant_supercategory(site: Site) -> None:

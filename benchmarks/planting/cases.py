@@ -13,7 +13,7 @@ from . import annotations, classes, layouts, pictures, twins, yolo_labels
 from .photos import Photos
 from .site import COUNTS, NAMES, Layout, Site, make_site
 
-_SMALL = {"train": 24, "valid": 12, "test": 12}
+_SMALL = {"train": 33, "valid": 9, "test": 9}
 _LARGE = {"train": 60, "valid": 30, "test": 30}
 
 
@@ -92,12 +92,11 @@ def _layout_cases() -> list[Case]:
             )
     found += [Case(f"unsplit-{layout}", layout, layouts.unsplit, _SMALL) for layout in ("yolo", "voc", "folder")]
     found += [Case(f"links-{layout}", layout, layouts.plant_links, _SMALL) for layout in ("yolo", "folder")]
-    found += [
-        Case(f"other-{other}", "yolo", partial(layouts.plant_other_format, other=other), _SMALL)
-        for other in ("coco", "voc")
-    ]
     return [
         *found,
+        Case("other-coco", "yolo", partial(layouts.plant_other_format, other="coco"), _SMALL),
+        Case("other-coco-empty", "yolo", partial(layouts.plant_other_format, other="coco", listing=False), _SMALL),
+        Case("other-voc", "yolo", partial(layouts.plant_other_format, other="voc"), _SMALL),
         Case("yaml-leaving", "yolo", layouts.plant_leaving_path, _SMALL, quick=True),
         Case("caches", "yolo", layouts.plant_caches, _SMALL),
         Case("loose", "folder", layouts.plant_loose, _SMALL),
@@ -119,7 +118,13 @@ def _class_cases() -> list[Case]:
         ),
         Case("class-unused", "yolo", classes.plant_unused, _SMALL),
         Case("class-imbalance", "yolo", classes.plant_imbalance, _SMALL),
-        Case("class-names-near", "folder", lambda _: None, COUNTS, names=("cat", "car", "cap", "bat")),
+        Case(
+            "class-names-near",
+            "folder",
+            lambda _: None,
+            {"train": 48, "valid": 8, "test": 8},
+            names=("cat", "car", "cap", "bat"),
+        ),
     ]
 
 

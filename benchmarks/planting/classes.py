@@ -32,10 +32,11 @@ def plant_unused(site: Site) -> None:
 
 
 def plant_imbalance(site: Site) -> None:
-    """A class of twelve examples beside one that is forty times as frequent."""
+    """A class of sixteen examples beside one that is forty times as frequent."""
     number = _new_class(site, "seldom")
-    for split in ("train", "valid", "test"):
-        _add(site, split, number, 4)
+    _add(site, "train", number, 12)
+    for split in ("valid", "test"):
+        _add(site, split, number, 2)
     crowd = site.names.index("cat")
     for split in ("train", "valid", "test"):
         for place in range(12):
@@ -43,15 +44,15 @@ def plant_imbalance(site: Site) -> None:
                 (crowd, (column + 0.5) / 4, (line + 0.5) / 4, 0.2, 0.2) for column in range(4) for line in range(4)
             ]
             site.add(split, f"crowd-{split}-{place:03d}.jpg", jpeg(site.photos.take()), crowd, rows)
-    site.plant("class-imbalance", "12 beside 600", words=("seldom",))
+    site.plant("class-imbalance", "16 beside 600", words=("seldom",))
 
 
 def plant_alike(site: Site, names: tuple[str, ...]) -> None:
     """Class names that differ in case or in a mark only."""
     for name in names:
         number = _new_class(site, name)
-        for split in ("train", "valid", "test"):
-            _add(site, split, number, 5)
+        for split, count in (("train", 12), ("valid", 3), ("test", 3)):
+            _add(site, split, number, count)
     site.plant("class-names-alike", " and ".join(names), words=names)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 from collections.abc import Callable
@@ -105,12 +106,18 @@ def plant_loose(site: Site) -> None:
         site.plant("loose-pictures", "beside the class folders", path)
 
 
-def plant_other_format(site: Site, other: str) -> None:
-    """Labels of a second format beside those of the first."""
+def plant_other_format(site: Site, other: str, *, listing: bool = True) -> None:
+    """Labels of a second format beside those of the first; `listing`: the COCO file names pictures."""
     home = site.root / "train"
     if other == "coco":
         files = [home / "_annotations.coco.json"]
-        files[0].write_text('{"images": [], "annotations": [], "categories": [{"id": 0, "name": "cat"}]}')
+        listed = [{"id": 0, "file_name": site.take("train").image.name, "width": 160, "height": 120}] if listing else []
+        content = {
+            "images": listed,
+            "annotations": [],
+            "categories": [{"id": 0, "name": "cat", "supercategory": "none"}],
+        }
+        files[0].write_text(json.dumps(content))
     else:
         shots = [site.take("train") for _ in range(4)]
         files = [shot.image.with_suffix(".xml") for shot in shots]
@@ -145,6 +152,6 @@ def unsplit(site: Site) -> None:
     for split in ("train", "valid", "test"):
         shutil.rmtree(site.root / split)
     if site.layout == "yolo":
-        write_yaml(site, train="images", val="", test="")
+        write_yaml(site, train="", val="", test="")
     site.plant("split-none", site.layout)
     site.allow("split-missing")

@@ -81,7 +81,7 @@ def _finds(finding: _Finding, fault: Planted, joined: dict[Path, int]) -> bool:
     if fault.pair is not None:
         first, second = fault.pair
         together = first in joined and joined[first] == joined.get(second)
-        return together and fault.files <= set(finding.files)
+        return together and (second in finding.files or (first.parent == second.parent and first in finding.files))
     if fault.files:
         return bool(fault.files & set(finding.files))
     return all(word in finding.what for word in fault.words)

@@ -14,7 +14,7 @@ from .photos import Photos
 
 Layout = Literal["yolo", "coco", "voc", "folder"]
 Row = tuple[int, float, float, float, float]
-COUNTS = {"train": 30, "valid": 12, "test": 12}
+COUNTS = {"train": 36, "valid": 12, "test": 12}
 NAMES = ("cat", "car", "bird")
 
 
