@@ -3,32 +3,60 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import marshal
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ...core.isolation import cache_folder
-from .look import LOOK_VERSION, Look
+from .look import Look
 
+_DECIDES = (
+    "look.py", "describe.py", "near.py", "search.py", "confirm.py", "frames.py", "twins.py", "union.py",
+    "../../core/images.py", "../../core/image_parts.py",
+)  # fmt: skip
 _SECONDS_TO_WAIT = 30.0
-_KEPT_DAYS = 180
+_KEPT_DAYS = 90
 _TABLES = """
 CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, state TEXT, sha256 BLOB, day INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS looks (sha256 BLOB PRIMARY KEY, look BLOB, day INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pairs (first BLOB, second BLOB, value REAL, day INTEGER, PRIMARY KEY (first, second))
     WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS twins (pictures BLOB PRIMARY KEY, found BLOB, day INTEGER) WITHOUT ROWID;
 """
 _TODAY = "CAST(julianday('now') AS INTEGER)"
 _T = TypeVar("_T")
 
 
+@lru_cache(maxsize=1)
+def _version() -> str:
+    """Changes whenever the same pictures may come out differently: what was remembered is then forgotten."""
+    digest = hashlib.sha256()
+    for name in _DECIDES:
+        digest.update(Path(__file__).parent.joinpath(name).read_bytes())
+    for library in ("numpy", "opencv-python", "pillow", "simplejpeg"):
+        digest.update(metadata.version(library).encode())
+    return digest.hexdigest()[:16]
+
+
 def cache_path() -> Path:
-    """The file of this version of the checker in the person's cache folder."""
-    return cache_folder("checks") / f"looks-{LOOK_VERSION}.sqlite"
+    """The file of this version of the checker in the person's cache folder; those of old versions are removed."""
+    folder = cache_folder("checks")
+    path = folder / f"looks-{_version()}.sqlite"
+    if not path.exists():
+        old = time.time() - _KEPT_DAYS * 24 * 3600
+        for other in folder.glob("looks-*.sqlite"):
+            with contextlib.suppress(OSError):
+                if other.stat().st_mtime < old:
+                    other.unlink()
+    return path
 
 
 def state_of(path: str) -> str | None:
@@ -104,6 +132,27 @@ class LookCache:
 
         self._try(write, None)
 
+    def twins(self, pictures: bytes) -> list[Any] | None:
+        """What was found between the pictures of a dataset, by a hash of all of them."""
+        query = "SELECT found FROM twins WHERE pictures = ?"
+        row = self._try(lambda: self._base.execute(query, (pictures,)).fetchone(), None)
+        try:
+            return None if row is None else marshal.loads(row[0])  # noqa: S302 - as above
+        except (EOFError, ValueError, TypeError):
+            return None
+
+    def remember_twins(self, pictures: bytes, found: list[Any]) -> None:
+        """Keep what was found between the pictures of a dataset: plain values only."""
+
+        def write() -> None:
+            with self._base:
+                self._base.execute(
+                    f"INSERT OR REPLACE INTO twins VALUES (?, ?, {_TODAY})",  # noqa: S608
+                    (pictures, marshal.dumps(found)),
+                )
+
+        self._try(write, None)
+
     def verdict(self, first: bytes, second: bytes) -> float | None:
         """How alike two pictures were, by their SHA-256."""
         query = "SELECT value FROM pairs WHERE first = ? AND second = ?"
@@ -121,11 +170,11 @@ class LookCache:
         self._try(write, None)
 
     def close(self) -> None:
-        """Forget what is half a year old, and close the file."""
+        """Forget what is a quarter of a year old, and close the file."""
 
         def prune() -> None:
             with self._base:
-                for table in ("files", "looks", "pairs"):
+                for table in ("files", "looks", "pairs", "twins"):
                     self._base.execute(f"DELETE FROM {table} WHERE day < {_TODAY} - {_KEPT_DAYS}")  # noqa: S608
 
         self._try(prune, None)

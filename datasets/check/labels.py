@@ -78,15 +78,15 @@ def _read_one(dataset: Dataset, item: Item, number: int, seen: Labels) -> None:
 
 def _has_conflict(boxes: Boxes) -> bool:
     """Whether two boxes of different classes lie in the same place."""
-    if len(boxes) < 2 or (boxes.class_id == boxes.class_id[0]).all():
+    classes = boxes.class_id.tolist()
+    if len(set(classes)) < 2:
         return False
     corners = boxes.xyxy(1, 1) * _SAME_PLACE
     for shift in (0.0, 0.5):  # two grids: what one cuts apart, the other holds together
-        place = np.floor(corners + shift).astype(np.int64)
-        _, where = np.unique(place, axis=0, return_inverse=True)
-        classes = np.unique(np.stack([where.ravel(), boxes.class_id], axis=1), axis=0)
-        if len(classes) > len(np.unique(where)):
-            return True
+        at: dict[tuple[int, ...], int] = {}
+        for place, class_id in zip(np.floor(corners + shift).astype(np.int64).tolist(), classes, strict=True):
+            if at.setdefault(tuple(place), class_id) != class_id:
+                return True
     return False
 
 

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...core.images import ImageError, ImageInfo, decode_small, inspect_bytes, read_bytes
-from .describe import DESCRIPTOR_VERSION, describe
+from .describe import describe
 
-LOOK_VERSION = f"1.{DESCRIPTOR_VERSION}"
-"""Changes whenever a look at the same bytes may come out differently: what was remembered is then forgotten."""
 _DESCRIBED_SIDE = 128  # pixels; the smaller, the quicker a JPEG is decoded
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,13 +75,32 @@ def check_dataset(
 
 
 def _find_twins(looks: Looks, cache: LookCache) -> list[Twin]:
+    items = looks.items
+    key = _key(looks)
+    known = cache.twins(key)
+    if known is not None:
+        return [Twin(items[first], items[second], kind, similarity) for first, second, kind, similarity in known]
+
     def read(number: int) -> np.ndarray:
-        path = Path(looks.items.path(number))
+        path = Path(items.path(number))
         data = read_bytes(path)
         return decode_small(data, path, inspect_bytes(data, path), _COMPARED_SIDE)
 
     memo = Verdicts(cache, looks.digest)
     try:
-        return find_twins(looks.items, looks, read, memo)
+        twins = find_twins(items, looks, read, memo)
     finally:
         memo.save()
+    number = {items.path(index): index for index in range(len(items))}
+    cache.remember_twins(key, [
+        (number[str(twin.first.image)], number[str(twin.second.image)], twin.kind, twin.similarity) for twin in twins
+    ])  # fmt: skip
+    return twins
+
+
+def _key(looks: Looks) -> bytes:
+    """A hash of all that decides which pictures are twins: content, names, splits."""
+    digest = hashlib.sha256(looks.sha256.tobytes() + looks.items.split.tobytes())
+    for index in range(len(looks)):
+        digest.update(os.path.basename(looks.items.path(index)).encode(errors="surrogateescape") + b"\0")  # noqa: PTH119
+    return digest.digest()

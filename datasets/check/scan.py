@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
+import cv2
+
 from ..model import Dataset
 from .cache import LookCache, cache_path, state_of
 from .crew import Crew, Part
@@ -48,6 +50,10 @@ class Scan:
         parts, total = self._divide()
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         helpers = min((cores if workers is None else workers) - 1, total // _BYTES_PER_HELPER, _MOST_HELPERS)
+        self._log_level = cv2.utils.logging.getLogLevel()
+        cv2.utils.logging.setLogLevel(
+            cv2.utils.logging.LOG_LEVEL_SILENT
+        )  # what OpenCV prints about a damaged picture; the verdict takes its place
         self._crew = Crew(parts, max(helpers, 0), cache_path() if remembers else None)
 
     def _divide(self) -> tuple[list[Part], int]:
@@ -107,6 +113,7 @@ class Scan:
 
     def __exit__(self, _kind: type[BaseException] | None, _e: BaseException | None, _t: TracebackType | None) -> None:
         self._crew.stop()
+        cv2.utils.logging.setLogLevel(self._log_level)
 
 
 def scan_pictures(
