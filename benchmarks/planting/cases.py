@@ -24,7 +24,6 @@ class Case:
     Attributes:
         plant: Plants its faults.
         longest: The longer side of its pictures, in pixels.
-        quick: Whether the tests run it each time.
     """
 
     name: str
@@ -33,7 +32,6 @@ class Case:
     counts: dict[str, int]
     longest: int = 160
     names: tuple[str, ...] = NAMES
-    quick: bool = False
 
     def make(self, folder: Path, seed: int, *, real: bool = True) -> Site:
         """Write the dataset into the folder, under its name."""
@@ -52,25 +50,22 @@ def cases(each: int = 40, video: Path | None = None) -> list[Case]:
     """
     many = {"train": 20 + each * len(twins.EDITS), "valid": 20, "test": 20}
     return [
-        *(
-            Case(f"clean-{layout}", layout, lambda _: None, COUNTS, quick=layout == "coco")
-            for layout in ("yolo", "coco", "voc", "folder")
-        ),
-        Case("pictures-folder", "folder", _picture_files, _LARGE, quick=True),
+        *(Case(f"clean-{layout}", layout, lambda _: None, COUNTS) for layout in ("yolo", "coco", "voc", "folder")),
+        Case("pictures-folder", "folder", _picture_files, _LARGE),
         Case("pictures-yolo", "yolo", _picture_files, _LARGE),
-        Case("labels-yolo", "yolo", _label_files, _LARGE, quick=True),
-        Case("polygons-some", "yolo", partial(yolo_labels.plant_polygons, share=0.3), _SMALL, quick=True),
+        Case("labels-yolo", "yolo", _label_files, _LARGE),
+        Case("polygons-some", "yolo", partial(yolo_labels.plant_polygons, share=0.3), _SMALL),
         Case("polygons-all", "yolo", partial(yolo_labels.plant_polygons, share=1), _SMALL),
-        Case("annotations-coco", "coco", annotations.plant_coco_faults, COUNTS, quick=True),
+        Case("annotations-coco", "coco", annotations.plant_coco_faults, COUNTS),
         Case("supercategory", "coco", annotations.plant_supercategory, _SMALL),
         Case("good-coco", "coco", annotations.plant_good_coco, _SMALL),
-        Case("annotations-voc", "voc", annotations.plant_voc_faults, COUNTS, quick=True),
+        Case("annotations-voc", "voc", annotations.plant_voc_faults, COUNTS),
         Case("one-based", "voc", annotations.plant_one_based, _SMALL),
         Case("good-voc", "voc", annotations.plant_good_voc, _SMALL),
         *_layout_cases(),
         *_class_cases(),
         Case("edits", "folder", partial(twins.plant_edits, each=each), many, longest=400),
-        Case("twins", "yolo", partial(_all_twins, video=video), COUNTS, longest=256, quick=True),
+        Case("twins", "yolo", partial(_all_twins, video=video), COUNTS, longest=256),
         Case("copies", "folder", _copies_and_siblings, COUNTS, longest=256),
     ]
 
@@ -86,10 +81,7 @@ def _layout_cases() -> list[Case]:
     ]
     for layout in ("yolo", "coco", "voc", "folder"):
         for split in ("valid", "test"):
-            quick = layout == "folder" and split == "valid"
-            found.append(
-                Case(f"no-{split}-{layout}", layout, partial(layouts.drop_split, split=split), _SMALL, quick=quick)
-            )
+            found.append(Case(f"no-{split}-{layout}", layout, partial(layouts.drop_split, split=split), _SMALL))
     found += [Case(f"unsplit-{layout}", layout, layouts.unsplit, _SMALL) for layout in ("yolo", "voc", "folder")]
     found += [Case(f"links-{layout}", layout, layouts.plant_links, _SMALL) for layout in ("yolo", "folder")]
     return [
@@ -97,7 +89,7 @@ def _layout_cases() -> list[Case]:
         Case("other-coco", "yolo", partial(layouts.plant_other_format, other="coco"), _SMALL),
         Case("other-coco-empty", "yolo", partial(layouts.plant_other_format, other="coco", listing=False), _SMALL),
         Case("other-voc", "yolo", partial(layouts.plant_other_format, other="voc"), _SMALL),
-        Case("yaml-leaving", "yolo", layouts.plant_leaving_path, _SMALL, quick=True),
+        Case("yaml-leaving", "yolo", layouts.plant_leaving_path, _SMALL),
         Case("caches", "yolo", layouts.plant_caches, _SMALL),
         Case("loose", "folder", layouts.plant_loose, _SMALL),
     ]

@@ -1,0 +1,39 @@
+"""A cut of benchmarks/planted_faults.py: every planted fault is found at its place, and nothing else is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "benchmarks"))
+
+from planted_faults import look
+from planting.cases import Case, cases
+from planting.score import tallies
+
+_CASES = cases(each=1)
+
+
+@pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
+def test_every_planted_fault_is_found_and_nothing_else(case: Case, tmp_path: Path) -> None:
+    score = tallies()
+    error = look(case.make(tmp_path, seed=7, real=False), score)
+    assert not error
+    assert {kind: tally.missed for kind, tally in score.items() if tally.missed} == {}
+    assert {kind: tally.false for kind, tally in score.items() if tally.false} == {}
+
+
+@pytest.mark.slow
+def test_edited_photographs_are_found(tmp_path: Path) -> None:
+    (case,) = (case for case in cases(each=20) if case.name == "edits")
+    test_every_planted_fault_is_found_and_nothing_else(case, tmp_path)
+
+
+def test_planting_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
+    case = next(case for case in _CASES if case.name == "twins")
+    first, second = (case.make(tmp_path / folder, seed=3, real=False) for folder in ("a", "b"))
+    files = [sorted(path for path in site.root.rglob("*") if path.is_file()) for site in (first, second)]
+    assert [path.relative_to(first.root) for path in files[0]] == [path.relative_to(second.root) for path in files[1]]
+    assert [path.read_bytes() for path in files[0]] == [path.read_bytes() for path in files[1]]
