@@ -2,7 +2,7 @@
 PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
-.PHONY: demo test test-slow lint docs format clean
+.PHONY: demo test test-slow suites lint docs format clean
 
 demo: .venv/ready  ## Make a small project out of handwritten digits, and train, check and use models on it
 	.venv/bin/cv demo lensmith-demo
@@ -17,6 +17,9 @@ test-slow: .venv/ready  ## Run the long tests too
 	.venv/bin/pytest -m "not torch and not keras and not gpu" --timeout 3600
 	.venv/bin/pytest -m "torch and not gpu" --timeout 3600
 	.venv/bin/pytest -m "keras and not gpu" --timeout 3600
+
+suites: .venv/ready  ## All of the safety suites, of which the tests run a seventh
+	CV_SUITES=all .venv/bin/pytest tests/suites --timeout 7200
 
 lint: .venv/ready  ## What a change must pass besides the tests
 	.venv/bin/ruff check .
