@@ -104,6 +104,24 @@ def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def scratch_folder(target: Path) -> Iterator[Path]:
+    """A hidden folder for what is needed while `target` is made; it is removed at the end of the block.
+
+    Yields:
+        An empty folder beside `target`, on the same file system. What a killed process left behind is removed by the
+        next call for the same target.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(target)
+    scratch = partial_path(target)
+    scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def restore_retired(target: Path) -> None:
     """Bring back a folder that a process had set aside for its replacement, if it was killed in between."""
     if not target.exists():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,9 +10,10 @@ from ..core.files import restore_retired, sha256_of, slug, whole_folder
 from ..core.workspace import Workspace
 from .archive import Limits, extract_dataset
 from .fingerprint import fingerprint
-from .formats.data_yaml import read_yaml, write_data_yaml
+from .formats.data_yaml import write_data_yaml
 from .formats.folder import open_folders
 from .formats.yolo import open_yolo, picture_folders
+from .licence import stated_licence
 from .lock import dataset_lock
 from .model import SPLITS, Dataset, Split
 from .record import DatasetRecord, RoboflowOrigin, read_record, verify
@@ -23,7 +23,6 @@ from .roboflow.reference import Reference, parse_reference
 from .roboflow.version import FoundVersion, find_version
 from .write import dataset_path
 
-_LICENCE = re.compile(r"^\s*licen[sc]e:\s*(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE)
 _NAMED = 5
 
 
@@ -170,7 +169,7 @@ def _unpack(
 ) -> DatasetRecord:
     folder = folder.resolve()
     extracted = extract_dataset(archive, folder, config.limits)
-    licence = _licence(folder)
+    licence = stated_licence(folder)
     files = dict(extracted.files)
     try:
         dataset = open_yolo(folder) if version.task == "detect" else open_folders(folder)
@@ -212,16 +211,3 @@ def _unpack(
 
 def _counts(dataset: Dataset) -> dict[str, int]:
     return {split: dataset.count(split) for split in SPLITS}
-
-
-def _licence(folder: Path) -> str | None:
-    """What the export says its licence is: in data.yaml's `roboflow:` part, else in README.dataset.txt."""
-    path = folder / "data.yaml"
-    if path.is_file():
-        about = read_yaml(path).get("roboflow")
-        if isinstance(about, dict) and about.get("license"):
-            return str(about["license"])[:200]
-    for readme in (folder / "README.dataset.txt", folder / "README.roboflow.txt"):
-        if readme.is_file() and (found := _LICENCE.search(readme.read_text(encoding="utf-8", errors="replace"))):
-            return found[1][:200]
-    return None

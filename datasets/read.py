@@ -9,10 +9,10 @@ from ..core.errors import DataError
 from ..core.workspace import Workspace, locate
 from .formats.coco import open_coco
 from .formats.folder import open_folders
-from .formats.layout import recognise
+from .formats.layout import Layout, recognise
 from .formats.voc import open_voc
 from .formats.yolo import open_yolo
-from .model import Dataset, Format
+from .model import Dataset
 
 
 def open_dataset(given: str | Path, workspace: Workspace) -> Dataset:
@@ -42,20 +42,15 @@ def open_dataset(given: str | Path, workspace: Workspace) -> Dataset:
                 "Only a dataset's data.yaml is read.", where=root, next_step="rename it, or give the dataset's folder"
             )
         root = root.parent
-    return open_folder(root)
+    return replace(open_layout(recognise(root)), name=root.name)
 
 
-def open_folder(root: Path, wanted: Format | None = None) -> Dataset:
-    """Open the dataset in a folder.
-
-    Args:
-        root: An existing folder.
-        wanted: Its layout; None recognises it.
+def open_layout(layout: Layout) -> Dataset:
+    """Open a dataset of which the layout is known.
 
     Raises:
         DataError: see `open_dataset`.
     """
-    layout = recognise(root.resolve(), wanted)
     match layout.format:
         case "yolo":
             dataset = open_yolo(layout.root)
@@ -65,4 +60,4 @@ def open_folder(root: Path, wanted: Format | None = None) -> Dataset:
             dataset = open_voc(layout.root)
         case "folder":
             dataset = open_folders(layout.root)
-    return replace(dataset, name=root.name, remarks=(*layout.remarks, *dataset.remarks))
+    return replace(dataset, remarks=(*layout.remarks, *dataset.remarks))

@@ -30,7 +30,7 @@ class NewDataset:
         names: Class names in order.
         extra: Further files to put into the folder: content by name. Looked at after the pictures, so a log that is
             filled while they are written can go here.
-        remarks: What was changed or left out on the way.
+        remarks: What was changed or left out on the way. Looked at after the pictures, as `extra` is.
         link: Make hard links of the pictures where the disk allows it, instead of copies.
         replace: Replace a dataset of this name; without it that is an error.
     """
@@ -40,7 +40,7 @@ class NewDataset:
     names: tuple[str, ...]
     origin: Origin
     licence: str | None = None
-    remarks: tuple[str, ...] = ()
+    remarks: Sequence[str] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
     link: bool = False
     replace: bool = False

@@ -13,7 +13,7 @@ import numpy as np
 from ...core.images import is_image
 from ..model import SPLITS, Remark, Split
 from .coco_index import CocoIndex
-from .pictures import FOLDER_NAMES, is_inside, walk_pictures
+from .pictures import FOLDER_NAMES, Inside, is_inside, walk_pictures
 
 _SNIFFED_BYTES = 1 << 16
 _MANY_FILES = 50
@@ -120,11 +120,11 @@ def find_pictures(root: Path, sources: Sequence[Source], remarks: list[Remark]) 
     missing: list[Path] = []
     taken: dict[str, Split] = {}
     shared = 0
-    inside: dict[str, bool] = {}
+    inside = Inside(root)
     for number, source in sorted(enumerate(sources), key=lambda pair: SPLITS.index(pair[1].split)):
         for place, name in enumerate(source.index.file_names):
             path = _locate(source.base, name)
-            if path is None or not is_image(Path(path)) or not _stays(path, root, inside):
+            if path is None or not is_image(Path(path)) or not inside.holds(path):
                 tail = re.split(r"[\\/]+", name)[-1].split("?")[0]
                 missing.append(source.base / (tail if tail not in {"", ".", ".."} else "picture"))
                 continue
@@ -151,16 +151,6 @@ def find_pictures(root: Path, sources: Sequence[Source], remarks: list[Remark]) 
         what = f"{unused} pictures are listed in no COCO file, in a folder that splits share, and are not used."
         remarks.append(Remark("loose-pictures", what))
     return pictures, missing
-
-
-def _stays(path: str, root: Path, inside: dict[str, bool]) -> bool:
-    """Whether a picture lies in the root, its links followed; each folder is looked at once."""
-    if os.path.islink(path):  # noqa: PTH114
-        return is_inside(Path(path), root)
-    folder = os.path.dirname(path)  # noqa: PTH120
-    if folder not in inside:
-        inside[folder] = is_inside(Path(folder), root)
-    return inside[folder]
 
 
 def _folders(sources: Sequence[Source]) -> dict[Path, Split | None]:

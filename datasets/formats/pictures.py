@@ -44,6 +44,28 @@ def is_inside(path: Path, root: Path) -> bool:
     return resolved == root or root in resolved.parents
 
 
+class Inside:
+    """Tells whether files lie in `root`, as `is_inside` does, and looks at each folder once.
+
+    Args:
+        root: The dataset's folder, resolved.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._known: dict[str, bool] = {}
+
+    def holds(self, path: str | Path) -> bool:
+        """Whether a file, its links followed, lies in the root."""
+        if os.path.islink(path):  # noqa: PTH114 - for each of a hundred thousand files
+            return is_inside(Path(path), self._root)
+        folder = os.path.dirname(path)  # noqa: PTH120
+        known = self._known.get(folder)
+        if known is None:
+            known = self._known[folder] = is_inside(Path(folder), self._root)
+        return known
+
+
 def walk_pictures(folder: Path, root: Path) -> Iterator[Path]:
     """Pictures in `folder` and below, sorted within each folder; a folder's own before those of its sub-folders.
 

@@ -15,7 +15,7 @@ from ...core.errors import DataError
 from ...core.images import ImageError, inspect_image
 from ..model import Boxes, Dataset, Item, LabelProblem, Remark, Split
 from .boxes import BadRowError, Rows, settle
-from .pictures import is_inside, leaving_links
+from .pictures import Inside, leaving_links
 from .voc_places import Home, find_homes, labelled, picture_names
 from .voc_xml import BadXmlError, VocFile, VocObject, read_voc
 
@@ -73,9 +73,10 @@ def open_voc(root: Path) -> Dataset:
     root = root.resolve()
     remarks: list[Remark] = []
     homes = find_homes(root, remarks)
+    inside = Inside(root)
     evidence = _Evidence()
     for _, label in labelled(homes):
-        if is_inside(label, root):
+        if inside.holds(label):
             try:
                 evidence.take(read_voc(label))
             except (BadXmlError, OSError):
@@ -93,13 +94,13 @@ def open_voc(root: Path) -> Dataset:
                     yield Item(home.pictures / name, split, (home.labels / name).with_suffix(".xml"))
 
     def read(item: Item) -> tuple[Boxes, list[LabelProblem]]:
-        if item.label is None or not is_inside(item.label, root):
+        if item.label is None or not inside.holds(item.label):
             return Boxes.empty(), []
         return _boxes(item, item.label, numbers, one_based=evidence.one_based)
 
     def stated(item: Item) -> tuple[int, int] | None:
         try:
-            found = read_voc(item.label) if item.label and is_inside(item.label, root) else VocFile()
+            found = read_voc(item.label) if item.label and inside.holds(item.label) else VocFile()
         except (BadXmlError, OSError):
             return None
         return (found.width, found.height) if found.width and found.height else None

@@ -15,7 +15,7 @@ from ...core.errors import DataError
 from ..model import SPLITS, Boxes, Dataset, Item, LabelProblem, Remark, Split
 from .data_yaml import read_names, read_yaml
 from .labels import read_labels
-from .pictures import is_inside, leaving_links, split_folder, walk_pictures
+from .pictures import Inside, is_inside, leaving_links, split_folder, walk_pictures
 from .yolo_places import LAYOUT, Places, find_places, listed_pictures
 
 _YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
@@ -56,7 +56,7 @@ def open_yolo(root: Path) -> Dataset:
     folders = [home for homes in places.values() for home in homes if home.is_dir()]
     if links := sum(1 for home in folders for _ in leaving_links(home, root)):
         remarks.append(Remark("links-leaving", f"{links} links lead out of the dataset folder and are not followed."))
-    read = partial(_read_inside, root=root, classes=len(names), keypoints="kpt_shape" in content)
+    read = partial(_read_inside, inside=Inside(root), classes=len(names), keypoints="kpt_shape" in content)
     stray = partial(_stray_labels, root, folders, iterate)
     return Dataset(root.name, root, "detect", names, "yolo", iterate, read, (*remarks, *name_remarks), stray)
 
@@ -77,9 +77,9 @@ def _walk(homes: list[Path], root: Path) -> Iterator[Path]:
         yield from walk_pictures(home, root)
 
 
-def _read_inside(item: Item, *, root: Path, classes: int, keypoints: bool) -> tuple[Boxes, list[LabelProblem]]:
+def _read_inside(item: Item, *, inside: Inside, classes: int, keypoints: bool) -> tuple[Boxes, list[LabelProblem]]:
     # A label file that is a link to somewhere else is treated as not there.
-    if item.label is None or not is_inside(item.label, root):
+    if item.label is None or not inside.holds(item.label):
         return Boxes.empty(), []
     return read_labels(item.label, classes, keypoints=keypoints)
 

@@ -1,0 +1,282 @@
+"""Bring a person's folder or zip into the workspace as a dataset; the original is only read."""
+
+from __future__ import annotations
+
+import contextlib
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..core.errors import DataError, DiskFullError, NotFoundError, UsageError, is_disk_full
+from ..core.files import restore_retired, scratch_folder, sha256_of, slug
+from ..core.images import ImageError, inspect_image
+from ..core.progress import progress
+from ..core.workspace import Workspace
+from .archive import Limits, extract_dataset
+from .fingerprint import Fingerprint
+from .formats.layout import recognise
+from .formats.picture import Picture
+from .formats.write_folder import class_folders
+from .licence import stated_licence
+from .model import SPLITS, Boxes, Dataset, Format, Item, LabelProblem, Split
+from .read import open_layout
+from .record import DatasetRecord, FolderOrigin, read_record, verify
+from .write import NewDataset, dataset_path, write_dataset
+
+DEFAULT_RATIOS = "70/20/10"
+_NAMED = 5
+_MOST_REASONS = 20
+
+
+@dataclass(frozen=True)
+class ImportConfig:
+    """How to import.
+
+    Attributes:
+        name: Name of the dataset; None takes that of the folder or zip.
+        split: Shares such as "70/20/10" by which all pictures are split anew; None keeps the splits that are there,
+            and where there are none takes 70/20/10.
+        seed: Of that choice.
+        link: Make hard links of the pictures, where the disk allows it, instead of copies.
+        format: The layout; None recognises it.
+        force: Replace what an earlier import of the same folder or zip made.
+        limits: How much a zip may hold.
+    """
+
+    name: str | None = None
+    split: str | None = None
+    seed: int = 0
+    link: bool = False
+    format: Format | None = None
+    force: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import ended with; `fresh` is False when the same pictures and labels had been imported already."""
+
+    folder: Path
+    record: DatasetRecord
+    fresh: bool
+
+
+def import_dataset(given: str | Path, workspace: Workspace, config: ImportConfig | None = None) -> Imported:
+    """Import a dataset in YOLO, COCO, Pascal VOC or folder-per-class layout, recognised by itself.
+
+    Where nothing is split, pictures that show the same thing are kept together and the rest is shared out so that
+    every split gets its part of every class.
+
+    Args:
+        given: A folder, or a zip with one in it.
+        workspace: Where the dataset goes, whole or not at all.
+        config: Options; the defaults otherwise.
+
+    Raises:
+        NotFoundError: there is no such folder or file.
+        UsageError: the name is taken by another dataset, or the shares make no sense.
+        DataError: it is no dataset, cannot be used, or the zip is not to be trusted; or what an earlier import brought
+            was changed since.
+        DiskFullError, OSError: as the system gave it.
+    """
+    config = config or ImportConfig()
+    path = Path(given).expanduser()
+    if not path.exists():
+        raise NotFoundError(f"There is no '{given}'.", where=path.absolute(), next_step="give a folder or a zip")
+    path = path.resolve()
+    target = dataset_path(workspace, config.name or slug(path.stem if path.is_file() else path.name))
+    if path == target.resolve() or path in target.resolve().parents:
+        raise UsageError(
+            "The dataset would lie in the folder that it is made from.", where=path, next_step="give --name"
+        )
+    if path.is_dir():
+        return _import_folder(path, path, target, workspace, config)
+    if not zipfile.is_zipfile(path):
+        raise DataError("Only a folder or a zip can be imported.", where=path, next_step="give the dataset's folder")
+    with scratch_folder(target) as scratch, _in_words_of(path, scratch):
+        extract_dataset(path, scratch, config.limits)
+        return _import_folder(scratch, path, target, workspace, config)
+
+
+@contextlib.contextmanager
+def _in_words_of(archive: Path, scratch: Path) -> Iterator[None]:
+    """Errors name places in the zip: the folder it was unpacked into is gone by the time they are read."""
+    try:
+        yield
+    except DataError as error:
+        if error.where is None or not error.where.startswith(str(scratch.resolve())):
+            raise
+        where = str(archive) + error.where.removeprefix(str(scratch.resolve()))
+        raise DataError(error.what, where=where, next_step=error.next_step) from None
+    except OSError as error:
+        if is_disk_full(error):
+            raise DiskFullError(scratch.parent) from None
+        raise
+
+
+def _import_folder(folder: Path, given: Path, target: Path, workspace: Workspace, config: ImportConfig) -> Imported:
+    layout = recognise(folder.resolve(), config.format)
+    dataset = open_layout(layout)
+    remarks = [f"Recognised as {_LAYOUTS[dataset.format]}.", *(remark.what for remark in dataset.remarks)]
+    splits = _splits(dataset, config, remarks)
+    restore_retired(target)
+    if target.exists() and (done := _already_there(dataset, splits, target, given, config)):
+        return done
+    unpacked = folder != given
+    target.parent.mkdir(parents=True, exist_ok=True)
+    linked = config.link and not unpacked and folder.stat().st_dev == target.parent.stat().st_dev
+    if config.link and not linked and not unpacked:
+        remarks.append("The pictures were copied, because hard links cannot lead to another disk.")
+    parent = read_record(dataset.root)
+    licence = stated_licence(dataset.root, layout.coco) or stated_licence(folder)
+    new = NewDataset(
+        name=target.name,
+        task=dataset.task,
+        names=dataset.names,
+        origin=FolderOrigin(path=str(given), format=dataset.format, linked=linked),
+        licence=parent.licence if parent else licence,
+        remarks=remarks,
+        link=linked or unpacked,
+        replace=config.force,
+    )
+    total = dataset.count()
+    _, record = write_dataset(workspace, new, _pictures(dataset, splits, remarks), total)
+    return Imported(target, record, fresh=True)
+
+
+_LAYOUTS: dict[Format, str] = {
+    "yolo": "a detection dataset in YOLO layout",
+    "coco": "a detection dataset in COCO layout",
+    "voc": "a detection dataset in Pascal VOC layout",
+    "folder": "a classification dataset with one folder per class",
+}
+
+
+def _splits(dataset: Dataset, config: ImportConfig, remarks: list[str]) -> Sequence[Split] | None:
+    """The split of each picture in order, where they are split anew; None where they stay."""
+    there = [split for split in SPLITS if next(dataset.items(split), None) is not None]
+    if config.split is None and len(there) > 1:
+        return None
+    from .balance import count_objects
+    from .check.run import check_dataset
+    from .check.twins import groups
+    from .split import parse_ratios
+    from .stratify import share_out
+
+    try:
+        ratios = parse_ratios(config.split or DEFAULT_RATIOS)
+    except UsageError as error:
+        raise UsageError(error.what, where="--split", next_step=error.next_step) from None
+    items = list(dataset.items())
+    with progress("looking for pictures that show the same thing", len(items)) as advance:
+        twins = check_dataset(dataset, advance=advance).twins
+    bound = groups(items, twins)
+    if config.split is None and len(bound) < len(ratios):
+        remarks.append(f"Nothing is split, and there are too few different pictures ({len(bound)}) to do it.")
+        return None
+    if len(bound) < len(ratios):
+        raise DataError(
+            f"There are {len(bound)} pictures that show different things, too few for {len(ratios)} parts.",
+            where=dataset.root,
+            next_step="add pictures, or leave --split out",
+        )
+    parts = share_out(items, count_objects(dataset, items), bound, ratios, config.seed)
+    shares = "/".join(f"{ratio:g}" for ratio in ratios)
+    why = "Nothing was split; pictures were" if len(there) == 1 else "Pictures were"
+    remarks.append(f"{why} shared out {shares} (seed {config.seed}), those that show the same thing together.")
+    return [SPLITS[part] for part in parts.tolist()]
+
+
+def _pictures(dataset: Dataset, splits: Sequence[Split] | None, remarks: list[str] | None = None) -> Iterator[Picture]:
+    """All pictures; when the last is taken, what was wrong with their labels is added to the remarks."""
+    reasons: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
+    for number, item in enumerate(dataset.items()):
+        split = item.split if splits is None else splits[number]
+        if item.class_id is not None:
+            yield Picture(item.image, item.image.name, split, class_id=item.class_id)
+            continue
+        boxes, problems = dataset.boxes(item)
+        reasons.update(problem.reason for problem in problems)
+        if remarks is not None and len(boxes):
+            sizes.update(_size_problem(dataset, item))
+        yield Picture(item.image, item.image.name, split, boxes if _is_labelled(item, problems) else None)
+    if remarks is not None:
+        remarks += [f"{_many(count, 'label row')} {reason}." for reason, count in reasons.most_common(_MOST_REASONS)]
+        remarks += [f"{_many(count, 'picture')} {what}." for what, count in sizes.most_common()]
+        strays = sum(1 for _ in dataset.stray_labels())
+        if strays:
+            what = "pictures are listed and not there" if dataset.format == "coco" else "label files have no picture"
+            remarks.append(f"{strays} {what}; they are left out.")
+
+
+def _is_labelled(item: Item, problems: Sequence[LabelProblem]) -> bool:
+    """Whether somebody looked at the picture: an empty label says that nothing is on it, none says nothing."""
+    return item.label is not None and (bool(problems) or item.label.is_file())
+
+
+def _size_problem(dataset: Dataset, item: Item) -> list[str]:
+    if dataset.format not in {"coco", "voc"} or (stated := dataset.stated_size(item)) is None:
+        return []
+    try:
+        info = inspect_image(item.image)
+    except ImageError:
+        return []  # copied as it is; the check names it
+    if stated == (info.width, info.height):
+        return []
+    if stated == (info.height, info.width):
+        return ["with width and height swapped in the label file, as an EXIF rotation does; look at the boxes"]
+    return ["of another size than the label file states; boxes are taken as shares of the stated size"]
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _already_there(
+    dataset: Dataset, splits: Sequence[Split] | None, target: Path, given: Path, config: ImportConfig
+) -> Imported | None:
+    """What an earlier import of the same made, if nothing has changed; None when it is to be replaced.
+
+    Raises:
+        UsageError: another dataset has the name, or the source has changed.
+        DataError: the dataset was changed since.
+    """
+    record = read_record(target)
+    other = "give this one another name with --name NAME"
+    if record is None or not isinstance(record.origin, FolderOrigin) or record.origin.path != str(given):
+        made = "a dataset of your own" if record is None else f"made from {record.origin}"
+        replaced = "; --force does not replace it" if config.force else ""
+        what = f"There is a dataset called '{target.name}' already, and it is {made}{replaced}."
+        raise UsageError(what, where=target, next_step=other)
+    if config.force:
+        return None
+    if record.fingerprint != _fingerprint(dataset, splits):
+        raise UsageError(
+            f"There is a dataset called '{target.name}' already, and it differs: pictures, labels or splits have"
+            " changed since.",
+            where=target,
+            next_step=f"{other}, or replace it with --force",
+        )
+    if changed := verify(target, record):
+        more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
+        raise DataError(
+            f"This dataset is no longer as it was imported; missing or changed: {', '.join(changed[:_NAMED])}{more}.",
+            where=target,
+            next_step=f"{other}, or import it anew with --force",
+        )
+    return Imported(target, record, fresh=False)
+
+
+def _fingerprint(dataset: Dataset, splits: Sequence[Split] | None) -> str:
+    """The fingerprint that the dataset will have once it is written."""
+    homes = class_folders(dataset.names)
+    used = sorted({homes[item.class_id] for item in dataset.items() if item.class_id is not None})
+    whole = Fingerprint(dataset.task, used or dataset.names)
+    for item, picture in zip(dataset.items(), _pictures(dataset, splits), strict=True):
+        label = Boxes.empty() if picture.boxes is None else picture.boxes
+        class_id = item.class_id
+        whole.add(picture.split, sha256_of(item.image), label if class_id is None else used.index(homes[class_id]))
+    return whole.hexdigest()
