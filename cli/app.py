@@ -18,9 +18,12 @@ from ..core.isolation import hush_decoders
 from ..core.progress import console
 from ..core.redact import redact, register_secret
 from .check_dataset import check_dataset
+from .crops import crops
+from .datasets import datasets_app
 from .demo import demo
 from .doctor import doctor
 from .finetune import finetune_classifier
+from .fix_dataset import fix_dataset_command
 from .live import live
 from .predict import predict
 from .preview import preview
@@ -47,7 +50,10 @@ app.command("doctor")(doctor)
 app.command("pull-dataset")(pull_dataset)
 app.command("check-dataset")(check_dataset)
 app.command("push-dataset")(push_dataset)
+app.command("fix-dataset")(fix_dataset_command)
 app.command("split-dataset")(split_dataset_command)
+app.command("crops")(crops)
+app.add_typer(datasets_app, name="datasets")
 app.command("preview")(preview)
 app.command("train-yolo")(train_yolo)
 app.command("finetune")(finetune_classifier)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path, PurePosixPath
@@ -147,15 +148,22 @@ def read_record(folder: Path) -> DatasetRecord | None:
         raise DataError(f"dataset.json is damaged: {spot}: {first['msg']}", where=path) from None
 
 
-def verify(folder: Path, record: DatasetRecord) -> list[str]:
+def verify(folder: Path, record: DatasetRecord, known: Mapping[Path, str] | None = None) -> list[str]:
     """Compare a dataset's files with its record.
+
+    Args:
+        folder: The dataset's folder.
+        record: Its record.
+        known: SHA-256 of files by path, where the caller has just read them.
 
     Returns:
         Paths of the files that are missing or changed, sorted. Files that the record does not know are no difference.
     """
-    return sorted(name for name, expected in record.files.items() if not _is_same(folder, name, expected))
+    root, known = folder.resolve(), known or {}
+    return sorted(name for name, expected in record.files.items() if not _is_same(root / name, root, expected, known))
 
 
-def _is_same(folder: Path, name: str, expected: str) -> bool:
-    path = folder / name
-    return is_inside(path, folder.resolve()) and path.is_file() and sha256_of(path) == expected
+def _is_same(path: Path, root: Path, expected: str, known: Mapping[Path, str]) -> bool:
+    if found := known.get(path):
+        return found == expected
+    return is_inside(path, root) and path.is_file() and sha256_of(path) == expected
