@@ -13,8 +13,9 @@ from ..core.errors import DataError, UsageError
 from ..core.files import slug
 from ..core.progress import progress
 from ..core.workspace import Workspace
-from .balance import Balance, balance, count_objects
+from .balance import Balance, balance, count_objects, without_label
 from .check.run import check_dataset
+from .check.twins import groups
 from .fingerprint import fingerprint
 from .formats.picture import Picture
 from .model import SPLITS, Dataset, Item, Split
@@ -24,7 +25,7 @@ from .stratify import assign, share_out
 from .write import NewDataset, dataset_path, write_datasets
 
 if TYPE_CHECKING:
-    from .check.finding import CheckReport, Twin
+    from .check.finding import Twin
 
 __all__ = ["SplitConfig", "SplitReport", "assign", "parse_ratios", "split_dataset"]
 
@@ -111,8 +112,6 @@ def split_dataset(given: str | Path, workspace: Workspace, config: SplitConfig =
         NotFoundError, DataError: see `open_dataset`; or there are too few different pictures to split.
         DiskFullError, OSError: as the system gave it.
     """
-    from .check.twins import groups
-
     if config.folds and config.folds < 2:
         raise UsageError("Folds are two or more.", where="--folds", next_step="give --folds 5")
     dataset = open_dataset(given, workspace)
@@ -158,11 +157,6 @@ def split_dataset(given: str | Path, workspace: Workspace, config: SplitConfig =
     )
 
 
-def without_label(report: CheckReport) -> set[Path]:
-    """Pictures of a detection dataset that nobody has labelled, not even as empty."""
-    return {path for finding in report.findings if finding.kind == "picture-without-label" for path in finding.files}
-
-
 def _new_names(dataset: Dataset, workspace: Workspace, config: SplitConfig) -> list[str]:
     base = config.name or slug(dataset.name) + ("" if config.folds else "-split")
     names = [f"{base}-fold{number}" for number in range(1, config.folds + 1)] or [base]
@@ -194,7 +188,7 @@ def _folds(
     _need_groups(len(inner), config.folds)
     parts = np.full(len(items), -1, np.int64)
     parts[open_items] = share_out(
-        [items[index] for index in open_items], objects[open_items], inner, (1,) * config.folds, config.seed
+        [items[index] for index in open_items.tolist()], objects[open_items], inner, (1,) * config.folds, config.seed
     )
     return [
         ["test" if part < 0 else "valid" if part == fold else "train" for part in parts.tolist()]

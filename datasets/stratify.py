@@ -74,22 +74,27 @@ def share_out(
     bound: Iterable[Sequence[int]],
     ratios: Sequence[float],
     seed: int,
+    *,
+    fixed: np.ndarray | None = None,
 ) -> np.ndarray:
     """Choose one of several parts for each picture; the order of the pictures makes no difference.
 
     Args:
         items: Pictures.
-        objects: int64 `(items, columns)`: what should be spread evenly, see `count_objects`.
+        objects: int64 `(items, columns)`: what should be spread evenly, see `balance.count_objects`.
         bound: Groups of indices into `items` that stay together; every picture is in one.
         ratios: The weight of each part.
         seed: See `assign`.
+        fixed: int64 `(items,)`: the part of pictures that stay there, the same for all of a group; -1 for the others.
 
     Returns:
         int64 `(items,)`: the index of a part.
     """
     ordered = sorted(bound, key=lambda group: min((items[i].image.name, items[i].image.as_posix()) for i in group))
     counts = np.array([objects[group].sum(axis=0) for group in ordered], np.int64).reshape(-1, objects.shape[1])
-    places = assign(counts, np.array([len(group) for group in ordered], np.int64), ratios, seed)
+    sizes = np.array([len(group) for group in ordered], np.int64)
+    firsts = [group[0] for group in ordered]
+    places = assign(counts, sizes, ratios, seed, fixed=None if fixed is None else fixed[firsts])
     parts = np.zeros(len(items), np.int64)
     for group, place in zip(ordered, places.tolist(), strict=True):
         parts[group] = place

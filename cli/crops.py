@@ -1,0 +1,59 @@
+"""`cv crops`: the boxes of a detection dataset as pictures for a classifier."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .options import JsonOption, WorkspaceOption, print_json
+
+
+def crops(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A detection dataset in datasets/, or a folder.")],
+    margin: Annotated[
+        float,
+        typer.Option("--margin", help="Cut out this much more around a box: a share of its longer side."),
+    ] = 0.1,
+    min_size: Annotated[
+        int, typer.Option("--min-size", help="Pass over boxes with a side of fewer pixels than this.")
+    ] = 16,
+    new_name: Annotated[
+        str | None, typer.Option("--name", help="Name of the new dataset. Default: NAME-crops.")
+    ] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Cut out the boxes of a detection dataset, one folder per class, to train the classifier behind the detector.
+
+    Example: cv crops chess-v2 --margin 0.1
+    """
+    from ..core.workspace import Workspace
+    from ..datasets.crops import CropsConfig, cut_crops
+
+    report = cut_crops(name, Workspace.find(workspace), CropsConfig(margin, min_size, new_name))
+    if as_json:
+        print_json({
+            "name": report.folder.name, "folder": str(report.folder), "fingerprint": report.record.fingerprint,
+            "crops": report.crops, "too_small": report.too_small, "unreadable": report.unreadable,
+            "next": f"cv finetune {report.folder.name}",
+        })  # fmt: skip
+        return
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ..core.progress import console, say
+    from ..datasets.model import SPLITS
+
+    table = Table("class", *SPLITS, box=None, padding=(0, 2, 0, 0))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for class_name, counts in report.crops.items():
+        table.add_row(escape(class_name), *(str(counts[split]) for split in SPLITS))
+    console.print(table)
+    for remark in report.record.remarks:
+        say(f"note: {remark}")
+    if report.too_small:
+        say(f"note: {report.too_small} boxes are smaller than {min_size} pixels and were passed over (--min-size).")
+    say(f"The crops are in {report.folder}, in the splits that their pictures are in.")
+    say(f"Next: cv finetune {report.folder.name}")

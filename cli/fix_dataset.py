@@ -1,0 +1,118 @@
+"""`cv fix-dataset`: a repaired copy of a dataset, and a log of each change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import JsonOption, SeedOption, WorkspaceOption, print_json
+
+if TYPE_CHECKING:
+    from ..datasets.fix import FixReport
+
+
+def fix_dataset_command(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A dataset in datasets/, or a folder.")],
+    only: Annotated[
+        str | None,
+        typer.Option("--only", help="Repair these kinds only: KIND,KIND,... as cv check-dataset names them."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")] = False,
+    new_name: Annotated[
+        str | None, typer.Option("--name", help="Name of the repaired dataset. Default: NAME-fixed.")
+    ] = None,
+    seed: SeedOption = 0,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Repair a dataset: write a new one beside it, which the old one's faults and leaks are gone from.
+
+    Example: cv fix-dataset chess-v2
+    """
+    from ..core.workspace import Workspace
+    from ..datasets.fix import FixConfig, fix_dataset
+
+    kinds = tuple(kind for part in (only or "").split(",") if (kind := part.strip()))
+    report = fix_dataset(name, Workspace.find(workspace), FixConfig(kinds, dry_run, new_name, seed))
+    if as_json:
+        print_json(_as_data(report, dry_run))
+    else:
+        _tell(name, report, dry_run)
+
+
+def _as_data(report: FixReport, dry_run: bool) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return {
+        "name": report.name if report.changes else None,
+        "folder": str(report.folder) if report.folder else None,
+        "dry_run": dry_run,
+        "fingerprint": report.record.fingerprint if report.record else None,
+        "repaired": report.repaired,
+        "changes": [asdict(change) for change in report.changes],
+        "splits": report.how,
+        "names": report.names,
+        "before": asdict(report.before),
+        "after": asdict(report.after),
+        "leaked_before": report.leaked_before,
+        "leaked_after": report.leaked_after,
+        "left": [finding.kind for finding in report.left],
+        "questions": report.questions,
+        "next": _next(report) if report.folder else None,
+    }
+
+
+def _tell(given: str, report: FixReport, dry_run: bool) -> None:
+    from rich.table import Table
+
+    from ..core.progress import console, say
+    from ..datasets.check.kinds import KINDS
+    from .tables import print_balance
+
+    if not report.changes:
+        say(f"Nothing to repair in {given}; nothing was written.")
+        _tell_left(report)
+        return
+    table = Table("changes", "kind", "what it was", box=None, padding=(0, 2, 0, 0))
+    table.columns[0].justify = "right"
+    for kind, count in report.repaired.items():
+        table.add_row(str(count), kind, KINDS[kind].title)
+    console.print(table)
+    for sentence in report.how:
+        say(sentence)
+    print_balance(report.names, report.before, report.after)
+    _tell_leaks(report)
+    _tell_left(report)
+    if dry_run:
+        say(f"Nothing was written. Without --dry-run this makes {report.name}.")
+        return
+    say(f"The repaired dataset is in {report.folder}; each change stands in its changes.jsonl.")
+    say(f"Next: {_next(report)}")
+
+
+def _tell_leaks(report: FixReport) -> None:
+    """What the leaks did to the score, in numbers."""
+    from ..core.progress import say
+    from ..datasets.model import Split
+
+    told: dict[Split, str] = {"test": "the score", "valid": "the choice of the best epoch"}
+    for split, meaning in told.items():
+        pictures, leaked = report.before.pictures[split], report.leaked_before[split]
+        if leaked:
+            now = report.leaked_after[split]
+            say(
+                f"{leaked} of {pictures} pictures in '{split}' ({leaked / pictures:.0%}) showed what the model had"
+                f" learnt from, so {meaning} came out too high; now {now}. Train again to see the true one."
+            )
+
+
+def _tell_left(report: FixReport) -> None:
+    from ..core.progress import say
+
+    for text in (*(finding.what for finding in report.left), *report.questions):
+        say(f"left to you: {text}")
+
+
+def _next(report: FixReport) -> str:
+    return f"cv {'train-yolo' if report.task == 'detect' else 'finetune'} {report.name}"
