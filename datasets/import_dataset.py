@@ -20,7 +20,7 @@ from .formats.layout import recognise
 from .formats.picture import Picture
 from .formats.write_folder import class_folders
 from .licence import stated_licence
-from .model import SPLITS, Boxes, Dataset, Format, Item, LabelProblem, Split
+from .model import SPLITS, Boxes, Dataset, Format, Item, Split
 from .read import open_layout
 from .record import DatasetRecord, FolderOrigin, read_record, verify
 from .write import NewDataset, dataset_path, write_dataset
@@ -198,11 +198,13 @@ def _pictures(dataset: Dataset, splits: Sequence[Split] | None, remarks: list[st
         if item.class_id is not None:
             yield Picture(item.image, item.image.name, split, class_id=item.class_id)
             continue
-        boxes, problems = dataset.boxes(item)
-        reasons.update(problem.reason for problem in problems)
-        if remarks is not None and len(boxes):
-            sizes.update(_size_problem(dataset, item))
-        yield Picture(item.image, item.image.name, split, boxes if _is_labelled(item, problems) else None)
+        boxes = None  # nobody has labelled it: not the same as an empty label, which says that nothing is on it
+        if item.label is not None and item.label.is_file():
+            boxes, problems = dataset.boxes(item)
+            reasons.update(problem.reason for problem in problems)
+            if remarks is not None and len(boxes):
+                sizes.update(_size_problem(dataset, item))
+        yield Picture(item.image, item.image.name, split, boxes)
     if remarks is not None:
         remarks += [f"{_many(count, 'label row')} {reason}." for reason, count in reasons.most_common(_MOST_REASONS)]
         remarks += [f"{_many(count, 'picture')} {what}." for what, count in sizes.most_common()]
@@ -210,11 +212,6 @@ def _pictures(dataset: Dataset, splits: Sequence[Split] | None, remarks: list[st
         if strays:
             what = "pictures are listed and not there" if dataset.format == "coco" else "label files have no picture"
             remarks.append(f"{strays} {what}; they are left out.")
-
-
-def _is_labelled(item: Item, problems: Sequence[LabelProblem]) -> bool:
-    """Whether somebody looked at the picture: an empty label says that nothing is on it, none says nothing."""
-    return item.label is not None and (bool(problems) or item.label.is_file())
 
 
 def _size_problem(dataset: Dataset, item: Item) -> list[str]:

@@ -116,17 +116,20 @@ def _from_text_file(root: Path) -> list[str]:
     return []
 
 
-def write_data_yaml(folder: Path, final: Path, splits: Mapping[Split, Sequence[str]], names: Sequence[str]) -> None:
+def write_data_yaml(
+    folder: Path, final: Path | None, splits: Mapping[Split, Sequence[str]], names: Sequence[str]
+) -> None:
     """Write our own data.yaml.
 
     Args:
         folder: The folder to write it into.
-        final: The absolute path that this folder will have, for `path:`.
+        final: The absolute path that this folder will have, for `path:`; None leaves it out, so that the folder can be
+            moved and sent: then paths count from data.yaml.
         splits: Picture folders of each split that has any, relative to the folder.
         names: Class names in order.
     """
     keys = {"train": "train", "valid": "val", "test": "test"}
-    content: dict[str, object] = {"path": str(final)}
+    content: dict[str, object] = {} if final is None else {"path": str(final)}
     for split, places in splits.items():
         content[keys[split]] = places[0] if len(places) == 1 else list(places)
     if "val" not in content:

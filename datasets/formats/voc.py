@@ -134,7 +134,7 @@ def _boxes(item: Item, path: Path, numbers: Mapping[str, int], *, one_based: boo
     if found.odd_encoding:
         reason = "mended: the file is not in the encoding that it declares; read as Latin-1"
         problems.append(LabelProblem(path, 0, reason, "encoding"))
-    if one_based and found.objects:
+    if one_based and found.objects and found.database != OUR_DATABASE:
         reason = "mended: pixels are counted from 1 in this dataset, and were moved to count from 0"
         problems.append(LabelProblem(path, 0, reason, "one-based"))
     for number, voc_object in enumerate(found.objects, 1):

@@ -13,7 +13,7 @@ from .picture import Names, Picture, place, write_new
 
 def write_yolo(
     folder: Path,
-    final: Path,
+    final: Path | None,
     pictures: Iterable[Picture],
     names: Sequence[str],
     *,
@@ -24,7 +24,7 @@ def write_yolo(
 
     Args:
         folder: Where to write.
-        final: The absolute path that this folder will have, for data.yaml.
+        final: The absolute path that this folder will have, for data.yaml; None for a folder that is to be sent away.
         pictures: What to write. One whose boxes are None gets no label file, unlike one that has no objects.
         names: Class names in order.
         link: Hard links instead of copies where the disk allows it.

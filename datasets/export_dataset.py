@@ -1,0 +1,218 @@
+"""Write a dataset in a layout that other tools read, as a folder or a zip to send away."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.errors import DiskFullError, UsageError, is_disk_full
+from ..core.files import partial_path, restore_retired, scratch_folder, slug, whole_folder
+from ..core.images import IMAGE_SUFFIXES
+from ..core.progress import progress
+from ..core.workspace import Workspace
+from .formats.picture import Picture
+from .formats.write_coco import write_coco
+from .formats.write_folder import class_folders, write_folders
+from .formats.write_voc import VocLosses, write_voc
+from .formats.write_yolo import write_yolo
+from .licence import stated_licence
+from .model import SPLITS, Dataset, Format
+from .read import open_dataset
+from .record import DatasetRecord, RoboflowOrigin, read_record
+
+_README = "README.dataset.txt"
+_MARK = "Exported by lensmith"
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """How to export.
+
+    Attributes:
+        to: The new folder, or a file ending in .zip; None makes `NAME-FORMAT` in the current folder.
+        force: Replace what an earlier export wrote there.
+    """
+
+    to: Path | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        path: The folder or zip.
+        counts: Pictures by split.
+        losses: What the layout does not hold, in sentences.
+    """
+
+    path: Path
+    counts: dict[str, int]
+    losses: tuple[str, ...]
+
+
+def export_dataset(
+    given: str | Path, format_: Format, workspace: Workspace, config: ExportConfig | None = None
+) -> Exported:
+    """Export a dataset; it appears whole or not at all.
+
+    Args:
+        given: A dataset's name or folder.
+        format_: "yolo", "coco" or "voc" for boxes, "folder" (one folder per class) for classes.
+        workspace: Where names are looked up.
+        config: Options; the defaults otherwise.
+
+    Raises:
+        NotFoundError, DataError: see `open_dataset`.
+        UsageError: the layout cannot hold this kind of dataset, or something is there already.
+        DiskFullError, OSError: as the system gave it.
+    """
+    config = config or ExportConfig()
+    dataset = open_dataset(given, workspace)
+    _check_kind(dataset, format_)
+    target = (config.to or Path(f"{slug(dataset.name)}-{format_}")).expanduser().absolute()
+    _check_target(target, dataset, config)
+    losses: list[str] = []
+    try:
+        if target.suffix.lower() == ".zip":
+            with scratch_folder(target) as folder:
+                _fill(folder, dataset, format_, losses, link=True)
+                _zip(folder, target)
+        else:
+            with whole_folder(target, replace=config.force) as folder:
+                _fill(folder, dataset, format_, losses, link=False)
+    except OSError as error:
+        if is_disk_full(error):
+            raise DiskFullError(target.parent) from None
+        raise
+    return Exported(target, {split: dataset.count(split) for split in SPLITS}, tuple(losses))
+
+
+def _check_kind(dataset: Dataset, format_: Format) -> None:
+    if dataset.task == "detect" and format_ == "folder":
+        raise UsageError(
+            f"'{dataset.name}' has boxes, and a folder per class cannot hold them.",
+            where="--format folder",
+            next_step=f"cut the boxes out first: cv crops {dataset.name}; or export as yolo, coco or voc",
+        )
+    if dataset.task == "classify" and format_ != "folder":
+        raise UsageError(
+            f"'{dataset.name}' has one class per picture and no boxes, which {format_} cannot hold.",
+            where=f"--format {format_}",
+            next_step="export it with --format folder",
+        )
+
+
+def _check_target(target: Path, dataset: Dataset, config: ExportConfig) -> None:
+    restore_retired(target)
+    resolved = target.resolve()
+    if resolved == dataset.root or dataset.root in resolved.parents or resolved in dataset.root.parents:
+        raise UsageError("The export would lie in the dataset, or around it.", where=target, next_step="give --to")
+    if not target.exists():
+        return
+    if not config.force:
+        raise UsageError(
+            "There is something of this name already.", where=target, next_step="give another place with --to"
+        )
+    if not _is_export(target):
+        raise UsageError(
+            "This was not written by an export; --force does not replace it.",
+            where=target,
+            next_step="give another place with --to",
+        )
+
+
+def _is_export(path: Path) -> bool:
+    if path.is_dir():
+        readme = path / _README
+        return readme.is_file() and _MARK in readme.read_text(encoding="utf-8", errors="replace")
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return archive.comment == _MARK.encode()
+
+
+def _fill(folder: Path, dataset: Dataset, format_: Format, losses: list[str], *, link: bool) -> None:
+    record = read_record(dataset.root)
+    licence = record.licence if record else stated_licence(dataset.root)
+    with progress(f"writing {dataset.name} as {format_}", dataset.count()) as advance:
+        pictures = _pictures(dataset)
+        left_out: list[Path | bytes] = []
+        match format_:
+            case "yolo":
+                for _ in write_yolo(folder, None, pictures, dataset.names, link=link, advance=advance):
+                    pass
+            case "coco":
+                left_out = write_coco(folder, pictures, dataset.names, licence=licence, link=link, advance=advance)
+            case "voc":
+                voc = write_voc(folder, pictures, dataset.names, link=link, advance=advance)
+                left_out = voc.left_out
+                losses += _voc_losses(voc, dataset)
+            case "folder":
+                losses += _write_classes(folder, pictures, dataset, link=link, advance=advance)
+    if left_out:
+        shown = ", ".join(path.name for path in left_out[:_NAMED] if isinstance(path, Path))
+        losses.append(f"{len(left_out)} pictures that cannot be read were left out: {shown}.")
+    (folder / _README).write_text(_readme(dataset, record, licence), encoding="utf-8")
+
+
+def _pictures(dataset: Dataset) -> Iterator[Picture]:
+    for item in dataset.items():
+        if item.class_id is not None:
+            yield Picture(item.image, item.image.name, item.split, class_id=item.class_id)
+            continue
+        boxes = dataset.boxes(item)[0] if item.label is not None and item.label.is_file() else None
+        yield Picture(item.image, item.image.name, item.split, boxes)
+
+
+def _write_classes(
+    folder: Path, pictures: Iterator[Picture], dataset: Dataset, *, link: bool, advance: Callable[[float], None]
+) -> list[str]:
+    for _ in write_folders(folder, pictures, dataset.names, link=link, advance=advance):
+        pass
+    homes = class_folders(dataset.names)
+    renamed = [f"{name} is {home}" for name, home in zip(dataset.names, homes, strict=True) if name != home]
+    return [f"Classes whose names cannot be folders: {', '.join(renamed)}."] if renamed else []
+
+
+def _voc_losses(voc: VocLosses, dataset: Dataset) -> list[str]:
+    losses = []
+    if voc.moved:
+        how_far = f"by {voc.farthest:.2f} pixels at most"
+        losses.append(f"Pascal VOC holds whole pixels: {voc.moved} of {voc.boxes} boxes were moved, {how_far}.")
+    if voc.unused:
+        losses.append(f"Pascal VOC keeps no list of classes; without a box, these are lost: {', '.join(voc.unused)}.")
+    if list(dataset.names) != sorted(dataset.names):
+        losses.append("Pascal VOC keeps no list of classes: whoever reads it will sort them by name.")
+    return losses
+
+
+def _readme(dataset: Dataset, record: DatasetRecord | None, licence: str | None) -> str:
+    lines = [dataset.name, "", _MARK, f"Classes: {', '.join(dataset.names)}"]
+    if record and isinstance(record.origin, RoboflowOrigin):  # a person's own folders are nobody else's business
+        lines.append(f"Source: {record.origin.url}")
+    if licence:
+        lines.append(f"License: {licence}")
+    return "\n".join(lines) + "\n"
+
+
+def _zip(folder: Path, target: Path) -> None:
+    """Pack a folder. Pictures are packed already and only stored."""
+    partial = partial_path(target)
+    with contextlib.ExitStack() as stack:
+        stack.callback(partial.unlink, missing_ok=True)
+        with zipfile.ZipFile(partial, "x", zipfile.ZIP_DEFLATED) as archive:
+            archive.comment = _MARK.encode()
+            for path in sorted(folder.rglob("*")):
+                if path.is_file():
+                    method = zipfile.ZIP_STORED if path.suffix.lower() in IMAGE_SUFFIXES else zipfile.ZIP_DEFLATED
+                    archive.write(path, path.relative_to(folder).as_posix(), compress_type=method)
+        with partial.open("r+b") as file:
+            os.fsync(file.fileno())
+        partial.replace(target)
