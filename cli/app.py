@@ -22,8 +22,10 @@ from .crops import crops
 from .datasets import datasets_app
 from .demo import demo
 from .doctor import doctor
+from .export_dataset import export_dataset
 from .finetune import finetune_classifier
 from .fix_dataset import fix_dataset_command
+from .import_dataset import import_dataset
 from .live import live
 from .predict import predict
 from .preview import preview
@@ -48,6 +50,7 @@ app = typer.Typer(
 app.command("demo")(demo)
 app.command("doctor")(doctor)
 app.command("pull-dataset")(pull_dataset)
+app.command("import-dataset")(import_dataset)
 app.command("check-dataset")(check_dataset)
 app.command("push-dataset")(push_dataset)
 app.command("fix-dataset")(fix_dataset_command)
@@ -55,6 +58,7 @@ app.command("split-dataset")(split_dataset_command)
 app.command("crops")(crops)
 app.add_typer(datasets_app, name="datasets")
 app.command("preview")(preview)
+app.command("export-dataset")(export_dataset)
 app.command("train-yolo")(train_yolo)
 app.command("finetune")(finetune_classifier)
 app.command("resume")(resume)
