@@ -185,6 +185,13 @@ def test_a_box_past_the_edge_is_clipped_and_keeps_its_class(over: float, picture
     assert boxes.class_id.tolist() == [3]
 
 
+@pytest.mark.parametrize("cxcywh", [(1.2, 0.5, 0.2, 0.5), (0.5, 0.5, 0.0, 0.5)], ids=["wholly outside", "no area"])
+def test_a_box_with_nothing_in_the_picture_is_dropped(cxcywh: tuple[float, ...], picture: np.ndarray) -> None:
+    flip = Augmentation(spec_of(Transform("HorizontalFlip", {"p": 1.0})))
+    boxes = Boxes(np.array([cxcywh, (0.5, 0.5, 0.2, 0.2)], np.float32), np.array([3, 5]))
+    assert flip(picture, 0, boxes)[1].class_id.tolist() == [5]
+
+
 @pytest.mark.parametrize(("share", "kept"), [(0.2, 0), (0.3, 1)])
 def test_a_box_that_is_mostly_cut_away_is_dropped(share: float, kept: int, picture: np.ndarray) -> None:
     """The left half of the picture is kept; of the box, `share` lies in it."""
