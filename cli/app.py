@@ -47,24 +47,26 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order in which a person needs them: --help keeps it.
-app.command("demo")(demo)
-app.command("doctor")(doctor)
-app.command("pull-dataset")(pull_dataset)
-app.command("import-dataset")(import_dataset)
-app.command("check-dataset")(check_dataset)
-app.command("push-dataset")(push_dataset)
-app.command("fix-dataset")(fix_dataset_command)
-app.command("split-dataset")(split_dataset_command)
-app.command("crops")(crops)
-app.add_typer(datasets_app, name="datasets")
-app.command("preview")(preview)
-app.command("export-dataset")(export_dataset)
-app.command("train-yolo")(train_yolo)
-app.command("finetune")(finetune_classifier)
-app.command("resume")(resume)
-app.command("predict")(predict)
-app.command("live")(live)
-app.command("weights")(weights)
+_COMMANDS = {
+    "Start": {"demo": demo, "doctor": doctor},
+    "Datasets": {
+        "pull-dataset": pull_dataset,
+        "import-dataset": import_dataset,
+        "check-dataset": check_dataset,
+        "fix-dataset": fix_dataset_command,
+        "split-dataset": split_dataset_command,
+        "crops": crops,
+        "preview": preview,
+        "export-dataset": export_dataset,
+        "push-dataset": push_dataset,
+    },
+    "Training": {"train-yolo": train_yolo, "finetune": finetune_classifier, "resume": resume},
+    "Use": {"predict": predict, "live": live, "weights": weights},
+}
+for _panel, _commands in _COMMANDS.items():
+    for _name, _command in _commands.items():
+        app.command(_name, rich_help_panel=_panel)(_command)
+app.add_typer(datasets_app, name="datasets", rich_help_panel="Datasets")
 
 
 def _print_version(wanted: bool) -> None:
