@@ -4,7 +4,7 @@ Prints recall (of the planted places, how many it names) and precision (of the p
 for each kind of finding, over datasets in all four layouts; then repairs each dataset and looks again. The pictures are
 real photographs where the real data is at hand (`CV_TEST_DATA`), else drawn ones; the boxes are drawn by lot.
 
-    python benchmarks/planted_faults.py [--each 40] [--seed 1] [--only NAME] [--folder FOLDER]
+    python benchmarks/planted_faults.py [--each 40] [--seed 1] [--only NAME] [--no-repair] [--folder FOLDER]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from planting.cases import cases
+from planting.mending import mend
 from planting.photos import Photos
 from planting.score import Tally, count, tallies
 from planting.site import Site
@@ -71,6 +72,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=40, help="photographs for each edit")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="cases whose name holds this")
+    parser.add_argument("--no-repair", dest="repair", action="store_false", help="look only")
     parser.add_argument("--folder", type=Path, help="where the datasets are kept; a temporary folder by default")
     options = parser.parse_args()
     data = Path(os.environ.get("CV_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -78,14 +80,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         os.environ.setdefault("CV_CACHE", str(Path(temporary, "cache")))
         folder = options.folder or Path(temporary, "datasets")
-        score, errors, started = tallies(), [], time.perf_counter()
+        score, errors, wrong, started = tallies(), [], [], time.perf_counter()
         chosen = [case for case in cases(options.each, video if video.is_file() else None) if options.only in case.name]
         for case in chosen:
             print(f"\r{case.name:40}", end="", file=sys.stderr)
-            errors.append(look(case.make(folder, options.seed), score))
+            site = case.make(folder, options.seed)
+            errors.append(look(site, score))
+            if options.repair and not errors[-1]:
+                wrong += [f"{case.name}: {said}" for said in mend(site, Workspace(folder / "repaired"))]
         print(file=sys.stderr)
         print_score(score)
-        print("\n".join(f"error   {error}" for error in errors if error))
+        for error in filter(None, errors):
+            print(f"error   {error}")
+        for said in wrong:
+            print(f"repair  {said}")
         kind = "real" if Photos(0).real else "drawn"
         print(f"{len(chosen)} datasets of {kind} photographs, {time.perf_counter() - started:.0f} s")
 

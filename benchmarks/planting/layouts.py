@@ -145,10 +145,11 @@ def unsplit(site: Site) -> None:
         "voc": lambda path: site.root / path.name,
     }
     for shot in site.shots:
-        for path in {shot.image, shot.label}:
-            new = moves[site.layout](path)
+        places = {path: moves[site.layout](path) for path in (shot.image, shot.label)}
+        for old, new in places.items():
             new.parent.mkdir(exist_ok=True)
-            path.rename(new)
+            old.rename(new)
+        shot.image, shot.label = places[shot.image], places[shot.label]
     for split in ("train", "valid", "test"):
         shutil.rmtree(site.root / split)
     if site.layout == "yolo":

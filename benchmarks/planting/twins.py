@@ -101,7 +101,7 @@ def plant_siblings(site: Site, count: int = 3) -> None:
             shots.append(site.add(split, name, jpeg(made), 0, rows))
         first, within, across = (shot.image for shot in shots)
         site.plant_pair("sibling-across", "turned by 7 degrees", first, across)
-        for kind in ("sibling-across", "near-within", "near-across"):
+        for kind in ("sibling-across", "near-within"):
             site.allow(kind, first, within, across)
 
 

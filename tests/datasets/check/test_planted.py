@@ -11,9 +11,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "benchmarks"))
 
 from planted_faults import look
 from planting.cases import Case, cases
+from planting.mending import mend
 from planting.score import tallies
 
+from lensmith.core.workspace import Workspace
+
 _CASES = cases(each=1)
+_REPAIRED = ["pictures-yolo", "labels-yolo", "annotations-coco", "annotations-voc", "twins", "unsplit-folder"]
 
 
 @pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
@@ -23,6 +27,14 @@ def test_every_planted_fault_is_found_and_nothing_else(case: Case, tmp_path: Pat
     assert not error
     assert {kind: tally.missed for kind, tally in score.items() if tally.missed} == {}
     assert {kind: tally.false for kind, tally in score.items() if tally.false} == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["pictures-yolo", "labels-yolo", "annotations-coco", "annotations-voc", "twins", "unsplit-folder"]
+)
+def test_what_is_repaired_is_gone_and_what_was_clean_stays(name: str, tmp_path: Path, workspace: Workspace) -> None:
+    (case,) = (case for case in _CASES if case.name == name)
+    assert mend(case.make(tmp_path, seed=7, real=False), workspace) == []
 
 
 @pytest.mark.slow
