@@ -117,15 +117,12 @@ def _check_target(target: Path, dataset: Dataset, config: ExportConfig) -> None:
     if not target.exists():
         return
     if not config.force:
-        raise UsageError(
-            "There is something of this name already.", where=target, next_step="give another place with --to"
-        )
+        again = ", or replace that export with --force" if _is_export(target) else ""
+        next_step = f"give another place with --to{again}"
+        raise UsageError("There is something of this name already.", where=target, next_step=next_step)
     if not _is_export(target):
-        raise UsageError(
-            "This was not written by an export; --force does not replace it.",
-            where=target,
-            next_step="give another place with --to",
-        )
+        what = "This was not written by an export; --force does not replace it."
+        raise UsageError(what, where=target, next_step="give another place with --to")
 
 
 def _is_export(path: Path) -> bool:

@@ -252,8 +252,8 @@ def _already_there(
         return None
     if record.fingerprint != _fingerprint(dataset, splits):
         raise UsageError(
-            f"There is a dataset called '{target.name}' already, and it differs: pictures, labels or splits have"
-            " changed since.",
+            f"There is a dataset called '{target.name}' already, imported from here, but what would be imported now"
+            " differs in pictures, labels or splits.",
             where=target,
             next_step=f"{other}, or replace it with --force",
         )

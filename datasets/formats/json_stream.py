@@ -89,7 +89,7 @@ class _Reader:
             try:
                 value, end = self.decode(self.buffer, self.at)
             except json.JSONDecodeError as error:
-                if self.ended or len(self.buffer) - self.at > _MOST_CHARACTERS:
+                if self.ended or len(self.buffer) - self.at >= _MOST_CHARACTERS:
                     self.fail(error.pos)
             except ValueError:
                 self.fail(reason="it holds a number of thousands of digits")

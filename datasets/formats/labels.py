@@ -69,7 +69,8 @@ def decode_text(data: bytes) -> tuple[str, str]:
         if not data.strip(b"\0"):
             return "", "left out: the whole file, it holds nothing but NUL bytes"
         nul_at_odd, nul_at_even = data[1::2].count(0), data[0::2].count(0)
-        if max(nul_at_odd, nul_at_even) * 2 >= len(data) - 2 and not min(nul_at_odd, nul_at_even):
+        half = len(data) // 2
+        if len(data) >= 8 and max(nul_at_odd, nul_at_even) >= 0.9 * half and not min(nul_at_odd, nul_at_even):
             text = data.decode("utf-16-le" if nul_at_odd else "utf-16-be", errors="replace")
             return text, "mended: the file is UTF-16; YOLO labels are plain text"
     try:

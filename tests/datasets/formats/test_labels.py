@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lensmith.datasets.formats.labels import read_labels
+from lensmith.datasets.formats.write_yolo import label_rows
 
 GOOD = "1 0.5 0.5 0.2 0.4"
 
@@ -76,6 +77,66 @@ def test_no_file_and_an_empty_file_mean_no_objects(tmp_path: Path) -> None:
         assert len(boxes) == 0
         assert boxes.cxcywh.shape == (0, 4)
         assert problems == []
+
+
+@pytest.mark.parametrize(
+    ("data", "fault", "row"),
+    [
+        ("1 0.5 0.5 0.2 0.4\n".encode("utf-16"), "encoding", 0),
+        ("1 0.5 0.5 0.2 0.4\n".encode("utf-16-le"), "encoding", 0),
+        ("1 0.5 0.5 0.2 0.4\n".encode("utf-16-be"), "encoding", 0),
+        (b"1 0.5 0.5 0.2 0.4\n\n# caf\xe9".replace(b"# caf\xe9", b"\xa0"), "encoding", 0),
+        (b"1 0,5 0,5 0,2 0,4\n", "decimal-comma", 1),
+        (b"1,0.5,0.5,0.2,0.4\n", "decimal-comma", 1),
+        (b"1; 0.5; 0.5; 0.2; 0.4\n", "decimal-comma", 1),
+    ],
+)
+def test_what_can_be_mended_is_mended_and_said(tmp_path: Path, data: bytes, fault: str, row: int) -> None:
+    (tmp_path / "a.txt").write_bytes(data)
+    boxes, problems = read_labels(tmp_path / "a.txt", 2)
+    np.testing.assert_allclose(boxes.cxcywh, [[0.5, 0.5, 0.2, 0.4]], atol=1e-6)
+    assert [(problem.fault, problem.row) for problem in problems] == [(fault, row)]
+    assert problems[0].reason.startswith("mended: ")
+
+
+def test_a_mended_row_that_is_left_out_is_named_once(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("7 0,5 0,5 0,2 0,2\n")
+    boxes, problems = read_labels(tmp_path / "a.txt", 2)
+    assert len(boxes) == 0
+    assert [problem.fault for problem in problems] == ["unknown-class"]
+
+
+def test_nothing_but_nul_bytes_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(bytes(500))
+    boxes, problems = read_labels(tmp_path / "a.txt", 2)
+    assert len(boxes) == 0
+    assert [problem.fault for problem in problems] == ["encoding"]
+    assert problems[0].reason.startswith("left out: ")
+
+
+def test_polygons_are_counted_and_keypoints_are_not(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("0 0.4 0.3 0.6 0.3 0.6 0.7 0.4 0.7\n0 0.5 0.5 0.1 0.1\n")
+    assert read_labels(tmp_path / "a.txt", 1)[0].polygons == 1
+    (tmp_path / "b.txt").write_text("0 0.5 0.5 0.2 0.4 0.9 0.9 0.1 0.1\n")
+    boxes, problems = read_labels(tmp_path / "b.txt", 1, keypoints=True)
+    np.testing.assert_allclose(boxes.cxcywh, [[0.5, 0.5, 0.2, 0.4]], atol=1e-6)
+    assert (boxes.polygons, problems) == (0, [])
+
+
+_side = st.one_of(st.floats(0, 1.01), st.floats(0, 3e-6))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.tuples(st.floats(-0.01, 1.01), st.floats(-0.01, 1.01), _side, _side), min_size=1, max_size=6))
+def test_what_was_read_and_written_is_read_the_same_to_the_last_bit(tmp_path: Path, rows: list) -> None:
+    """Boxes at, past and a hair past the edge, and tiny ones: clipping a clipped box must change nothing."""
+    path = tmp_path / "a.txt"
+    path.write_text("".join(f"0 {cx!r} {cy!r} {w!r} {h!r}\n" for cx, cy, w, h in rows))
+    first, _ = read_labels(path, 1)
+    path.write_text(label_rows(first))
+    second, problems = read_labels(path, 1)
+    assert problems == []
+    assert second.cxcywh.tobytes() == first.cxcywh.tobytes()
 
 
 _token = st.one_of(
