@@ -15,7 +15,7 @@ from ..core.progress import progress
 from ..core.workspace import Workspace
 from .balance import Balance, balance, without_label
 from .check.finding import CheckReport, Finding, Twin
-from .check.kinds import KINDS
+from .check.kinds import KINDS, finding, many
 from .check.run import check_dataset
 from .encode import encode
 from .fingerprint import fingerprint
@@ -135,20 +135,24 @@ def fix_dataset(given: str | Path, workspace: Workspace, config: FixConfig = Fix
         after=after,
         leaked_before=_leaked(checked.twins, {item.image: item.split for item in plan.items}),
         leaked_after=_leaked(checked.twins, now),
-        left=tuple(finding for finding in checked.findings if _is_left(finding, after)),
+        left=tuple(_left(checked, dataset.names, after)),
         questions=tuple(plan.questions),
     )
 
 
-def _is_left(finding: Finding, after: Balance) -> bool:
-    """Whether a person has to do something about it, because a program cannot."""
-    if finding.kind == "class-absent":  # there may be too few pictures of a class
-        has = [any(numbers) for numbers in zip(*after.objects.values(), strict=True)]
-        return any(
-            pictures and any(known and not number for known, number in zip(has, after.objects[split], strict=True))
-            for split, pictures in after.pictures.items()
-        )
-    return finding.kind not in REPAIRED and finding.severity != "note"
+def _left(checked: CheckReport, names: tuple[str, ...], after: Balance) -> Iterator[Finding]:
+    """What only a person can do something about."""
+    for found in checked.findings:
+        if found.kind not in REPAIRED and found.severity != "note":
+            yield found
+    has = [any(numbers) for numbers in zip(*after.objects.values(), strict=True)]
+    for split, pictures in after.pictures.items():
+        objects = after.objects[split]
+        absent = [name for name, known, number in zip(names, has, objects, strict=True) if known and not number]
+        if pictures and absent:
+            which = many(len(absent), "class is", "classes are")
+            what = f"{which} missing from '{split}' for want of pictures that differ: {', '.join(absent)}."
+            yield finding("class-absent", what, count=len(absent))
 
 
 def _free_name(workspace: Workspace, old: str) -> str:

@@ -68,8 +68,8 @@ def close_leaks(shelf: Shelf, leaking: Sequence[bool], shares: Sequence[float]) 
             lambda: _to_majority(shelf, before, leaking),
         ),
         (
-            "The groups of alike pictures that lay in two splits were shared out by class; nothing else moved. Had each"
-            " gone where most of it was, a split would have lost a class or a fifth of its size.",
+            "The groups of alike pictures that lay in two splits were shared out by class; nothing else moved. (Had"
+            " each gone where most of it was, a split would have lost a class or a fifth of its size.)",
             lambda: _share_anew(shelf, np.where(free, -1, before), shares),
         ),
         (
@@ -84,7 +84,10 @@ def close_leaks(shelf: Shelf, leaking: Sequence[bool], shares: Sequence[float]) 
         tried.append((_harm(shelf.objects, before, after, shares), after, how))
         if tried[-1][0] == 0:
             break
-    _, after, how = min(tried, key=lambda trial: trial[0])
+    harm, after, how = min(tried, key=lambda trial: trial[0])
+    if harm:
+        how += f" There are only {len(shelf.bound)} groups of pictures that differ, too few to keep every split's size"
+        how += " and classes: what was measured before on more of them was not true."
     return Moved(tuple(SPLITS[number] for number in after.tolist()), how)
 
 
