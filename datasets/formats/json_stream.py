@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from ...core.errors import DataError
 
 _CHUNK_CHARACTERS = 1 << 20
-_MOST_CHARACTERS = 4 << 20  # of one entry: a mask written out number by number stays far below
+_MOST_CHARACTERS = 4 << 20  # of one entry; it is read again when that much does not end it, then given up
 _SPACE = " \t\r\n"
 _NEXT_STEP = "export the dataset again; the file may have been cut short on its way"
 
@@ -26,7 +26,7 @@ def entries(path: Path, wanted: Container[str]) -> Iterator[tuple[str, Any]]:
         `(key, entry)`, in the order of the file.
 
     Raises:
-        DataError: it is no JSON, is no object, is nested too deeply, or has an entry of more than 4 million characters
+        DataError: it is no JSON, is no object, is nested too deeply, or has an entry of more than 8 million characters
             or a number of more than 4,000 digits.
     """
     with path.open("rb") as file:

@@ -253,7 +253,7 @@ def test_a_picture_of_two_splits_counts_once(workspace: Workspace, tmp_path: Pat
         ('{"images": [{"id": 1, "file_name": "a.jpg"}]}', "class names are missing"),
         ('{"images": [{"id": 1, "file_name": "z.jpg"}], "categories": [{"id": 1, "name": "c"}]}', "is there"),
         ('{"images": [{"id": 1, "file_name": "a.jpg"}], "categories": [{"id": 1, "name": "c"}]}', "no annotations"),
-        ('{"images": [{"id": 1, "file_name": "a.jpg", "x": "' + "y" * 6_000_000 + '"}]}', "cannot be read"),
+        ('{"images": [{"id": 1, "file_name": "a.jpg", "x": "' + "y" * 9_000_000 + '"}]}', "cannot be read"),
         ("\xff\xfe\xfa", "not text|cannot be read"),
     ],
 )
