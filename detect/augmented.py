@@ -9,7 +9,7 @@ together, by the code that `cv preview` and the classifiers use.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +46,12 @@ class AugmentedReader:
     """Reads a picture with its labels as Ultralytics does, then changes both.
 
     Args:
-        read: `get_image_and_label` of Ultralytics' dataset.
+        dataset: Ultralytics' dataset; this takes the place of its `get_image_and_label`.
         spec: What to do.
     """
 
-    def __init__(self, read: Callable[[int], dict[str, Any]], spec: AugmentSpec) -> None:
-        self._read = read
+    def __init__(self, dataset: Any, spec: AugmentSpec) -> None:
+        self._dataset = dataset
         self._spec = spec
         self._augmentation: Augmentation | None = None
 
@@ -63,7 +63,7 @@ class AugmentedReader:
         """The label dictionary of one picture: `img`, `cls`, `instances` and their sizes."""
         from ultralytics.utils.instance import Instances
 
-        label = self._read(index)
+        label = type(self._dataset).get_image_and_label(self._dataset, index)
         bgr, instances = label["img"], label["instances"]
         height, width = bgr.shape[:2]
         instances.convert_bbox("xywh")

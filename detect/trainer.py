@@ -70,7 +70,7 @@ class SafeTrainer(DetectionTrainer):
         dataset: Any = super().build_dataset(img_path, mode, batch)
         spec = read_run_spec(Path(self.args.project))
         if mode == "train" and spec is not None:
-            dataset.get_image_and_label = AugmentedReader(dataset.get_image_and_label, spec)
+            dataset.get_image_and_label = AugmentedReader(dataset, spec)
         return dataset
 
     def _setup_train(self) -> None:
