@@ -12,6 +12,7 @@ from ..model import SPLITS, Remark, Split
 from .pictures import FOLDER_NAMES, is_inside
 
 _PICTURE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img", "pictures")
+_MASKS = ("segmentationclass", "segmentationobject", "masks", "mask")
 _XML_FOLDERS = ("Annotations", "annotations", "labels", "xmls", "xml", "annotation", "annots", "bboxes")
 
 
@@ -33,7 +34,7 @@ def find_homes(root: Path, remarks: list[Remark]) -> list[Home]:
     """The folders whose pictures have XML files, with their splits."""
     found: list[Home] = []
     for directory, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name.lower() not in _MASKS)
         folder = Path(directory)
         stems = {os.path.splitext(name)[0] for name in files if is_image(Path(name))}  # noqa: PTH122
         labels = _label_folder(folder, root, stems) if stems else None
