@@ -11,7 +11,7 @@ from .install import extra_command
 Extra = Literal["data", "detect", "classify", "run"]
 
 _PROOF: dict[Extra, tuple[str, ...]] = {
-    "data": ("roboflow", "sklearn"),
+    "data": ("roboflow", "sklearn", "albumentations"),
     "detect": ("ultralytics", "torch", "onnx"),
     "classify": ("keras", "albumentations", "onnx"),
     "run": ("onnxruntime",),

@@ -13,6 +13,7 @@ import inspect
 import random
 import sys
 import warnings
+from importlib.util import find_spec
 from typing import Any, NoReturn
 
 import cv2
@@ -20,6 +21,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from ..core.errors import DataError, UsageError
+from ..core.extras import need_extra
 from ..core.isolation import hidden, isolate_albumentations
 from .augment_spec import GROUPS, AugmentSpec, Transform
 from .model import Boxes
@@ -147,9 +149,14 @@ def import_albumentations() -> Any:
 
     It imports torch for its tensor transforms wherever torch is installed. Nothing here uses those, and a process that
     runs TensorFlow must not load torch: the two abort each other. A process that has torch already keeps it.
+
+    Raises:
+        MissingExtraError: it is not installed.
     """
     if "albumentations" in sys.modules:
         return sys.modules["albumentations"]
+    if find_spec("albumentations") is None:  # a person may have it without the rest of that part
+        need_extra("data", "An augmentation")
     isolate_albumentations()
     with hidden("torch"):
         import albumentations
