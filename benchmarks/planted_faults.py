@@ -59,6 +59,9 @@ def print_score(score: dict[str, Tally]) -> None:
                 f"{share:.3f}" if share is not None else "-" for share in (tally.recall, tally.precision)
             )
             print(f"{kind:26} {tally.planted:7d} {recall:>7} {tally.named:7d} {precision:>9}")
+    print("\nnear-across by what was done")
+    for variant, (found, planted) in score["near-across"].variants.items():
+        print(f"  {variant:38} {found / planted:.3f} of {planted}")
     for kind in sorted(score):
         for missed in score[kind].missed:
             print(f"missed  {kind}: {missed}")

@@ -66,6 +66,7 @@ def cases(each: int = 40, video: Path | None = None) -> list[Case]:
         *_class_cases(),
         Case("edits", "folder", partial(twins.plant_edits, each=each), many, longest=400),
         Case("twins", "yolo", partial(_all_twins, video=video), COUNTS, longest=256),
+        Case("two-classes", "folder", twins.plant_two_classes, COUNTS),
         Case("copies", "folder", _copies_and_siblings, COUNTS, longest=256),
     ]
 
@@ -92,6 +93,8 @@ def _layout_cases() -> list[Case]:
         Case("yaml-leaving", "yolo", layouts.plant_leaving_path, _SMALL),
         Case("caches", "yolo", layouts.plant_caches, _SMALL),
         Case("loose", "folder", layouts.plant_loose, _SMALL),
+        *(Case(f"dead-ends-{layout}", layout, layouts.plant_dead_ends, _SMALL) for layout in ("yolo", "folder")),
+        *(Case(f"capitals-{layout}", layout, layouts.rename_splits, _SMALL) for layout in ("yolo", "voc", "folder")),
     ]
 
 

@@ -98,6 +98,34 @@ def plant_links(site: Site) -> None:
         site.allow("picture-without-label")
 
 
+def plant_dead_ends(site: Site) -> None:
+    """A link to nothing, one that leads in a circle, a folder called like a picture, one in the place of a label."""
+    home = site.take("train").image.parent
+    (home / "nothing.jpg").symlink_to("gone.jpg")
+    site.plant(("picture-unreadable", "links-leaving"), "a link to nothing", home / "nothing.jpg")
+    (home / "round").symlink_to(home.parent)
+    (home / "folder.jpg").mkdir()
+    if site.layout == "yolo":
+        site.allow("picture-without-label", home / "nothing.jpg")
+        shot = site.take("train")
+        shot.label.unlink()
+        shot.label.mkdir()
+        site.plant(("label-unreadable", "picture-without-label"), "a folder in its place", *shot.files)
+
+
+def rename_splits(site: Site) -> None:
+    """Folders called Train, Validation and TEST, which is no fault."""
+    for old, new in (("train", "Train"), ("valid", "Validation"), ("test", "TEST")):
+        (site.root / old).rename(site.root / new)
+    if site.layout == "yolo":
+        write_yaml(site, train="", val="", test="")
+    for shot in site.shots:
+        new = {"train": "Train", "valid": "Validation", "test": "TEST"}[shot.split]
+        shot.image, shot.label = (
+            site.root / new / path.relative_to(site.root / shot.split) for path in (shot.image, shot.label)
+        )
+
+
 def plant_loose(site: Site) -> None:
     """Pictures that lie in no class folder."""
     for number in range(2):

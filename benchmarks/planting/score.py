@@ -29,6 +29,7 @@ class Tally:
         false: What it names although nothing is there: `case: file`, or `case: sentence`.
         missed: What it does not name: `case: what was done`.
         named: How many places the check names, right or wrong.
+        variants: Found and planted by what was done.
     """
 
     found: int = 0
@@ -36,6 +37,7 @@ class Tally:
     named: int = 0
     false: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
+    variants: dict[str, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
 
     @property
     def recall(self) -> float | None:
@@ -69,8 +71,10 @@ def count(score: dict[str, Tally], site: Site, findings: Sequence[_Finding], gro
     for fault in site.planted:
         tally = score[fault.kinds[0]]
         tally.planted += 1
+        tally.variants[fault.variant][1] += 1
         if any(_finds(finding, fault, joined) for kind in fault.kinds for finding in by_kind[kind]):
             tally.found += 1
+            tally.variants[fault.variant][0] += 1
         else:
             tally.missed.append(f"{site.root.name}: {fault.variant} {_short(site, fault.files)}".rstrip())
     for kind, found in by_kind.items():

@@ -88,6 +88,15 @@ def plant_copies(site: Site) -> None:
         site.plant_pair("copy-within", split, shot.image, copy.image)
 
 
+def plant_two_classes(site: Site) -> None:
+    """The same picture as an example of two classes, in one split."""
+    for split in ("train", "valid"):
+        shot = site.take(split, 0)
+        copy = site.add(split, f"also-{split}.jpg", shot.image.read_bytes(), 1)
+        site.plant("label-conflict", f"two classes in {split}", shot.image, copy.image)
+        site.allow("copy-within", shot.image, copy.image)
+
+
 def plant_siblings(site: Site, count: int = 3) -> None:
     """What Roboflow's augmentation makes of one photograph: turned and brightened, named alike."""
     for number in range(count):
