@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import os
 import warnings
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from .image_parts import png_chunks, reaches_jpeg_end
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 MAX_MEGAPIXELS = 50.0
+_MOST_BYTES = 512 << 20  # 50 megapixels of four 16-bit channels, not packed, are 400 MB
 
 _FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP", "MPO")
 _SUFFIX_OF = {
@@ -36,7 +38,7 @@ ImageFault = Literal[
     "empty",  # zero bytes
     "unreadable",  # not a picture
     "truncated",  # a picture, but some of it is not there or damaged
-    "too-large",  # more pixels than allowed
+    "too-large",  # more pixels, or a larger file, than allowed
 ]
 
 
@@ -117,30 +119,27 @@ def read_image(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndar
 
 
 def decode_small(data: bytes, path: Path | None, info: ImageInfo, side: int) -> np.ndarray:
-    """Decode a picture to grey uint8 `(h, w)`, upright, its long side reduced to `side` pixels where it is longer.
+    """Decode a picture to grey uint8 `(h, w)`, upright, as small as it is cheap to get, but not smaller than asked for.
 
     A JPEG is reduced while it is decoded, which takes a half to a quarter of the time, and damage in it is
-    noticed, where `read_image` shows what the decoder made up for the missing part.
+    noticed, where `read_image` shows what the decoder made up for the missing part. Other formats come in full size.
 
     Args:
         data: The content of the file.
         path: For the error.
         info: What `inspect_bytes` said about it.
-        side: pixels.
+        side: pixels, the least that the long side may have, unless the picture itself is smaller.
 
     Raises:
         ImageError: "truncated": the data is damaged.
     """
     grey = _decode_jpeg_small(data, path, info, side) if info.format in {"JPEG", "MPO"} else None
-    if grey is None:
+    if grey is not None:
+        return grey
+    if info.format != "TIFF":  # of damaged ones OpenCV shows what it has
         grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-        if grey is None or (grey.shape[1], grey.shape[0]) != (info.width, info.height):
-            grey = cv2.cvtColor(_decode_with_pillow(data, path), cv2.COLOR_BGR2GRAY)
-    height, width = grey.shape
-    if max(height, width) > side:
-        scale = side / max(height, width)
-        size = (max(round(width * scale), 1), max(round(height * scale), 1))
-        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    if grey is None or (grey.shape[1], grey.shape[0]) != (info.width, info.height):
+        grey = cv2.cvtColor(_decode_with_pillow(data, path), cv2.COLOR_BGR2GRAY)
     return grey
 
 
@@ -196,7 +195,10 @@ def read_bytes(path: Path) -> bytes:
         ImageError: "missing": it cannot be read.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > _MOST_BYTES:
+                raise ImageError(f"the file is larger than {_MOST_BYTES >> 20} MB", path, "too-large")
+            return file.read()
     except IsADirectoryError:
         raise ImageError("it is a folder", path, "missing") from None
     except FileNotFoundError:

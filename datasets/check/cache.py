@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +37,8 @@ _T = TypeVar("_T")
 @lru_cache(maxsize=1)
 def _version() -> str:
     """Changes whenever the same pictures may come out differently: what was remembered is then forgotten."""
+    from importlib import metadata  # not in every helper: it takes long to import
+
     digest = hashlib.sha256()
     for name in _DECIDES:
         digest.update(Path(__file__).parent.joinpath(name).read_bytes())

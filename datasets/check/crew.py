@@ -18,10 +18,13 @@ from .look import Look
 from .worker import READY, receive, send
 
 _IN_FLIGHT = 2  # lists of pictures that a helper has at once: it never waits for us
+_SECONDS = 0.05  # how long to wait at once, so that Ctrl-C is heard on every system
 _START = "from lensmith.datasets.check.worker import main; main()"
 
 Part = list[tuple[int, str]]
 """Pictures to look at: their number and their path."""
+Seen = tuple[list[int], list[Look]]
+"""The numbers of some pictures, and what was seen of them."""
 
 
 class Crew:
@@ -33,7 +36,7 @@ class Crew:
 
     def __init__(self, parts: Sequence[Part], helpers: int, cache: Path | None) -> None:
         self._todo: deque[Part] = deque(parts)
-        self._done: queue.SimpleQueue[list[tuple[int, Look]] | BaseException] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[Seen | BaseException] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._cache = cache
         self._running: set[subprocess.Popen[bytes]] = set()
@@ -48,21 +51,22 @@ class Crew:
         with self._lock:
             return self._todo.popleft() if self._todo and not self._stopped else None
 
-    def ready(self) -> Iterator[tuple[int, Look]]:
+    def ready(self) -> Iterator[Seen]:
         """The looks that have come in meanwhile."""
         while not self._done.empty():
-            yield from self._collect(None)
+            yield self._collect()
 
-    def rest(self) -> Iterator[tuple[int, Look]]:
+    def rest(self) -> Iterator[Seen]:
         """The looks still to come, until every helper is through."""
-        while any(thread.is_alive() for thread in self._threads) or not self._done.empty():
-            yield from self._collect(0.1)
+        while any(thread.is_alive() for thread in self._threads):
+            try:
+                yield self._collect(_SECONDS)
+            except queue.Empty:
+                continue
+        yield from self.ready()
 
-    def _collect(self, seconds: float | None) -> list[tuple[int, Look]]:
-        try:
-            found = self._done.get(timeout=seconds) if seconds else self._done.get_nowait()
-        except queue.Empty:
-            return []
+    def _collect(self, seconds: float = 0.0) -> Seen:
+        found = self._done.get(timeout=seconds)
         if isinstance(found, BaseException):
             raise found
         return found
@@ -106,7 +110,7 @@ class Crew:
         return []
 
     def _answer(self, part: Part, looks: list[tuple[Any, ...]]) -> None:
-        self._done.put([(number, Look(*fields)) for (number, _), fields in zip(part, looks, strict=True)])
+        self._done.put(([number for number, _ in part], [Look(*fields) for fields in looks]))
 
     def _suspects(self, process: subprocess.Popen[bytes], pending: deque[Part]) -> list[Part]:
         """What a dead helper leaves to be looked at again; the part that it died over picture by picture."""
@@ -124,7 +128,7 @@ class Crew:
             self._deadly.add(number)
             return [deadly, *pending]
         reason = "reading it ended the process that tried; there may be too little memory for it"
-        self._done.put([(number, Look(bytes(32), "unreadable", reason))])
+        self._done.put(([number], [Look(bytes(32), "unreadable", reason)]))
         return list(pending)
 
     def _start(self) -> subprocess.Popen[bytes]:

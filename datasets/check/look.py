@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ...core.images import ImageError, ImageInfo, decode_small, inspect_bytes, read_bytes
 from .describe import describe
 
-_DESCRIBED_SIDE = 128  # pixels; the smaller, the quicker a JPEG is decoded
+_DESCRIBED_SIDE = 56  # pixels: enough for 16 x 16 values, and the smaller, the quicker a JPEG is decoded
 
 
 class Look(NamedTuple):

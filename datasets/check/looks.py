@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 
 from ...core.images import suffix_fits
@@ -17,8 +19,8 @@ class _Words:
         self._known: dict[str, int] = {"": 0}
         self.codes = np.zeros(count, np.uint8)
 
-    def put(self, index: int, word: str) -> None:
-        self.codes[index] = self._known.setdefault(word, min(len(self._known), 255))
+    def put(self, at: np.ndarray, words: Iterable[str]) -> None:
+        self.codes[at] = [self._known.setdefault(word, min(len(self._known), 255)) for word in words]
 
     def get(self, index: int) -> str:
         return list(self._known)[self.codes[index]]
@@ -58,22 +60,29 @@ class Looks:
     def __len__(self) -> int:
         return len(self.items)
 
-    def put(self, index: int, look: Look) -> None:
-        """Set what was seen of one picture."""
-        self.sha256[index] = np.frombuffer(look.sha256, np.uint8)
-        self.width[index], self.height[index] = look.width, look.height
-        self.orientation[index], self.bits[index] = look.orientation, min(look.bits, 255)
-        self.transparent[index] = look.transparent
-        self.misnamed[index] = bool(look.format) and not suffix_fits(self.items.path(index), look.format)
-        self.frames[index] = min(look.frames, 2**31 - 1)
-        if look.descriptor:
-            self.descriptors[index] = np.frombuffer(look.descriptor, np.uint8)
-            self.described[index] = True
-        if look.fault:
-            self.reasons[index] = look.reason
-        self._fault.put(index, look.fault)
-        self._format.put(index, look.format)
-        self._mode.put(index, look.mode)
+    def put(self, numbers: Sequence[int], looks: Sequence[Look]) -> None:
+        """Set what was seen of some pictures."""
+        if not looks:
+            return
+        at = np.array(numbers, np.int64)
+        digests, faults, reasons, widths, heights, formats, modes, turns, bits, clear, frames, seen = zip(
+            *looks, strict=True
+        )
+        self.sha256[at] = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
+        self.width[at], self.height[at], self.frames[at] = widths, heights, np.minimum(frames, 2**31 - 1)
+        self.orientation[at], self.bits[at], self.transparent[at] = turns, np.minimum(bits, 255), clear
+        blank = bytes(DESCRIPTOR_BYTES)
+        rows = b"".join(descriptor or blank for descriptor in seen)
+        self.descriptors[at] = np.frombuffer(rows, np.uint8).reshape(-1, DESCRIPTOR_BYTES)
+        self.described[at] = [bool(descriptor) for descriptor in seen]
+        paths = self.items.path
+        self.misnamed[at] = [
+            bool(kind) and not suffix_fits(paths(n), kind) for n, kind in zip(numbers, formats, strict=True)
+        ]
+        self.reasons.update((n, reason) for n, reason in zip(numbers, reasons, strict=True) if reason)
+        self._fault.put(at, faults)
+        self._format.put(at, formats)
+        self._mode.put(at, modes)
 
     def fault(self, index: int) -> str:
         """An `ImageFault`, or empty when the picture is fine."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from ...core.images import decode_small, inspect_bytes, read_bytes
@@ -24,7 +25,7 @@ from .splits import split_findings
 from .twins import find_twins
 
 _ORDER: dict[Severity, int] = {"problem": 0, "warning": 1, "note": 2}
-_COMPARED_SIDE = 320  # pixels
+_COMPARED_SIDE = 256  # pixels
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,9 @@ def _find_twins(looks: Looks, cache: LookCache) -> list[Twin]:
     def read(number: int) -> np.ndarray:
         path = Path(items.path(number))
         data = read_bytes(path)
-        return decode_small(data, path, inspect_bytes(data, path), _COMPARED_SIDE)
+        grey = decode_small(data, path, inspect_bytes(data, path), _COMPARED_SIDE)
+        scale = _COMPARED_SIDE / max(grey.shape)
+        return cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
 
     memo = Verdicts(cache, looks.digest)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 import cv2
@@ -15,11 +15,11 @@ from .items import Items
 from .look import Look, look_at
 from .looks import Looks
 
-_PART_BYTES = 4 << 20
-_PART_PICTURES = 128
-_BYTES_PER_HELPER = 12 << 20  # starting a process takes as long as looking at this much
+_PART_BYTES = 2 << 20
+_BYTES_PER_PICTURE = 12 << 10  # what opening one costs, as if it were so much larger
+_BYTES_PER_HELPER = 30 << 20  # starting a process takes as long as looking at this much
 _MOST_HELPERS = 15  # each takes some 40 MB
-_SAVED_AT_ONCE = 2000
+_SAVED_AT_ONCE = 1000
 
 
 class Scan:
@@ -60,48 +60,52 @@ class Scan:
         """Lists of those pictures that must be looked at, and how many bytes they have in all."""
         parts: list[Part] = []
         total, part_bytes = 0, _PART_BYTES
+        numbers: list[int] = []
+        looks: list[Look] = []
         items = self.looks.items
         for number in range(len(items)):
             path = items.path(number)
             state = state_of(path)
+            known = None if state is None else self._cache.by_state(path, state)
+            if known is not None:
+                numbers.append(number)
+                looks.append(known)
+                if len(looks) == _SAVED_AT_ONCE:
+                    self._put(numbers, looks)
+                    numbers, looks = [], []
+                continue
             if state is not None:
-                known = self._cache.by_state(path, state)
-                if known is not None:
-                    self.looks.put(number, known)
-                    self._advance(1)
-                    continue
                 self._states[number] = state
-            size = int(state.split(" ", 1)[0]) if state else 0
+            size = _BYTES_PER_PICTURE + (int(state.split(" ", 1)[0]) if state else 0)
             total += size
-            if part_bytes + size > _PART_BYTES or len(parts[-1]) == _PART_PICTURES:
+            if part_bytes + size > _PART_BYTES:
                 parts.append([])
                 part_bytes = 0
             parts[-1].append((number, path))
             part_bytes += size
+        self._put(numbers, looks)
         return parts, total
 
     def finish(self) -> Looks:
         """Look at what nobody has looked at yet, wait for the rest, and return all looks."""
         while (part := self._crew.take()) is not None:
-            for number, path in part:
-                self._put(number, look_at(path, self._cache.by_content))
-            self._put_all(self._crew.ready())
-        self._put_all(self._crew.rest())
+            self._put([number for number, _ in part], [look_at(path, self._cache.by_content) for _, path in part])
+            for seen in self._crew.ready():
+                self._put(*seen)
+        for seen in self._crew.rest():
+            self._put(*seen)
         self._save()
         return self.looks
 
-    def _put_all(self, seen: Iterator[tuple[int, Look]]) -> None:
-        for number, look in seen:
-            self._put(number, look)
-
-    def _put(self, number: int, look: Look) -> None:
-        self.looks.put(number, look)
-        state = self._states.pop(number, None)
-        if state is not None and any(look.sha256):
-            self._fresh.append((self.looks.items.path(number), state, look))
-            if len(self._fresh) >= _SAVED_AT_ONCE:
-                self._save()
-        self._advance(1)
+    def _put(self, numbers: Sequence[int], looks: Sequence[Look]) -> None:
+        self.looks.put(numbers, looks)
+        for number, look in zip(numbers, looks, strict=True):
+            state = self._states.pop(number, None)
+            if state is not None and any(look.sha256):
+                self._fresh.append((self.looks.items.path(number), state, look))
+        if len(self._fresh) >= _SAVED_AT_ONCE:
+            self._save()
+        self._advance(len(numbers))
 
     def _save(self) -> None:
         if self._fresh:
@@ -124,7 +128,7 @@ def scan_pictures(
     Args:
         dataset: An opened dataset. Its files are only read.
         workers: How many processes may work, this one among them; None takes one for each core.
-        advance: Called with 1 after each picture, for a progress bar.
+        advance: Called with how many more pictures are done, for a progress bar.
     """
     cache = LookCache(cache_path())
     try:
