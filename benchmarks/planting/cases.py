@@ -66,6 +66,7 @@ def cases(each: int = 40, video: Path | None = None) -> list[Case]:
         *_class_cases(),
         Case("edits", "folder", partial(twins.plant_edits, each=each), many, longest=400),
         Case("twins", "yolo", partial(_all_twins, video=video), COUNTS, longest=256),
+        Case("letterboxed", "yolo", twins.plant_letterboxed, COUNTS, longest=256),
         Case("two-classes", "folder", twins.plant_two_classes, COUNTS),
         Case("copies", "folder", _copies_and_siblings, COUNTS, longest=256),
     ]

@@ -160,6 +160,25 @@ def plant_strangers(site: Site) -> None:
         site.add(split, f"page-{number}.png", cv2.imencode(".png", page)[1].tobytes(), 2, _one_box(site))
 
 
+def plant_letterboxed(site: Site) -> None:
+    """Photographs of a telephone, seconds apart, of different things on one floor, with black bars above and below.
+
+    Roboflow's "fit (black edges)" makes such pictures; bars and floor are all that they share.
+    """
+    floor = cv2.GaussianBlur(site.rng.normal(0, 1, (150, 260, 3)), (0, 0), 9) * 60 + (120, 160, 190)
+    for number in range(24):
+        split = ("train", "train", "valid", "train", "test", "train")[number % 6]
+        y, x = int(site.rng.integers(0, 30)), int(site.rng.integers(0, 60))
+        picture = np.clip(floor[y : y + 120, x : x + 200] + site.rng.normal(0, 3, (120, 200, 3)), 0, 255)
+        thing = cv2.resize(site.photos.take(), (int(site.rng.integers(50, 100)), int(site.rng.integers(40, 80))))
+        h, w = thing.shape[:2]
+        top, left = int(site.rng.integers(0, 120 - h)), int(site.rng.integers(0, 200 - w))
+        picture[top : top + h, left : left + w] = thing
+        bars = cv2.copyMakeBorder(picture.astype(np.uint8), 40, 40, 0, 0, cv2.BORDER_CONSTANT)
+        name = f"IMG_20260314_{203500 + 7 * number}_jpg.rf.{site.rng.integers(2**60):032x}.jpg"
+        site.add(split, name, jpeg(bars), 0, _one_box(site))
+
+
 def _one_box(site: Site) -> list[Row]:
     return [] if site.layout == "folder" else [(0, 0.5, 0.5, 0.4, 0.4)]
 
