@@ -90,29 +90,26 @@ def diff(
 
 
 def _list(found: list[Entry], home: Path) -> None:
-    from rich.console import Console
+    """Two lines for each, so that it fits a narrow terminal: what it is, and where it comes from."""
+    from rich.cells import cell_len
     from rich.filesize import decimal
-    from rich.markup import escape
-    from rich.table import Table
 
     from ..core.progress import say, warn
 
     if not found:
         say(f"There is no dataset in {home} yet. `cv pull-dataset` and `cv import-dataset` bring one.")
         return
-    table = Table()
-    for head in ("name", "task", "pictures", "classes", "size", "made"):
-        table.add_column(head, no_wrap=True, justify="right" if head in {"classes", "size"} else "left")
-    for head in ("source", "licence"):
-        table.add_column(head, overflow="fold")
+    rows = [("name", "task", "train/valid/test", "classes", "size", "made")]
     for entry in found:
         counts = "/".join(str(entry.counts.get(split, 0) or "-") for split in ("train", "valid", "test"))
-        table.add_row(
-            escape(entry.name), entry.task or "?", counts, str(len(entry.names)), decimal(entry.bytes),
-            _age(entry.created), escape(entry.source), escape(entry.licence or "not stated"),
-        )  # fmt: skip
-    table.caption = "pictures: train/valid/test"
-    Console().print(table)
+        rows.append((entry.name, entry.task or "?", counts, str(len(entry.names)), decimal(entry.bytes), _age(entry)))
+    widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for number, row in enumerate(rows):
+        cells = [text + " " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)]
+        typer.echo("  ".join(cells).rstrip())
+        if number and not (entry := found[number - 1]).problem:
+            names = f"{', '.join(entry.names[:5])}{', ...' if len(entry.names) > 5 else ''}"
+            typer.echo(f"    {names}; from: {entry.source}; licence: {entry.licence or 'not stated'}")
     for entry in found:
         if entry.problem:
             warn(f"{entry.name} cannot be used: {entry.problem}")
@@ -156,7 +153,7 @@ def _facts(details: Details) -> dict[str, str]:
         "size on disk": decimal(entry.bytes),
         "source": entry.source,
         "licence": entry.licence or "not stated",
-        "made": f"{entry.created:%Y-%m-%d %H:%M} UTC, {_age(entry.created)}" if entry.created else "unknown",
+        "made": f"{entry.created:%Y-%m-%d %H:%M} UTC, {_age(entry)}" if entry.created else "unknown",
         "fingerprint": details.fingerprint[:16] or "none: a picture cannot be read",
         "files": _as_recorded(details),
     }
@@ -240,10 +237,10 @@ def _details_as_json(details: Details) -> dict[str, Any]:
     }
 
 
-def _age(created: Any) -> str:
+def _age(entry: Entry) -> str:
     from datetime import UTC, datetime
 
-    if created is None:
+    if entry.created is None:
         return "unknown"
-    days = (datetime.now(UTC) - created).days
+    days = (datetime.now(UTC) - entry.created).days
     return "today" if days < 1 else "yesterday" if days == 1 else f"{days} days ago"

@@ -142,7 +142,7 @@ def describe_folder(folder: Path, workspace: Workspace) -> Entry:
         return Entry(folder.name, folder, None, {}, (), size, "", None, None, (folder / "dataset.json").exists(),
                      error.what)  # fmt: skip
     counts = {split: count for split in SPLITS if (count := dataset.count(split))}
-    return Entry(folder.name, folder, dataset.task, counts, dataset.names, size, "no record", None,
+    return Entry(folder.name, folder, dataset.task, counts, dataset.names, size, "a folder, no record", None,
                  None, recorded=False)  # fmt: skip
 
 
