@@ -13,6 +13,7 @@ from ..core.files import slug
 from ..core.images import ImageError, read_image
 from ..core.progress import warn
 from ..core.workspace import Workspace
+from .balance import count_objects
 from .encode import encode
 from .fingerprint import fingerprint
 from .formats.picture import Picture
@@ -98,8 +99,9 @@ def cut_crops(given: str | Path, workspace: Workspace, config: CropsConfig = Cro
         licence=parent.licence if parent else None,
     )
     cutter = _Cutter(dataset, config)
+    total = int(count_objects(dataset, list(dataset.items()))[:, :-1].sum())
     try:
-        folder, record = write_dataset(workspace, new, cutter.pictures())
+        folder, record = write_dataset(workspace, new, cutter.pictures(), total)
     except DataError:
         if cutter.crops.any():
             raise

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from ..core.errors import DataError
-from .model import Dataset, Item
+from ..core.progress import progress
+from .balance import count_objects
+from .check.run import check_dataset
+from .check.twins import groups
+from .model import Dataset, Item, Split
+from .stratify import share_out
 
 HELD_OUT_SHARE = 0.2
 
@@ -30,8 +34,10 @@ class TrainingSplits:
 def training_splits(dataset: Dataset, seed: int) -> TrainingSplits:
     """The dataset's own splits; without "valid", a fifth of "train" is held out by the seed, class by class.
 
-    Copies of one photograph that Roboflow made (`name.rf.HASH.jpg`) stay together, else the model would be validated on
-    what it has seen. The choice depends on the names of the pictures and the seed alone.
+    Pictures that show the same thing stay together (copies, what an augmentation made of one photograph,
+    near-duplicates, neighbouring frames: `check_dataset` knows them, and remembers), else the model would be validated
+    on what it has seen. Objects of a detection dataset count as the classes of a classification one do, see `stratify`.
+    The choice depends on the pictures, their names, their labels and the seed alone.
 
     Raises:
         DataError: there are no training pictures, or too few different ones to hold any out.
@@ -45,7 +51,7 @@ def training_splits(dataset: Dataset, seed: int) -> TrainingSplits:
         )
     if valid:
         return TrainingSplits(train, valid, held_out=False)
-    chosen = _hold_out(train, seed)
+    chosen = _hold_out(dataset, train, seed)
     if not chosen:
         raise DataError(
             "The dataset has no 'valid' split, and too few different training pictures to hold some out.",
@@ -56,14 +62,15 @@ def training_splits(dataset: Dataset, seed: int) -> TrainingSplits:
     return TrainingSplits(kept, tuple(item for item in train if item in chosen), held_out=True)
 
 
-def _hold_out(items: tuple[Item, ...], seed: int) -> set[Item]:
-    """A fifth of each class's photographs, but never the only one. Detection pictures are one class here."""
-    photos: dict[int | None, dict[str, list[Item]]] = defaultdict(lambda: defaultdict(list))
-    for item in items:
-        photos[item.class_id][item.image.stem.split(".rf.")[0]].append(item)
-    chosen: set[Item] = set()
-    for copies in photos.values():
-        wanted = round(HELD_OUT_SHARE * len(copies)) or min(1, len(copies) - 1)
-        for photo in sorted(copies, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())[:wanted]:
-            chosen.update(copies[photo])
-    return chosen
+def _hold_out(dataset: Dataset, items: tuple[Item, ...], seed: int) -> set[Item]:
+    """A fifth of the pictures, and of each class that more than one group of alike pictures has."""
+
+    def only_train(split: Split) -> Iterator[Item]:
+        return iter(items if split == "train" else ())
+
+    with progress("looking for pictures that show the same thing", len(items)) as advance:
+        twins = check_dataset(replace(dataset, iterate=only_train), advance=advance).twins
+    objects = count_objects(dataset, items)
+    shares = (1 - HELD_OUT_SHARE, HELD_OUT_SHARE)
+    parts = share_out(items, objects, groups(items, twins), shares, seed)
+    return {item for item, part in zip(items, parts.tolist(), strict=True) if part}
