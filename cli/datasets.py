@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import JsonOption, WorkspaceOption, print_json
+from .options import JsonOption, WorkspaceOption, plain, print_json
 
 if TYPE_CHECKING:
     from ..datasets.catalog import Details, Entry
@@ -106,10 +106,10 @@ def _list(found: list[Entry], home: Path) -> None:
     widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for number, row in enumerate(rows):
         cells = [text + " " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)]
-        typer.echo("  ".join(cells).rstrip())
+        typer.echo(plain("  ".join(cells).rstrip()))
         if number and not (entry := found[number - 1]).problem:
             names = f"{', '.join(entry.names[:5])}{', ...' if len(entry.names) > 5 else ''}"
-            typer.echo(f"    {names}; from: {entry.source}; licence: {entry.licence or 'not stated'}")
+            typer.echo(plain(f"    {names}; from: {entry.source}; licence: {entry.licence or 'not stated'}"))
     for entry in found:
         if entry.problem:
             warn(f"{entry.name} cannot be used: {entry.problem}")
@@ -123,12 +123,12 @@ def _show(details: Details) -> None:
     console = Console()
     table = Table(show_header=False)
     for key, value in _facts(details).items():
-        table.add_row(key, escape(value))
+        table.add_row(key, escape(plain(value)))
     console.print(table)
     per_class = Table("class", *details.classes)
     for number, name in enumerate(details.entry.names):
         cells = [_count_of(counts[number].pictures, counts[number].boxes) for counts in details.classes.values()]
-        per_class.add_row(escape(name), *cells)
+        per_class.add_row(escape(plain(name)), *cells)
     if any(details.empty.values()):
         per_class.add_row("(no objects)", *(_count_of(details.empty[split], 0) for split in details.classes))
     console.print(per_class)
@@ -206,7 +206,8 @@ def _tell_difference(found: Difference, root: Path) -> None:
     ]  # fmt: skip
     for what, which in rows:
         if which:
-            typer.echo(f"{len(which)} {what}: {'; '.join(which[:_NAMED])}{'; ...' if len(which) > _NAMED else ''}")
+            named = "; ".join(which[:_NAMED]) + ("; ..." if len(which) > _NAMED else "")
+            typer.echo(plain(f"{len(which)} {what}: {named}"))
     if found.classes_reordered:
         typer.echo("the classes stand in another order")
 

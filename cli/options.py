@@ -31,4 +31,16 @@ def print_json(value: Any) -> None:
     """One JSON document or line on stdout, keys hidden."""
     from ..core.redact import redact
 
-    typer.echo(redact(json.dumps(value, ensure_ascii=False, default=str)))
+    # A file's name need not be text: as an escape it stays one JSON document, and names the same file.
+    typer.echo(_as_text(redact(json.dumps(value, ensure_ascii=False, default=str))))
+
+
+def plain(text: str) -> str:
+    """A text from a dataset or a file's name as it may go to a terminal: keys hidden, no control sequence in it."""
+    from ..core.redact import redact
+
+    return _as_text(redact(text).replace("\x1b", ""))
+
+
+def _as_text(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()

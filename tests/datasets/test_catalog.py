@@ -216,6 +216,18 @@ def test_the_commands(workspace: Workspace, shapes: Path) -> None:
     assert run_cv("datasets", "show", "nothing", cwd=workspace.root).returncode == 3
 
 
+def test_class_names_do_not_reach_the_terminal_as_commands(workspace: Workspace, shapes: Path) -> None:
+    yaml = shapes / "data.yaml"
+    yaml.write_text(yaml.read_text().replace("- cat", '- "c\\x1b[31mat [bold]"'))
+    (shapes / "train" / "images" / "train-000.png").rename(shapes / "train" / "images" / "\x1b]0;x\x07.png")
+    make_yolo_dataset(workspace.datasets / "other")
+    for arguments in (["datasets"], ["datasets", "show", "shapes"], ["datasets", "diff", "shapes", "other"]):
+        done = run_cv(*arguments, cwd=workspace.root)
+        assert done.returncode == 0, done.stderr
+        assert "[31mat [bold]" in done.stdout
+        assert "\x1b" not in done.stdout + done.stderr
+
+
 def test_real_data(test_data: Path, workspace: Workspace) -> None:
     dataset = open_dataset(test_data / "detect" / "waste-yolo", workspace)
     details = show_dataset(dataset, workspace)
