@@ -19,6 +19,7 @@ from ..core.workspace import Workspace
 from ..report.page import Page
 from .augment import Augmentation, check_spec, sample_seed
 from .augment_spec import AugmentSpec, read_spec
+from .encode import encode
 from .model import Boxes, Dataset, Item, Split
 
 NOTHING = -1
@@ -140,7 +141,7 @@ def preview(
     folder = config.to or workspace.root / "reports"
     stem = f"preview-{slug(dataset.name)}"
     sheet = folder / f"{stem}.png"
-    write_atomic(sheet, _encode(_sheet(shown)))
+    write_atomic(sheet, encode(_sheet(shown), ".png"))
     page = _page(dataset, shown, spec, config).write(folder / f"{stem}.html")
     before, after = (sum(one.boxes[side] for one in shown) for side in (0, 1))
     return Preview(sheet, page, tuple(one.item.image for one in shown), tuple(skipped), (before, after))
@@ -285,10 +286,3 @@ def _fitted(bgr: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _reduced(bgr: np.ndarray, long_side: int) -> np.ndarray:
     return bgr if max(bgr.shape[:2]) <= long_side else _fitted(bgr, long_side, long_side)
-
-
-def _encode(bgr: np.ndarray) -> bytes:
-    done, data = cv2.imencode(".png", bgr)
-    if not done:
-        raise ValueError(f"cannot encode a picture of shape {bgr.shape}")
-    return data.tobytes()

@@ -62,7 +62,8 @@ class Page:
         environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
         made = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
         html = environment.from_string(template).render(page=self, made=made)
-        write_atomic(path, redact(html))
+        # A file's name need not be text, and may stand in a caption.
+        write_atomic(path, redact(html).encode(errors="backslashreplace"))
         return path
 
 

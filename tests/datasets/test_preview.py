@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -118,6 +119,15 @@ def test_unreadable_pictures_are_named_and_others_take_their_place(workspace: Wo
         preview(dataset, workspace, PreviewConfig(count=5))
     with pytest.raises(DataError, match="No picture of 'test'"):
         preview(dataset, workspace, PreviewConfig(split="test"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_a_name_that_is_no_text(workspace: Workspace, shapes: Path) -> None:
+    picture = shapes / "train" / "images" / "train-000.png"
+    picture.rename(os.fsdecode(os.fsencode(picture).replace(b"train-000", b"caf\xe9")))
+    done = preview(open_dataset("shapes", workspace), workspace, PreviewConfig(count=8))
+    assert len(done.shown) == 8
+    assert "udce9" in done.page.read_text(encoding="utf-8")
 
 
 def test_choices_that_make_no_sense() -> None:
