@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import os
-import os
+import stat
 import warnings
 from dataclasses import dataclass
 from functools import partial
@@ -195,12 +195,12 @@ def read_bytes(path: Path) -> bytes:
         ImageError: "missing": it cannot be read.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
+            raise ImageError("it is a folder" if path.is_dir() else "it is no ordinary file", path, "missing")
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size > _MOST_BYTES:
                 raise ImageError(f"the file is larger than {_MOST_BYTES >> 20} MB", path, "too-large")
             return file.read()
-    except IsADirectoryError:
-        raise ImageError("it is a folder", path, "missing") from None
     except FileNotFoundError:
         raise ImageError("there is no such file", path, "missing") from None
     except OSError as error:

@@ -22,10 +22,11 @@ class Finding:
         kind: Which check found it; `kinds.KINDS` has all of them.
         severity: "problem" spoils training or its result, "warning" probably does, "note" is worth knowing.
         what: One sentence with the number in it.
-        files: All the files that it is about, pictures before labels; none where it is about a class or a split.
+        files: All the files that it is about; none where it is about a class or a split.
         count: How many files, rows, pairs or classes it is about.
         why: Why it hurts, in a sentence or two.
         fix: What `cv fix-dataset` would do; empty where only a person can help.
+        pairs: The files are pairs, one after the other: first, second, first, second, ...; a picture may come again.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Finding:
     count: int = 0
     why: str = ""
     fix: str = ""
+    pairs: bool = False
 
 
 TwinKind = Literal[

@@ -36,6 +36,10 @@ class Items(Sequence[Item]):
         """The path of a picture as text."""
         return self._images[index]
 
+    def label_path(self, index: int) -> str | None:
+        """The path of a picture's label file as text."""
+        return self._labels[index]
+
     def __len__(self) -> int:
         return len(self._images)
 

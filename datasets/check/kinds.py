@@ -74,6 +74,11 @@ _PICTURES: dict[str, Kind] = {
         "Lensmith turns them upright; a tool that does not would lay the boxes over the wrong places.",
         "stores them upright",
     ),
+    "picture-not-read": Kind(
+        "pictures in formats that are not read", "warning",
+        "They are passed over as if they were not there. Save them as JPEG or PNG to use them; phones have a setting"
+        " for it.",
+    ),
     "picture-tiny": Kind(
         "pictures with a side of fewer than 10 pixels", "warning",
         "There is next to nothing to see in them, and YOLO training leaves them out.", "leaves them out",
@@ -180,6 +185,16 @@ _LABELS: dict[str, Kind] = {
         "Most boxes here do not; such a one is often a slip of the hand, or a label for the picture as a whole. Look at"
         " them.",
     ),
+    "label-misread": Kind(
+        "boxes written in another way than expected", "problem",
+        "So many cannot reach past the edge by chance: the numbers probably are corners (x1 y1 x2 y2) where centre,"
+        " width and height belong, so all boxes are wrong. Export the dataset again in a standard format.",
+    ),
+    "label-shared": Kind(
+        "pictures that share one label file", "warning",
+        "They have one name with different endings (a.jpg and a.png), so both get the same boxes, right or wrong."
+        " Rename one of them and give it its own label file.",
+    ),
     "label-conflict": Kind(
         "the same thing labelled as two classes", "warning",
         "Whatever the model answers is wrong for one of the two. Only a person can tell which one is right.",
@@ -257,7 +272,8 @@ _SPLITS: dict[str, Kind] = {
         "The model is examined on what it has learnt by heart, so the score comes out too high.", _REGROUP,
     ),
     "copy-within": Kind(
-        "the same picture twice in one split", "note", "It counts double.", "keeps one of each",
+        "the same picture twice in one split", "note", "It counts double.",
+        "keeps one of those that are labelled alike",
     ),
     "sibling-across": Kind(
         "copies of one photograph in two splits", "problem",
@@ -279,6 +295,8 @@ _SPLITS: dict[str, Kind] = {
     ),
 }  # fmt: skip
 
+_PAIRS = frozenset(kind for kind in _SPLITS if kind.endswith(("-across", "-within")))
+
 KINDS: dict[str, Kind] = {**_PICTURES, **_LAYOUT, **_LABELS, **_CLASSES, **_SPLITS}
 """Every kind of finding by its name."""
 
@@ -290,7 +308,7 @@ def finding(
     known = KINDS[kind]
     paths = tuple(files)
     number = len(paths) if count is None else count
-    return Finding(kind, severity or known.severity, what, paths, number, known.why, known.fix)
+    return Finding(kind, severity or known.severity, what, paths, number, known.why, known.fix, kind in _PAIRS)
 
 
 def many(count: int, one: str, more: str | None = None) -> str:

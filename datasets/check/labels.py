@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from ...core.images import is_image
 from ..model import SPLITS, Boxes, Dataset, Item
 from .finding import Finding, Severity
 from .items import Items
@@ -17,6 +18,7 @@ from .looks import Looks
 
 _COVERS_ALL = 0.95  # of the picture's area
 _MOST_COVERING = 0.25  # share of boxes; where more cover everything, it is meant so
+_MOST_CLIPPED, _FEWEST_MISREAD = 1 / 3, 3  # share of boxes past the edge that is no accident, and more than this many
 _SAME_PLACE = 500  # steps across the picture: boxes whose corners fall on one step are in one place
 
 
@@ -60,10 +62,10 @@ def _read_one(dataset: Dataset, item: Item, number: int, seen: Labels) -> None:
         seen.faults[problem.fault][problem.file] += 1
         seen.reasons[problem.fault][problem.reason] += 1
     if not len(boxes):
-        if item.label is None or not item.label.is_file():
-            seen.unlabelled.append(number)
-        elif not problems:
-            seen.without_objects.append(number)
+        if problems:
+            return
+        labelled = item.label is not None and item.label.is_file()
+        (seen.without_objects if labelled else seen.unlabelled).append(number)
         return
     seen.objects[SPLITS.index(item.split)] += np.bincount(boxes.class_id, minlength=len(dataset.names))
     seen.boxes += len(boxes)
@@ -95,9 +97,10 @@ def label_findings(dataset: Dataset, labels: Labels, looks: Looks) -> Iterator[F
     if dataset.task == "classify":
         return
     items = looks.items
-    strays = list(dataset.stray_labels())
-    if strays:
-        yield finding("label-without-picture", f"{many(len(strays), 'label file')} without a picture.", strays)
+    yield from _strays(dataset)
+    shared = _shared(dataset, items)
+    if shared:
+        yield finding("label-shared", f"{many(len(shared), 'picture')} sharing a label file.", _images(items, shared))
     if labels.unlabelled:
         what = f"{many(len(labels.unlabelled), 'picture')} without a label file."
         yield finding("picture-without-label", what, _images(items, labels.unlabelled))
@@ -115,9 +118,37 @@ def label_findings(dataset: Dataset, labels: Labels, looks: Looks) -> Iterator[F
         yield finding("label-size-differs", what, _labels(items, differing), len(differing))
 
 
+def _strays(dataset: Dataset) -> Iterator[Finding]:
+    strays = list(dataset.stray_labels())
+    misnamed = [path for path in strays if path.suffix == ".txt" and is_image(path.with_suffix(""))]
+    if misnamed:
+        name = misnamed[0].name
+        what = (
+            f"{many(len(misnamed), 'label file')} called like pictures with .txt added; rename {name} to"
+            f" {Path(name).with_suffix('').stem}.txt and so on."
+        )
+        found = finding("label-without-picture", what, misnamed, severity="problem")
+        yield replace(found, why="The labels are there, but no tool finds them under these names.", fix="")
+    rest = [path for path in strays if path not in set(misnamed)] if misnamed else strays
+    if rest:
+        yield finding("label-without-picture", f"{many(len(rest), 'label file')} without a picture.", rest)
+
+
+def _shared(dataset: Dataset, items: Items) -> list[int]:
+    """Pictures whose label file another picture has too."""
+    if dataset.format not in {"yolo", "voc"}:
+        return []
+    count = Counter(items.label_path(number) for number in range(len(items)))
+    return [number for number in range(len(items)) if count[items.label_path(number)] > 1 and items.label_path(number)]
+
+
 def _row_findings(labels: Labels) -> Iterator[Finding]:
     for fault, files in labels.faults.items():
         rows = files.total()
+        if fault == "clipped" and rows > _FEWEST_MISREAD and rows > labels.boxes * _MOST_CLIPPED:
+            what = f"{rows} of {labels.boxes} boxes reach past the edge of their picture."
+            yield finding("label-misread", what, files, rows)
+            continue
         reasons = labels.reasons[fault].most_common(2)
         told = "; ".join(reason for reason, _ in reasons) + ("; ..." if len(labels.reasons[fault]) > 2 else "")
         where = f" in {many(len(files), 'file')}" if rows > 1 else ""

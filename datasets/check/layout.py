@@ -14,16 +14,26 @@ from .kinds import finding, many
 
 _CACHES = frozenset({".cache", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 _PROGRAMS = frozenset({".bat", ".cmd", ".com", ".dll", ".exe", ".js", ".ps1", ".py", ".pyc", ".sh", ".so", ".vbs"})
+_NOT_READ = frozenset({
+    ".arw", ".avif", ".cr2", ".dng", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jxl", ".nef", ".orf", ".pbm",
+    ".pgm", ".ppm", ".psd", ".raw", ".rw2", ".svg", ".tga",
+})  # fmt: skip
 _YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
 
 
 def layout_findings(dataset: Dataset) -> Iterator[Finding]:
-    """Findings of the kinds yaml-..., cache-file, links-leaving, and what else the reader remarked."""
+    """Findings of the kinds yaml-..., cache-file, picture-not-read, and what else the reader remarked."""
     for remark in dataset.remarks:
         yield finding(remark.kind, remark.what, remark.files, max(len(remark.files), 1))
     if dataset.task == "detect":
         yield from _downloads(dataset.root)
-    odd = list(_odd_files(dataset.root))
+    files = list(_files_with(dataset.root, _CACHES | _PROGRAMS | _NOT_READ))
+    unread = [path for path in files if path.suffix.lower() in _NOT_READ]
+    odd = [path for path in files if path.suffix.lower() not in _NOT_READ]
+    if unread:
+        endings = ", ".join(sorted({path.suffix.lower() for path in unread}))
+        what = f"{many(len(unread), 'picture')} in formats that are not read: {endings}."
+        yield finding("picture-not-read", what, unread)
     if odd:
         what = f"{many(len(odd), 'cache or program file')} in the folder; none is opened."
         yield finding("cache-file", what, odd)
@@ -42,9 +52,9 @@ def _downloads(root: Path) -> Iterator[Finding]:
             yield finding("yaml-download", f"{name} has a `download:` line.", [path])
 
 
-def _odd_files(root: Path) -> Iterator[Path]:
+def _files_with(root: Path, suffixes: frozenset[str]) -> Iterator[Path]:
     for directory, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if os.path.splitext(name)[1].lower() in _CACHES | _PROGRAMS:  # noqa: PTH122 - a hundred thousand names
+            if os.path.splitext(name)[1].lower() in suffixes:  # noqa: PTH122 - a hundred thousand names
                 yield Path(directory, name)

@@ -34,7 +34,7 @@ class Looks:
 
     Attributes:
         items: The pictures.
-        sha256: uint8 `(n, 32)`; all zero where the file could not be read.
+        sha256: uint8 `(n, 32)`; all zero where the picture cannot be used: it has no copies worth naming.
         width, height: int32 `(n,)`, pixels, upright; 0 when unknown.
         orientation, bits: uint8 `(n,)`, see `ImageInfo`.
         transparent, misnamed: bool `(n,)`, see `ImageInfo`.
@@ -69,6 +69,7 @@ class Looks:
             *looks, strict=True
         )
         self.sha256[at] = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
+        self.sha256[at[[bool(fault) for fault in faults]]] = 0
         self.width[at], self.height[at], self.frames[at] = widths, heights, np.minimum(frames, 2**31 - 1)
         self.orientation[at], self.bits[at], self.transparent[at] = turns, np.minimum(bits, 255), clear
         blank = bytes(DESCRIPTOR_BYTES)

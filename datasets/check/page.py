@@ -78,27 +78,28 @@ def _side_by_side(dataset: Dataset, twin: Twin) -> tuple[np.ndarray, str]:
 def _add_finding(page: Page, finding: Finding, dataset: Dataset, items: dict[Path, Item]) -> None:
     does = f" cv fix-dataset {finding.fix}." if finding.fix else ""
     page.section(f"{finding.severity.capitalize()}: {finding.what}", f"{finding.why}{does} [{finding.kind}]")
-    examples = finding.files[:_THUMBNAILS]
+    examples = tuple(dict.fromkeys(finding.files[:_THUMBNAILS]))
     pictures = [
         (_thumbnail(dataset, items[path]), shown_path(path, dataset.root)) for path in examples if path in items
     ]
     if pictures:
         page.pictures(pictures, width=200)
-    plain = [path for path in finding.files[:_PAIRS] if path not in items or path not in examples]
+    plain = [path for path in dict.fromkeys(finding.files) if path not in items or path not in examples]
     if plain:
-        more = len(finding.files) - len(examples) - len(plain)
-        caption = f"and {more} more" if more > 0 and len(finding.files) > _PAIRS else ""
+        more = len(plain) - _PAIRS
+        plain, caption = plain[:_PAIRS], f"and {more} more" if more > 0 else ""
         page.table(["file"], [[shown_path(path, dataset.root)] for path in plain], caption)
 
 
 def _add_balance(page: Page, report: CheckReport) -> None:
     what = "boxes" if report.dataset.task == "detect" else "pictures"
     page.section("Classes", f"How many {what} each class has in each split.")
+    totals = report.objects.sum(axis=0)
     rows = [
-        [name, *(int(count) for count in report.objects[:, number]), int(report.objects[:, number].sum())]
-        for number, name in enumerate(report.dataset.names)
+        [report.dataset.names[number], *report.objects[:, number].tolist(), int(totals[number])]
+        for number in np.argsort(-totals, kind="stable").tolist()
     ]
-    page.table(["class", *SPLITS, "all"], sorted(rows, key=lambda row: -int(row[-1])))
+    page.table(["class", *SPLITS, "all"], rows)
 
 
 def _wanted_items(report: CheckReport) -> dict[Path, Item]:

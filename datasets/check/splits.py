@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..model import SPLITS, Dataset, Split
@@ -18,7 +19,7 @@ _ACROSS: dict[TwinKind, str] = {
 
 
 def split_findings(dataset: Dataset, pictures: Mapping[Split, int], twins: Sequence[Twin]) -> Iterator[Finding]:
-    """Findings of the kinds split-missing, ...-across and ...-within.
+    """Findings of the kinds split-missing, ...-across and ...-within, and of one picture in two classes.
 
     Args:
         dataset: For its remarks.
@@ -29,13 +30,19 @@ def split_findings(dataset: Dataset, pictures: Mapping[Split, int], twins: Seque
         for split in SPLITS:
             if not pictures[split]:
                 severity: Severity = "problem" if split == "train" else "warning" if split == "valid" else "note"
-                yield finding("split-missing", f"There is no '{split}' split.", count=1, severity=severity)
+                found = finding("split-missing", f"There is no '{split}' split.", count=1, severity=severity)
+                # To measure on is a person's own choice of pictures; without a choice, "valid" is measured on.
+                yield replace(found, fix="") if split == "test" else found
     for kind, how in _ACROSS.items():
         across = [twin for twin in twins if twin.kind == kind and twin.across]
         if across:
             yield _leak(kind, how, across)
+    torn = [twin for twin in twins if _in_two_classes(twin)]
+    if torn:
+        what = f"{many(len(torn), 'picture lies', 'pictures lie')} in two class folders."
+        yield finding("label-conflict", what, dict.fromkeys(_files(torn)), len(torn), "problem")
     for kind, how in (("copy", "byte for byte"), ("near", "or nearly the same")):
-        within = [twin for twin in twins if twin.kind == kind and not twin.across]
+        within = [twin for twin in twins if twin.kind == kind and not twin.across and not _in_two_classes(twin)]
         if within:
             again = len({twin.second.image for twin in within})
             what = f"{many(again, 'picture is', 'pictures are')} in the same split once more, {how}."
@@ -54,6 +61,9 @@ def _leak(kind: TwinKind, how: str, twins: list[Twin]) -> Finding:
     return finding(f"{kind}-across", what, _files(twins), count, severity)
 
 
+def _in_two_classes(twin: Twin) -> bool:
+    return twin.kind == "copy" and twin.first.class_id != twin.second.class_id
+
+
 def _files(twins: Sequence[Twin]) -> list[Path]:
-    """The pictures of all pairs, each once, those of a pair beside each other."""
-    return list(dict.fromkeys(path for twin in twins for path in (twin.first.image, twin.second.image)))
+    return [path for twin in twins for path in (twin.first.image, twin.second.image)]

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..model import SPLITS
 from .finding import CheckReport, Finding, Severity
+from .kinds import many
 
 _EXAMPLES = 3
 _HEADINGS: dict[Severity, str] = {"problem": "Problems", "warning": "Warnings", "note": "Notes"}
@@ -17,7 +18,7 @@ def tell(report: CheckReport) -> Iterator[str]:
     """The report line by line, the worst first; up to three files of each finding."""
     dataset = report.dataset
     counts = ", ".join(f"{split} {count}" for split, count in report.counts.items())
-    yield f"{dataset.name}: {counts} pictures, {len(dataset.names)} classes"
+    yield f"{dataset.name}: {counts} pictures, {many(len(dataset.names), 'class', 'classes')}"
     if not report.findings:
         yield "Nothing is wrong with it."
     for severity, heading in _HEADINGS.items():
@@ -31,10 +32,15 @@ def tell(report: CheckReport) -> Iterator[str]:
 
 def _tell_finding(finding: Finding, root: Path) -> Iterator[str]:
     yield f"  {finding.what}  [{finding.kind}]"
-    if finding.files:
-        more = len(finding.files) - _EXAMPLES
-        shown = ", ".join(shown_path(path, root) for path in finding.files[:_EXAMPLES])
-        yield f"      {shown}" + (f" and {more} more" if more > 0 else "")
+    shown = [shown_path(path, root) for path in finding.files]
+    if finding.pairs:
+        examples = [f"{first} and {second}" for first, second in zip(shown[::2], shown[1::2], strict=True)]
+    else:
+        examples = shown
+    for example in examples[:_EXAMPLES]:
+        yield f"      {example}"
+    if len(examples) > _EXAMPLES:
+        yield f"      and {len(examples) - _EXAMPLES} more"
     yield f"      Why it matters: {finding.why}"
     if finding.fix:
         yield f"      cv fix-dataset {finding.fix}."

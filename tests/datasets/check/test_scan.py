@@ -1,0 +1,211 @@
+"""The pass over the pictures: the same with helpers and without, nothing read twice, and no helper's death stops it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lensmith.core.workspace import Workspace
+from lensmith.datasets.check import crew as crew_module
+from lensmith.datasets.check import scan as scan_module
+from lensmith.datasets.check.cache import LookCache, cache_path, state_of
+from lensmith.datasets.check.crew import Crew
+from lensmith.datasets.check.look import Look, look_at
+from lensmith.datasets.check.scan import scan_pictures
+from lensmith.datasets.read import open_dataset
+from tests.helpers import make_folder_dataset, make_picture, make_yolo_dataset
+
+COUNTS = {"train": 20, "valid": 4, "test": 4}
+
+
+def _all(crew: Crew) -> dict[int, Look]:
+    seen: dict[int, Look] = {}
+    for numbers, looks in crew.rest():
+        seen.update(zip(numbers, looks, strict=True))
+    crew.stop()
+    return seen
+
+
+def test_helpers_see_what_this_process_sees(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_folder_dataset(workspace.datasets / "pets", COUNTS)
+    (root / "train/cat/train-0-000.png").write_bytes(b"")
+    (root / "train/cat/name with \udcff byte.png").write_bytes(b"no picture")
+    dataset = open_dataset(root, workspace)
+    alone = scan_pictures(dataset, workers=1)
+    shutil.rmtree(cache_path().parent)
+    monkeypatch.setattr(scan_module, "_BYTES_PER_HELPER", 1)
+    monkeypatch.setattr(scan_module, "_PART_BYTES", 50_000)
+    seen: list[float] = []
+    helped = scan_pictures(dataset, workers=3, advance=seen.append)
+    assert sum(seen) == len(alone) == 57
+    assert np.array_equal(alone.sha256, helped.sha256)
+    assert np.array_equal(alone.descriptors, helped.descriptors)
+    assert alone.reasons == helped.reasons
+    assert [alone.fault(number) for number in sorted(alone.reasons)] == ["unreadable", "empty"]
+
+
+def test_an_unchanged_dataset_is_not_read_again(workspace: Workspace, tmp_path: Path) -> None:
+    """An audit hook in a process of its own sees every file opened and every process started."""
+    root = make_yolo_dataset(workspace.datasets / "set", COUNTS)
+    code = """
+import sys
+events = []
+from pathlib import Path
+from lensmith.core.workspace import Workspace
+from lensmith.datasets.check.run import check_dataset
+from lensmith.datasets.read import open_dataset
+def hook(event, arguments):
+    if event.startswith(("open", "subprocess")) and str(arguments[0]).endswith(".png"):
+        events.append(str(arguments[0]))
+    if event.startswith("subprocess"):
+        events.append(event)
+sys.addaudithook(hook)
+for _ in range(2):
+    report = check_dataset(open_dataset(sys.argv[1], Workspace(Path.cwd())))
+    print(len(events), [(finding.kind, finding.count) for finding in report.findings])
+    events.clear()
+"""
+
+    def check_twice() -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(root)], capture_output=True, text=True, check=True, cwd=tmp_path
+        )
+        return done.stdout.splitlines()
+
+    first, again = check_twice()
+    count, _, findings = first.partition(" ")
+    assert int(count) >= 28
+    assert again == f"0 {findings}"
+    assert check_twice() == [again, again]
+    make_picture(root / "train/images/train-003.png", seed=99)
+    assert check_twice()[0].split()[0] == "1"
+
+
+def test_what_is_remembered_follows_the_content(workspace: Workspace, tmp_path: Path) -> None:
+    picture = make_picture(tmp_path / "a.png")
+    cache = LookCache(cache_path())
+    look = look_at(str(picture))
+    state = state_of(str(picture))
+    assert state is not None
+    cache.remember([(str(picture), state, look)])
+    assert cache.by_state(str(picture), state) == look
+    assert cache.by_content(look.sha256) == look
+    old = picture.stat()
+    make_picture(picture, seed=5)
+    os.utime(picture, ns=(old.st_atime_ns, old.st_mtime_ns))
+    changed = state_of(str(picture))
+    assert changed is not None
+    assert cache.by_state(str(picture), changed) is None
+    cache.close()
+
+
+@pytest.mark.parametrize("damage", ["text", "cut", "folder"])
+def test_a_cache_that_cannot_be_used_is_only_a_loss_of_time(workspace: Workspace, damage: str) -> None:
+    dataset = open_dataset(make_folder_dataset(workspace.datasets / "pets", {"train": 3}), workspace)
+    expected = scan_pictures(dataset).sha256
+    path = cache_path()
+    if damage == "text":
+        path.write_bytes(b"this is no database" * 1000)
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:5000])
+    else:
+        path.unlink()
+        path.mkdir()
+    assert np.array_equal(scan_pictures(dataset).sha256, expected)
+    assert np.array_equal(scan_pictures(dataset).sha256, expected)
+
+
+def test_a_helper_that_is_killed_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [str(make_picture(tmp_path / f"{number}.png", seed=number)) for number in range(40)]
+    parts = [[(number, paths[number]) for number in range(start, start + 8)] for start in range(0, 40, 8)]
+    killed: list[int] = []
+    start = Crew._start
+
+    def start_and_kill(self: Crew) -> subprocess.Popen[bytes]:
+        process = start(self)
+        if len(killed) < 3:
+            killed.append(process.pid)
+            process.kill()
+        return process
+
+    monkeypatch.setattr(Crew, "_start", start_and_kill)
+    seen = _all(Crew(parts, 2, None))
+    assert len(killed) == 3
+    assert seen == {number: look_at(path) for number, path in enumerate(paths)}
+
+
+def test_a_picture_that_kills_its_helpers_is_told_from_its_neighbours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [str(make_picture(tmp_path / f"{number}.png", seed=number)) for number in range(12)]
+    deadly = tmp_path / "deadly.png"
+    paths.insert(5, str(deadly))
+    code = f"""
+import os
+from lensmith.datasets.check import worker
+real = worker.look_at
+def look_at(path, known):
+    if path == {str(deadly)!r}:
+        os.kill(os.getpid(), 9)
+    return real(path, known)
+worker.look_at = look_at
+worker.main()
+"""
+    monkeypatch.setattr(crew_module, "_START", code)
+    seen = _all(Crew([[(number, path) for number, path in enumerate(paths)]], 1, None))
+    assert sorted(seen) == list(range(13))
+    assert [number for number, look in seen.items() if look.fault] == [5]
+    assert "memory" in seen[5].reason
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are looked up in /proc")
+def test_ctrl_c_ends_the_check_and_its_helpers(workspace: Workspace, tmp_path: Path) -> None:
+    root = make_folder_dataset(workspace.datasets / "pets", {"train": 8})
+    slow = "worker.look_at = lambda *_: time.sleep(600)"
+    code = f"""
+import sys, time
+from pathlib import Path
+from lensmith.core.workspace import Workspace
+from lensmith.datasets.check import crew, scan
+from lensmith.datasets.read import open_dataset
+crew._START = "import time; from lensmith.datasets.check import worker; {slow}; worker.main()"
+scan.look_at = lambda *_: time.sleep(600)
+scan._BYTES_PER_HELPER = scan._PART_BYTES = 1
+scan.scan_pictures(open_dataset(sys.argv[1], Workspace(Path.cwd())), workers=3)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(root)], cwd=tmp_path, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    helpers: list[int] = []
+    while len(helpers) < 2 and time.monotonic() < deadline and process.poll() is None:
+        threads = Path(f"/proc/{process.pid}/task").glob("*/children")
+        helpers = [int(pid) for children in threads for pid in children.read_text().split()]
+    assert len(helpers) == 2
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=30) != 0
+    for pid in helpers:
+        _wait_gone(pid)
+
+
+def _wait_gone(pid: int) -> None:
+    gone = threading.Event()
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not gone.is_set():
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return
+        if state == "Z":
+            return
+        gone.wait(0.02)
+    raise AssertionError(f"process {pid} is still there")
