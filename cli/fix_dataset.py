@@ -16,7 +16,7 @@ def fix_dataset_command(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A dataset in datasets/, or a folder.")],
     only: Annotated[
         str | None,
-        typer.Option("--only", help="Repair these kinds only: KIND,KIND,... as cv check-dataset names them."),
+        typer.Option("--only", help="Only these kinds (KIND,KIND as cv check-dataset names them); label rows always."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")] = False,
     new_name: Annotated[

@@ -77,6 +77,8 @@ def _tell(report: SplitReport) -> None:
     for folder, after in zip(report.folders, report.after, strict=True):
         say(f"\n{folder}")
         print_balance(report.names, report.before, after)
+    for remark in report.records[0].remarks:
+        say(f"note: {remark}")
     if report.leaks_after:
         warn("the test split that was kept shows pictures of train and valid again; cv fix-dataset repairs that")
     say(f"Next: cv check-dataset {report.folders[0].name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from ..core.files import slug
 from ..core.progress import progress
 from ..core.workspace import Workspace
 from .balance import Balance, balance, count_objects, without_label
+from .check.kinds import many
 from .check.run import check_dataset
 from .check.twins import groups
 from .fingerprint import fingerprint
@@ -119,7 +121,8 @@ def split_dataset(given: str | Path, workspace: Workspace, config: SplitConfig =
     with progress("looking for pictures that show the same thing", dataset.count()) as advance:
         report = check_dataset(dataset, advance=advance)
     items = tuple(dataset.items())
-    objects = count_objects(dataset, items)
+    mended: Counter[str] = Counter()
+    objects = count_objects(dataset, items, lambda _item, _boxes, problems: mended.update(p.fault for p in problems))
     bound = groups(items, report.twins)
     plans = _folds(items, objects, bound, config) if config.folds else _plan(items, objects, bound, config)
     origin = DatasetOrigin(
@@ -139,6 +142,7 @@ def split_dataset(given: str | Path, workspace: Workspace, config: SplitConfig =
             names=dataset.names,
             origin=origin.model_copy(update={"options": numbered}),
             licence=parent_record.licence if parent_record else None,
+            remarks=(f"{many(mended.total(), 'label row')} left out or mended on the way.",) if mended else (),
             link=parent_record is not None,
         )
         wanted.append((new, _pictures(dataset, items, plan, unlabelled), len(items)))

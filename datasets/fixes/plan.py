@@ -152,14 +152,15 @@ def _plan_pictures(plan: Plan, log: _Log, found: Mapping[str, Sequence[Path]], n
             elif kind in RENAMED:
                 plan.names[number] = image.stem + SUFFIX_OF[inspect_image(image).format]
                 log.add(image, kind, "renamed after what it is", image.name, plan.names[number])
+    redrawn = {kind: set(found[kind]) for kind in sorted(REDRAWN & found.keys())}
     for number in sorted(plan.redrawn):
         image = plan.items[number].image
         if plan.splits[number] is None:
             continue
         lossy = inspect_image(image).format in {"JPEG", "MPO"}
         plan.names[number] = image.stem + (".jpg" if lossy else ".png")
-        for kind in REDRAWN & found.keys():
-            if image in found[kind]:
+        for kind, images in redrawn.items():
+            if image in images:
                 what = f"written again as {'JPEG, quality 95' if lossy else 'PNG'}: 8-bit colours, upright, one frame"
                 log.add(image, kind, what, image.name, plan.names[number])
 

@@ -159,13 +159,15 @@ def spread_classes(shelf: Shelf, splits: Sequence[Split]) -> Moved:
 
 def _fetch(where: np.ndarray, has: np.ndarray, sizes: np.ndarray, class_id: int, target: int, wanted: int) -> int:
     """Move up to `wanted` groups with a class to a split, changing `where`; return how many moved."""
+    left = {number: has[where == number].sum(axis=0) for number in range(len(SPLITS))}
+    having = np.flatnonzero(has[:, class_id])
     moved = 0
-    for group in np.flatnonzero(has[:, class_id])[np.argsort(sizes[has[:, class_id]], kind="stable")].tolist():
+    for group in having[np.argsort(sizes[having], kind="stable")].tolist():
         home = int(where[group])
-        mine = has[group]
         if moved == wanted:
             break
-        if home != target and (has[where == home][:, mine].sum(axis=0) > 1).all():
+        if home != target and (left[home][has[group]] > 1).all():
+            left[home] -= has[group]
             where[group] = target
             moved += 1
     return moved

@@ -1,0 +1,83 @@
+"""Moving pictures between splits: nothing leaks afterwards, what need not move stays, splits keep their sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lensmith.datasets.fixes.splits import Shelf, close_leaks, fill_missing, spread_classes
+from lensmith.datasets.model import SPLITS, Item, Split
+
+
+@st.composite
+def shelves(draw: st.DrawFn) -> tuple[Shelf, list[bool], list[int]]:
+    """Pictures in random splits and groups; which groups leak, and the sizes of the splits."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    number = draw(st.integers(3, 120))
+    splits: list[Split] = ["train", "valid", "test"]
+    splits += rng.choice(SPLITS, number - 3, p=(0.7, 0.2, 0.1)).tolist()
+    items = [Item(Path(f"/data/{index:03d}.jpg"), split) for index, split in enumerate(splits)]
+    owner = rng.integers(0, draw(st.integers(1, number)), number)
+    bound = [np.flatnonzero(owner == group).tolist() for group in np.unique(owner)]
+    leaking = [len({splits[index] for index in group}) > 1 for group in bound]
+    objects = rng.poisson(rng.random(4), (number, 4))
+    return Shelf(items, objects, bound, 0), leaking, [splits.count(split) for split in SPLITS]
+
+
+@settings(deadline=None, max_examples=150)
+@given(shelves())
+def test_after_closing_leaks_no_group_lies_in_two_splits(given_shelf: tuple[Shelf, list[bool], list[int]]) -> None:
+    shelf, leaking, sizes = given_shelf
+    moved = close_leaks(shelf, leaking, sizes)
+    before = [item.split for item in shelf.items]
+    for group in shelf.bound:
+        assert len({moved.splits[index] for index in group}) == 1
+    assert bool(moved.how) == any(leaking)
+    if "All pictures" not in moved.how:
+        for group, leaks in zip(shelf.bound, leaking, strict=True):
+            if not leaks:
+                assert all(moved.splits[index] == before[index] for index in group)
+    if moved.how and "Even so" not in moved.how:
+        for split, size in zip(SPLITS, sizes, strict=True):
+            assert moved.splits.count(split) >= 0.8 * size
+    assert close_leaks(shelf, leaking, sizes) == moved
+
+
+@settings(deadline=None, max_examples=100)
+@given(shelves())
+def test_spreading_classes_takes_none_away(given_shelf: tuple[Shelf, list[bool], list[int]]) -> None:
+    shelf, leaking, sizes = given_shelf
+    splits = close_leaks(shelf, leaking, sizes).splits
+    after = spread_classes(shelf, splits).splits
+    had, has = _classes(shelf, splits), _classes(shelf, after)
+    for split in SPLITS:
+        assert had[split] <= has[split] or not splits.count(split)
+    for group in shelf.bound:
+        assert len({after[index] for index in group}) == 1
+
+
+def _classes(shelf: Shelf, splits: tuple[Split, ...]) -> dict[Split, set[int]]:
+    where = np.array(splits)
+    return {split: set(np.flatnonzero(shelf.objects[where == split, :-1].sum(axis=0)).tolist()) for split in SPLITS}
+
+
+@settings(deadline=None, max_examples=100)
+@given(shelves(), st.sampled_from([("train",), ("valid",), ("test",), ("train", "test"), ("train", "valid")]))
+def test_missing_splits_are_filled_whole_groups_at_a_time(
+    given_shelf: tuple[Shelf, list[bool], list[int]], there: tuple[Split, ...]
+) -> None:
+    shelf, _, _ = given_shelf
+    splits: list[Split] = ["train"] * len(shelf.items)
+    for number, group in enumerate(shelf.bound):
+        for index in group:
+            splits[index] = there[number % len(there)]
+    filled = fill_missing(shelf, splits, test_too=True).splits
+    for group in shelf.bound:
+        assert len({filled[index] for index in group}) == 1
+    if "train" in there:
+        assert all(new == old for new, old in zip(filled, splits, strict=True) if old not in {"train"})
+    if len(shelf.bound) >= 30 and there != ("valid",) and max(map(len, shelf.bound)) == 1:
+        assert set(filled) == set(SPLITS)
