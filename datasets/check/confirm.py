@@ -1,6 +1,8 @@
-"""Whether two pictures that look alike from afar are alike from near by."""
+"""Whether two pictures that look alike from afar are one photograph."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -8,67 +10,123 @@ import numpy as np
 from .describe import Window, turned
 
 _SIDE = 192  # pixels: what both are compared at
-_TILES = 6
-_ALIKE = 0.5  # correlation of fine detail within a tile
-_BLUR = 3.0  # pixels: what is smoother than this is not fine detail
-_FAINT = 1.5  # grey levels of fine detail; fainter is noise and compression
-_FEWEST = 4  # tiles with detail
+_GLANCE = 3  # times smaller, for a first look
+_STEPS, _PRECISION, _SMOOTH = 15, 3e-4, 5  # of the alignment
+_FINEST, _COARSEST = 1.2, 6.0  # pixels (sigma): what is finer is noise and compression, what is coarser is light
+_PLACE = 4.0  # pixels (sigma): how large a place is
+_FAINT = 6.0  # grey levels: a place with less structure says nothing
+_BORDER = 13  # pixels: places nearer to an edge are half outside
+_LEAST = 0.02  # share of the picture that must have structure
+_HOPELESS = 0.7  # correlation at a glance of what need not be looked at closely; edited photographs have 0.9
+_DARK, _BRIGHT = 4, 250  # grey levels; beyond them light was cut off
+
+
+@dataclass(frozen=True)
+class _Laid:
+    """Two pictures laid over each other, uint8 BGR `(s, s, 3)`, and where both are, bool `(s, s)`.
+
+    `warp`, float32 `(2, 3)`, maps pixels of the second to pixels of the first before it was moved.
+    """
+
+    one: np.ndarray
+    other: np.ndarray
+    common: np.ndarray
+    warp: np.ndarray
+
+
+def prepare(picture: np.ndarray) -> np.ndarray:
+    """What `confirm` compares: uint8 BGR `(192, 192, 3)`, of a picture in grey `(h, w)` or BGR `(h, w, 3)`."""
+    square = cv2.resize(picture, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(square, cv2.COLOR_GRAY2BGR) if square.ndim == 2 else square
 
 
 def confirm(first: np.ndarray, second: np.ndarray, turn: int, window: Window) -> float:
-    """How much of what two pictures show in common is the same in its fine detail, 0..1.
+    """How alike two pictures are in the place where they differ most, 0..1.
 
-    The turned cut-out of `first` is laid over `second`, moved and stretched until it fits best (enhanced correlation,
-    Evangelidis and Psarakis 2008), and then compared tile by tile in what a blur takes away: there two photographs
-    of like things differ, and brightness does not matter.
+    The turned cut-out of `first` is laid over `second` and moved and stretched until it fits best (Evangelidis and
+    Psarakis, "Parametric Image Alignment Using Enhanced Correlation Coefficient Maximization", 2008). The darker
+    one is brightened, with its highlights cut off, as the other's were. Then the structure of every small place is
+    compared. Editing leaves it alike everywhere: 0.9 and more. Another photograph from the same tripod has one place
+    at least where something has moved or is missing: below 0.5; so has another drawing, page or sign of the same make.
 
     Args:
-        first: uint8 BGR or grey.
-        second: The same.
+        first: From `prepare`.
+        second: From `prepare`.
         turn: Position of `first`, see `describe.turned`.
         window: Cut-out of the turned `first` that shows about what `second` shows.
+
+    Returns:
+        1 minus the share of a place's structure that is different. 0 too when they do not fit, or when there is so
+        little structure that nobody could tell.
     """
-    moving = _grey(turned(first, turn))
-    fixed = cv2.resize(_grey(second), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    height, width = moving.shape
-    left, top, across, down = window
-    start = np.array([[across * width / _SIDE, 0, left * width], [0, down * height / _SIDE, top * height]], np.float32)
-    scale = np.array([[_SIDE / width, 0, 0], [0, _SIDE / height, 0], [0, 0, 1]], np.float32)
-    moving = cv2.resize(moving, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    warp = (scale @ np.vstack([start, [0, 0, 1]]))[:2].astype(np.float32)
-    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-4)
-    try:
-        _, warp = cv2.findTransformECC(fixed, moving, warp, cv2.MOTION_AFFINE, criteria, np.full_like(fixed, 255), 5)
-    except cv2.error:  # it did not converge: they do not fit
+    first = np.ascontiguousarray(turned(first, turn))
+    left, top, width, height = window
+    side = _SIDE // _GLANCE
+    warp = np.array([[width, 0, left * side + (width - 1) / 2], [0, height, top * side + (height - 1) / 2]], np.float32)
+    small = [cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA) for picture in (first, second)]
+    glance = _lay_over(small[0], small[1], warp)
+    if glance is None or _correlation(glance) < _HOPELESS:
         return 0.0
-    laid = cv2.warpAffine(moving, warp, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    common = cv2.warpAffine(np.ones_like(moving), warp, (_SIDE, _SIDE), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
-    return _agreement(_detail(fixed), _detail(laid), common)
+    warp = glance.warp.copy()
+    # Pixel centres: the middle of the first pixel lies at 0 at every size.
+    warp[:, 2] = warp[:, 2] * _GLANCE + (_GLANCE - 1) / 2 * (1 - warp[:, :2].sum(axis=1))
+    laid = _lay_over(first, second, warp)
+    return 0.0 if laid is None else _likeness(laid)
 
 
-def _grey(picture: np.ndarray) -> np.ndarray:
-    picture = np.ascontiguousarray(picture)
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) if picture.ndim == 3 else picture
+def _lay_over(moving: np.ndarray, fixed: np.ndarray, warp: np.ndarray) -> _Laid | None:
+    stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _STEPS, _PRECISION)
+    side = len(fixed)
+    whole = np.full((side, side), 255, np.uint8)
+    greys = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in (fixed, moving)]
+    smooth = _SMOOTH if side == _SIDE else 3
+    try:
+        _, warp = cv2.findTransformECC(greys[0], greys[1], warp, cv2.MOTION_AFFINE, stop, whole, smooth)
+    except cv2.error:  # OpenCV's way to say that they do not fit
+        return None
+    flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
+    laid = cv2.warpAffine(moving, warp, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    inside = cv2.warpAffine(whole, warp, (side, side), flags=flags)
+    square = np.ones((_BORDER * side // _SIDE,) * 2, np.uint8)
+    common = cv2.erode((inside == 255).astype(np.uint8), square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return _Laid(fixed, laid, common > 0, warp)
 
 
-def _detail(grey: np.ndarray) -> np.ndarray:
-    values = grey.astype(np.float32)
-    return values - cv2.GaussianBlur(values, (0, 0), _BLUR)
+def _correlation(laid: _Laid) -> float:
+    """Of all structure, -1..1."""
+    one, other = (_structure(grey, _GLANCE)[laid.common] for grey in _in_one_light(laid))
+    return float((one * other).sum() / max(np.sqrt((one * one).sum() * (other * other).sum()), 1e-6))
 
 
-def _agreement(one: np.ndarray, other: np.ndarray, common: np.ndarray) -> float:
-    """The share of tiles with detail, weighted by their detail, that agree."""
-    step = _SIDE // _TILES
-    strong, alike = 0, 0
-    for top in range(0, _SIDE, step):
-        for left in range(0, _SIDE, step):
-            place = np.s_[top : top + step, left : left + step]
-            if common[place].mean() < 0.8:
-                continue
-            a, b = one[place] - one[place].mean(), other[place] - other[place].mean()
-            energy = float(np.sqrt((a * a).mean() * (b * b).mean()))
-            if max((a * a).mean(), (b * b).mean()) < _FAINT**2:
-                continue
-            strong += 1
-            alike += float((a * b).mean()) > _ALIKE * energy
-    return alike / strong if strong >= _FEWEST else 0.0
+def _likeness(laid: _Laid) -> float:
+    """In the place where they differ most, 0..1."""
+    a, b = (_structure(grey, 1) for grey in _in_one_light(laid))
+    before, after, between = (_blurred(values, _PLACE) for values in (a * a, b * b, (a - b) ** 2))
+    telling = laid.common & (np.maximum(before, after) > _FAINT**2)
+    if telling.mean() < _LEAST:
+        return 0.0
+    different = between[telling] / (before + after + _FAINT**2)[telling]
+    return float(np.clip(1 - different.max(), 0, 1))
+
+
+def _in_one_light(laid: _Laid) -> tuple[np.ndarray, np.ndarray]:
+    """Both in grey, float32 `(s, s)`, in the light of the brighter one."""
+    low, high = np.minimum(laid.one, laid.other).min(axis=2), np.maximum(laid.one, laid.other).max(axis=2)
+    whole = laid.common & (low > _DARK) & (high < _BRIGHT)
+    dark, bright = laid.one.astype(np.float32), laid.other.astype(np.float32)
+    swapped = whole.any() and dark[whole].mean() > bright[whole].mean()
+    if swapped:
+        dark, bright = bright, dark
+    if whole.mean() > 0.02 and (spread := float(dark[whole].std())) > 1:
+        gain = float(bright[whole].std()) / spread
+        dark = np.clip((dark - dark[whole].mean()) * gain + bright[whole].mean(), 0, 255)
+    dark, bright = (cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in (dark, bright))
+    return (bright, dark) if swapped else (dark, bright)
+
+
+def _structure(grey: np.ndarray, smaller: int) -> np.ndarray:
+    return _blurred(grey, _FINEST / smaller) - _blurred(grey, _COARSEST / smaller)
+
+
+def _blurred(values: np.ndarray, sigma: float) -> np.ndarray:
+    return cv2.GaussianBlur(values, (0, 0), sigma)

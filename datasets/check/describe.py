@@ -48,27 +48,32 @@ def windows(size: float, steps: int) -> list[Window]:
     return [(left, top, size, size) for top, left in itertools.product(places, places)]
 
 
-@lru_cache(maxsize=512)
-def projection(turn: int, window: Window, order: int) -> np.ndarray:
-    """The matrix that turns a flat descriptor into the low frequencies of a turned cut-out of its picture.
+@lru_cache(maxsize=TURNS)
+def turning(turn: int) -> np.ndarray:
+    """int64 `(256,)`: the order of a descriptor's bytes that makes it the turned picture's."""
+    return turned(np.arange(DESCRIPTOR_BYTES).reshape(SIDE, SIDE), turn).ravel()
 
-    Frequencies are a cosine transform's, without the mean, each weighted by how fast it is: in photographs slow
-    ones are much stronger, and without the weight they would decide alone.
+
+@lru_cache(maxsize=512)
+def projection(window: Window, order: int) -> np.ndarray:
+    """The matrix that turns a flat descriptor into the low frequencies of a cut-out of its picture.
+
+    Frequencies are a cosine transform's, down and across, but for the mean, which brightness moves.
 
     Returns:
-        float32 `(256, d)`; d = order * (order + 1) / 2 - 1 pairs of frequencies with a sum below `order`.
+        float32 `(256, d)`; d = order * (order + 1) / 2 - 1 pairs of frequencies, see `frequencies`.
     """
     left, top, width, height = window
-    down = _cosines(order) @ _cut_out(top, height)
-    across = _cosines(order) @ _cut_out(left, width)
-    fast = np.add.outer(np.arange(order) ** 2, np.arange(order) ** 2) ** 0.5
-    keep = np.add.outer(np.arange(order), np.arange(order)) < order
-    keep[0, 0] = False
-    matrix = np.einsum("vy,ux->vuyx", down, across) * fast[:, :, None, None]
-    upright = turned(np.arange(DESCRIPTOR_BYTES).reshape(SIDE, SIDE), turn).ravel()
-    result = np.zeros((DESCRIPTOR_BYTES, int(keep.sum())), np.float32)
-    result[upright] = matrix[keep].reshape(-1, DESCRIPTOR_BYTES).T
-    return result
+    down, across = (_cosines(order) @ _cut_out(start, length) for start, length in ((top, height), (left, width)))
+    vertical, horizontal = frequencies(order)
+    matrix = down[vertical][:, :, None] * across[horizontal][:, None, :]
+    return np.ascontiguousarray(matrix.reshape(-1, DESCRIPTOR_BYTES).T, np.float32)
+
+
+def frequencies(order: int) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of frequencies `(vertical, horizontal)`, int64 `(d,)` each, whose sum is 1 .. order - 1."""
+    vertical, horizontal = np.nonzero(np.add.outer(np.arange(order), np.arange(order)) < order)
+    return vertical[1:], horizontal[1:]
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

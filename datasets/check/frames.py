@@ -36,7 +36,7 @@ def find_frames(names: Sequence[str], descriptors: np.ndarray) -> list[tuple[int
     for sequence in _sequences(names):
         order = np.array([index for _, index in sequence])
         step = np.diff([number for number, _ in sequence])
-        looks = unit(descriptors[order].astype(np.float32) @ projection(0, WHOLE, _ORDER))
+        looks = unit(descriptors[order].astype(np.float32) @ projection(WHOLE, _ORDER))
         likeness = np.einsum("nd,nd->n", looks[:-1], looks[1:])
         near = step <= _FARTHEST * max(float(np.median(step)), 1.0)
         close = near & (likeness >= (_ALL_BUT_SAME if len(order) < _FEW else _CLOSE))

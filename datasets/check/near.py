@@ -1,26 +1,35 @@
 """Near-duplicates: one photograph in two files, after editing, or two shots so alike that one gives the other away.
 
 Editing means a mirror image, a quarter turn, stronger compression, another size, more or less light, and a border cut
-off, up to about a tenth of each side; any of them together. Two stages: looks of 256 bytes propose pairs (`search`),
-the pictures themselves decide (`confirm`).
+off, up to about a tenth of each side; any of them together. Two shots count when nothing in them has moved or changed:
+another photograph from the same tripod, another page of the same book does not. Two stages: looks of 256 bytes propose
+pairs (`search`), the pictures themselves decide (`confirm`).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
-from .confirm import confirm
+from .confirm import confirm, prepare
 from .describe import DESCRIPTOR_BYTES, DESCRIPTOR_VERSION, describe
 from .search import ALIGNED, Candidates, find_candidates
 from .union import Groups
 
 __all__ = ["DESCRIPTOR_BYTES", "DESCRIPTOR_VERSION", "Known", "describe", "find_near"]
 
-_CANDIDATE = 0.82
-_CONFIRMED = 0.6
+_CANDIDATE = 0.8
+_SURE = 0.93  # an edited photograph nearly always has a look as near as this; the less alike are bursts and odd crops
+_DOUBTFUL, _DOUBTFUL_PER = 200, 50  # of the less alike this many are read, and one more for so many pictures
+_CONFIRMED = 0.55
+_REFUSALS = 4  # a picture that so many did not match is one of a series from one tripod
+_BATCH = 64
+_HELD = 256  # prepared pictures, 110 KB each
 
 
 @dataclass(frozen=True)
@@ -52,35 +61,77 @@ def find_near(
         read: Gives picture i, uint8 BGR or grey, reduced to a long side of about 256..320 pixels. It is called from
             several threads.
         memo: What was said of pairs (i, j), i < j, when they were last compared; those are not read again. New
-            verdicts are added.
+            verdicts are added. Only the calling thread uses it.
         known: Leave it out to compare all.
 
     Returns:
-        (i, j, similarity) with i < j, similarity in 0..1.
+        (i, j, similarity) with i < j, similarity in 0..1: how alike the places are in which they differ most.
     """
-    count = len(descriptors)
     if known is None:
+        count = len(descriptors)
         known = Known(np.arange(count), np.zeros(count, np.int64), np.zeros(count, bool))
     compared = np.flatnonzero(~known.skip)
     candidates = find_candidates(descriptors[compared], _CANDIDATE)
-    groups = Groups.of(known.group)
-    given_away = np.zeros(count, bool)
-    found: list[tuple[int, int, float]] = []
-    for number in range(len(candidates.first)):
-        i, j = int(compared[candidates.first[number]]), int(compared[candidates.second[number]])
-        later = i if known.split[i] > known.split[j] else j
-        leak = known.split[i] != known.split[j] and not given_away[later]
-        if groups.root(i) == groups.root(j) and not leak:
-            continue
-        pair = (min(i, j), max(i, j))
-        if pair not in memo:
-            memo[pair] = _verdict(read(i), read(j), candidates, number)
-        if memo[pair] >= _CONFIRMED:
-            groups.join(i, j)
-            given_away[later] |= leak
-            found.append((*pair, memo[pair]))
-    return found
+    doubtful = np.cumsum(candidates.score < _SURE)
+    candidates = candidates.take(np.flatnonzero(doubtful <= _DOUBTFUL + len(compared) // _DOUBTFUL_PER))
+    candidates = replace(candidates, first=compared[candidates.first], second=compared[candidates.second])
+
+    @lru_cache(maxsize=_HELD)
+    def prepared(index: int) -> np.ndarray:
+        return prepare(read(index))
+
+    def judged(row: int) -> float:
+        i, j, turn, window = (
+            int(c[row]) for c in (candidates.first, candidates.second, candidates.turn, candidates.window)
+        )
+        return confirm(prepared(i), prepared(j), turn, ALIGNED[window])
+
+    court = _Court(candidates, known)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for start in range(0, len(candidates), _BATCH):
+            rows = [row for row in range(start, min(start + _BATCH, len(candidates))) if court.is_open(row)]
+            unknown = [row for row in rows if court.pair(row) not in memo]
+            for row, verdict in zip(unknown, threads.map(judged, unknown), strict=True):
+                memo[court.pair(row)] = verdict
+            for row in rows:
+                court.hear(row, memo[court.pair(row)])
+    return court.found
 
 
-def _verdict(first: np.ndarray, second: np.ndarray, candidates: Candidates, number: int) -> float:
-    return confirm(first, second, int(candidates.turn[number]), ALIGNED[int(candidates.window[number])])
+class _Court:
+    """Which pairs still need a verdict, and what follows from those there are."""
+
+    def __init__(self, candidates: Candidates, known: Known) -> None:
+        self._pairs, self._split = candidates, known.split
+        self._groups = Groups.of(known.group)
+        self._leaked = np.zeros(len(known.split), bool)
+        self._refused = np.zeros(len(known.split), np.int64)
+        self.found: list[tuple[int, int, float]] = []
+
+    def pair(self, row: int) -> tuple[int, int]:
+        i, j = int(self._pairs.first[row]), int(self._pairs.second[row])
+        return min(i, j), max(i, j)
+
+    def is_open(self, row: int) -> bool:
+        i, j = self.pair(row)
+        tiresome = self._refused[i] >= _REFUSALS or self._refused[j] >= _REFUSALS
+        return not tiresome and (self._leak(i, j) is not None or self._groups.root(i) != self._groups.root(j))
+
+    def hear(self, row: int, verdict: float) -> None:
+        i, j = self.pair(row)
+        if verdict < _CONFIRMED:
+            self._refused[[i, j]] += 1
+            return
+        leak = self._leak(i, j)
+        if leak is not None or self._groups.root(i) != self._groups.root(j):
+            self._groups.join(i, j)
+            self.found.append((i, j, verdict))
+            if leak is not None:
+                self._leaked[leak] = True
+
+    def _leak(self, i: int, j: int) -> int | None:
+        """The one of the two that the other gives away, if that is news."""
+        if self._split[i] == self._split[j]:
+            return None
+        later = i if self._split[i] > self._split[j] else j
+        return None if self._leaked[later] else later

@@ -3,7 +3,7 @@
 Every picture asks, in its 8 positions and as a few cut-outs, for whole pictures that look the same. The pictures are
 sorted into about sqrt(n) cells by spherical k-means, each into its few nearest; a question looks into one cell only
 (an inverted file, as in Jégou et al., "Product Quantization for Nearest Neighbor Search", 2011). So the work grows
-with n ** 1.5. What answers is compared once more, finer, in all cut-outs.
+with n ** 1.5. What answers is compared again, finer and in more cut-outs.
 """
 
 from __future__ import annotations
@@ -12,18 +12,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .describe import TURNS, WHOLE, Window, projection, unit, windows
+from .describe import TURNS, WHOLE, Window, frequencies, projection, turning, unit, windows
 
-FLAT = 2.0  # grey levels: with less contrast than this a picture has no look to compare
-
+_FLAT = 2.0  # grey levels: with less contrast than this a picture has no look to compare
 _COARSE, _FINE = 6, 10  # orders of the frequencies that are compared
-_ASKED: tuple[Window, ...] = (WHOLE, (0.035, 0.035, 0.93, 0.93), *(w for w in windows(0.93, 2)))
-_ALIGNED: tuple[Window, ...] = (WHOLE, *windows(0.95, 3), *windows(0.9, 3))
-_COARSE_ENOUGH = 0.86
+_ASKED: tuple[Window, ...] = (WHOLE, (0.035, 0.035, 0.93, 0.93), *windows(0.93, 2))
+_TRIED: tuple[Window, ...] = (WHOLE, *windows(0.95, 3), *windows(0.9, 3))
+ALIGNED: tuple[Window, ...] = (
+    *_TRIED, *windows(0.975, 2), *windows(0.95, 5), *windows(0.925, 4), *windows(0.9, 7), *windows(0.875, 6)
+)  # fmt: skip
+"""The cut-outs that are compared in the end."""
+_COARSE_ENOUGH = 0.8  # cosines
+_TRIED_ENOUGH = 0.75
 _PER_PICTURE = 12  # candidates kept for one picture
 _CELLS_EACH = 4
 _CHUNK = 1024
-_SAMPLE, _ROUNDS = 40, 8  # k-means: sample per cell, rounds
+_SAMPLE, _ROUNDS = 40, 8  # k-means: pictures per cell, rounds
+_MEASURED, _TRUST = 4000, 50
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,8 @@ class Candidates:
     """Pairs that may show the same thing, the most alike first.
 
     Attributes:
-        first, second: int64 `(m,)`, indices of descriptors; each pair once.
+        first: int64 `(m,)`, the index of a descriptor.
+        second: int64 `(m,)`, the index of another; each pair comes once.
         turn: int64 `(m,)`: the position in which `first` looks like `second`, see `describe.turned`.
         window: int64 `(m,)`, index into `ALIGNED`: the cut-out of the turned `first` that looks like `second`.
         score: float32 `(m,)`, cosine in -1..1.
@@ -43,8 +49,12 @@ class Candidates:
     window: np.ndarray
     score: np.ndarray
 
+    def __len__(self) -> int:
+        return len(self.first)
 
-ALIGNED = _ALIGNED
+    def take(self, rows: np.ndarray) -> Candidates:
+        """Some of them, in the order given."""
+        return Candidates(*(part[rows] for part in (self.first, self.second, self.turn, self.window, self.score)))
 
 
 def find_candidates(descriptors: np.ndarray, enough: float) -> Candidates:
@@ -54,39 +64,81 @@ def find_candidates(descriptors: np.ndarray, enough: float) -> Candidates:
         descriptors: uint8 `(n, 256)` from `describe`.
         enough: 0..1.
     """
-    contrast = np.array([chunk.std(axis=1) for chunk in _chunks(descriptors)] or [[]], object)
-    textured = np.flatnonzero(np.concatenate([np.asarray(part, float) for part in contrast]) >= FLAT)
+    contrast = [chunk.std(axis=1) for chunk in _chunks(descriptors)]
+    textured = np.flatnonzero(np.concatenate([*contrast, np.zeros(0)]) >= _FLAT)
     seen = descriptors[textured]
-    if len(seen) < 2:
-        nothing = np.zeros(0, np.int64)
-        return Candidates(nothing, nothing, nothing, nothing, np.zeros(0, np.float32))
-    first, second, turn = _coarse_pairs(seen)
-    window, score = _align(seen, first, second, turn)
-    return _best(textured[first], textured[second], turn, window, score, enough)
+    pairs = _coarse_pairs(seen)
+    for aligned, limit in ((_TRIED, _TRIED_ENOUGH), (ALIGNED, enough)):
+        pairs = _align(seen, pairs, aligned)
+        pairs = pairs.take(np.flatnonzero(pairs.score >= limit))
+    pairs = pairs.take(np.argsort(-pairs.score, kind="stable"))
+    low, high = np.minimum(pairs.first, pairs.second), np.maximum(pairs.first, pairs.second)
+    _, once = np.unique(low * np.int64(len(seen)) + high, return_index=True)
+    pairs = pairs.take(np.sort(once))
+    return Candidates(textured[pairs.first], textured[pairs.second], pairs.turn, pairs.window, pairs.score)
 
 
 def _chunks(rows: np.ndarray) -> list[np.ndarray]:
     return [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
 
 
-def _coarse_pairs(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    whole = np.concatenate([_look(chunk, 0, WHOLE, _COARSE) for chunk in _chunks(seen)])
+class _Looks:
+    """Descriptors as directions in the space of their frequencies.
+
+    A frequency that is strong in every picture (slow ones in all photographs, the bars of letterboxed pictures, the
+    background of a fixed camera) tells none from another: each counts by the inverse of its usual strength here.
+    """
+
+    def __init__(self, seen: np.ndarray, order: int) -> None:
+        self._seen, self._order = seen, order
+        vertical, horizontal = frequencies(order)
+        step = max(len(seen) // _MEASURED, 1)
+        usual = np.square(unit(seen[::step].astype(np.float32) @ projection(WHOLE, order))).sum(axis=0)
+        square = np.zeros((order, order))
+        square[vertical, horizontal] = usual
+        usual = ((square + square.T) / 2)[vertical, horizontal]  # the same when turned
+        expected = 1 / (vertical**2 + horizontal**2)
+        usual = (usual + _TRUST * expected / expected.sum()) / (len(seen[::step]) + _TRUST)
+        self._weight = np.float32(1 / np.sqrt(usual))
+
+    def of(self, which: np.ndarray, window: Window, turn: int = 0) -> np.ndarray:
+        """float32 `(len(which), d)`, of length 1: cut-outs of the turned pictures."""
+        values = self._seen[which][:, turning(turn)].astype(np.float32)
+        return unit(values @ (projection(window, self._order) * self._weight))
+
+
+def _coarse_pairs(seen: np.ndarray) -> Candidates:
+    looks = _Looks(seen, _COARSE)
+    everyone = np.arange(len(seen))
+    whole = np.concatenate(
+        [np.zeros((0, len(frequencies(_COARSE)[0])), np.float32)]
+        + [looks.of(chunk, WHOLE) for chunk in _chunks(everyone)]
+    )
     centres = _centres(whole)
     members = _members(whole, centres)
-    asked = [(turn, window) for turn in range(TURNS) for window in _ASKED]
-    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    for start in range(0, len(seen), _CHUNK):
-        chunk = seen[start : start + _CHUNK]
-        questions = np.concatenate([_look(chunk, turn, window, _COARSE) for turn, window in asked])
-        who = np.tile(np.arange(start, start + len(chunk)), len(asked))
-        turns = np.repeat([turn for turn, _ in asked], len(chunk))
-        found.append(_strongest(*_answers(questions, who, turns, whole, centres, members)))
-    first, second, turn = (np.concatenate(part) for part in zip(*found, strict=True))
-    return first, second, turn
+    found = [_none()]
+    for chunk in _chunks(everyone):
+        questions = [(looks.of(chunk, window, turn), turn) for turn in range(TURNS) for window in _ASKED]
+        rows = np.concatenate([row for row, _ in questions])
+        who = np.tile(chunk, len(questions))
+        turns = np.repeat([turn for _, turn in questions], len(chunk))
+        found.append(_strongest(_answers(rows, who, turns, whole, centres, members)))
+    return _joined(found)
 
 
-def _look(chunk: np.ndarray, turn: int, window: Window, order: int) -> np.ndarray:
-    return unit(chunk.astype(np.float32) @ projection(turn, window, order))
+def _none() -> Candidates:
+    number = np.zeros(0, np.int64)
+    return Candidates(number, number, number, number, np.zeros(0, np.float32))
+
+
+def _joined(parts: list[Candidates]) -> Candidates:
+    return Candidates(
+        np.concatenate([part.first for part in parts]),
+        np.concatenate([part.second for part in parts]),
+        np.concatenate([part.turn for part in parts]),
+        np.concatenate([part.window for part in parts]),
+        np.concatenate([part.score for part in parts]),
+    )
 
 
 def _centres(rows: np.ndarray) -> np.ndarray:
@@ -96,88 +148,72 @@ def _centres(rows: np.ndarray) -> np.ndarray:
     sample = rows[rng.permutation(len(rows))[: count * _SAMPLE]]
     centres = sample[:count]
     for _ in range(_ROUNDS):
-        nearest = (sample @ centres.T).argmax(axis=1)
-        sums = np.zeros_like(centres)
-        np.add.at(sums, nearest, sample)
-        empty = np.bincount(nearest, minlength=count) == 0
-        sums[empty] = sample[rng.integers(0, len(sample), int(empty.sum()))]
-        centres = unit(sums)
+        nearest = _nearest(sample, centres)
+        order = np.argsort(nearest, kind="stable")
+        filled, starts = np.unique(nearest[order], return_index=True)
+        centres = centres.copy()
+        if len(filled):
+            centres[filled] = unit(np.add.reduceat(sample[order], starts))
     return centres
+
+
+def _nearest(rows: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    parts = [(chunk @ centres.T).argmax(axis=1) for chunk in _chunks(rows)]
+    return np.concatenate([np.zeros(0, np.int64), *parts])
 
 
 def _members(rows: np.ndarray, centres: np.ndarray) -> list[np.ndarray]:
     """For each cell the pictures that have it among their nearest."""
     each = min(_CELLS_EACH, len(centres))
-    cells = np.concatenate(
-        [np.argpartition(-(chunk @ centres.T), each - 1, axis=1)[:, :each] for chunk in _chunks(rows)]
-    )
-    order = np.argsort(cells.ravel(), kind="stable")
-    edges = np.searchsorted(cells.ravel()[order], np.arange(1, len(centres)))
-    return np.split(order // each, edges)
+    parts = [np.argpartition(-(chunk @ centres.T), each - 1, axis=1)[:, :each] for chunk in _chunks(rows)]
+    cells = np.concatenate([np.zeros((0, each), np.int64), *parts]).ravel()
+    order = np.argsort(cells, kind="stable")
+    return np.split(order // each, np.searchsorted(cells[order], np.arange(1, len(centres))))
 
 
 def _answers(
-    questions: np.ndarray,
+    rows: np.ndarray,
     who: np.ndarray,
     turns: np.ndarray,
     whole: np.ndarray,
     centres: np.ndarray,
     members: list[np.ndarray],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    cell = np.concatenate([(part @ centres.T).argmax(axis=1) for part in _chunks(questions)])
+) -> Candidates:
+    cell = _nearest(rows, centres)
     order = np.argsort(cell, kind="stable")
     edges = np.searchsorted(cell[order], np.arange(1, len(centres)))
-    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+    found = [_none()]
     for asking, known in zip(np.split(order, edges), members, strict=True):
-        if len(asking) == 0 or len(known) == 0:
-            continue
-        likeness = questions[asking] @ whole[known].T
-        rows, columns = np.nonzero(likeness >= _COARSE_ENOUGH)
-        parts.append((who[asking[rows]], known[columns], turns[asking[rows]], likeness[rows, columns]))
-    first, second, turn, likeness = (np.concatenate(part) for part in zip(*parts, strict=True))
-    others = first != second
-    return first[others], second[others], turn[others], likeness[others]
+        likeness = rows[asking] @ whole[known].T
+        asked, answered = np.nonzero(likeness >= _COARSE_ENOUGH)
+        first, second = who[asking[asked]], known[answered]
+        window = np.zeros(len(first), np.int64)
+        found.append(Candidates(first, second, turns[asking[asked]], window, likeness[asked, answered]))
+    joined = _joined(found)
+    return joined.take(np.flatnonzero(joined.first != joined.second))
 
 
-def _strongest(
-    first: np.ndarray, second: np.ndarray, turn: np.ndarray, likeness: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each pair and turn the best cut-out, and of each picture its best few."""
-    order = np.argsort(-likeness, kind="stable")
-    first, second, turn = first[order], second[order], turn[order]
-    _, once = np.unique(np.stack([first, second, turn]), axis=1, return_index=True)
-    once.sort()
-    first, second, turn = first[once], second[once], turn[once]
-    by_picture = np.argsort(first, kind="stable")
-    grouped = first[by_picture]
+def _strongest(pairs: Candidates) -> Candidates:
+    """Of each pair the position in which it is most alike, and of each picture its best few pairs."""
+    pairs = pairs.take(np.argsort(-pairs.score, kind="stable"))
+    _, once = np.unique(pairs.first << 32 | pairs.second, return_index=True)
+    pairs = pairs.take(np.sort(once))
+    by_picture = np.argsort(pairs.first, kind="stable")
+    grouped = pairs.first[by_picture]
     rank = np.arange(len(grouped)) - np.searchsorted(grouped, grouped)
-    kept = by_picture[rank < _PER_PICTURE]
-    return first[kept], second[kept], turn[kept]
+    return pairs.take(by_picture[rank < _PER_PICTURE])
 
 
-def _align(seen: np.ndarray, first: np.ndarray, second: np.ndarray, turn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _align(seen: np.ndarray, pairs: Candidates, aligned: tuple[Window, ...]) -> Candidates:
     """For each pair the cut-out of `first` that fits `second` best, and how well."""
-    best = np.zeros(len(first), np.int64)
-    score = np.full(len(first), -1, np.float32)
-    for wanted in range(TURNS):
-        pairs = np.flatnonzero(turn == wanted)
-        for start in range(0, len(pairs), _CHUNK):
-            part = pairs[start : start + _CHUNK]
-            whole = _look(seen[second[part]], 0, WHOLE, _FINE)
-            for number, window in enumerate(_ALIGNED):
-                cut = _look(seen[first[part]], wanted, window, _FINE)
-                likeness = np.einsum("nd,nd->n", cut, whole)
+    looks = _Looks(seen, _FINE)
+    best = np.zeros(len(pairs), np.int64)
+    score = np.full(len(pairs), -1, np.float32)
+    for turn in range(TURNS):
+        for part in _chunks(np.flatnonzero(pairs.turn == turn)):
+            whole = looks.of(pairs.second[part], WHOLE)
+            for number, window in enumerate(aligned):
+                likeness = np.einsum("nd,nd->n", looks.of(pairs.first[part], window, turn), whole)
                 better = likeness > score[part]
                 score[part[better]], best[part[better]] = likeness[better], number
-    return best, score
-
-
-def _best(
-    first: np.ndarray, second: np.ndarray, turn: np.ndarray, window: np.ndarray, score: np.ndarray, enough: float
-) -> Candidates:
-    order = np.argsort(-score, kind="stable")
-    order = order[score[order] >= enough]
-    low, high = np.minimum(first, second)[order], np.maximum(first, second)[order]
-    _, once = np.unique(np.stack([low, high]), axis=1, return_index=True)
-    kept = order[np.sort(once)]
-    return Candidates(first[kept], second[kept], turn[kept], window[kept], score[kept])
+    return Candidates(pairs.first, pairs.second, pairs.turn, best, score)
