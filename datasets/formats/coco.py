@@ -13,7 +13,7 @@ from ..model import SPLITS, Boxes, Dataset, Item, LabelProblem, Remark, Split
 from .boxes import Rows, settle
 from .coco_index import CROWD, FAULTS, POLYGON, UNKNOWN, Category, CocoIndex, read_coco
 from .coco_places import Pictures, Source, find_pictures, picture_base, splits_of
-from .pictures import leaving_links
+from .pictures import leaving_links, links_left
 
 
 def open_coco(root: Path, files: Sequence[Path]) -> Dataset:
@@ -34,6 +34,12 @@ def open_coco(root: Path, files: Sequence[Path]) -> Dataset:
     splits = splits_of(root, files, remarks)
     order_of_splits = sorted(range(len(files)), key=lambda number: SPLITS.index(splits[number]))
     indexes = [read_coco(files[number]) for number in order_of_splits]
+    if not any(index.file_names for index in indexes):
+        raise DataError(
+            "The COCO file lists no pictures.",
+            where=indexes[0].path,
+            next_step="its `images` must be a list of entries with an `id` and a `file_name`",
+        )
     names, class_of = _classes(indexes, remarks)
     sources = [
         Source(index, splits[number], picture_base(root, index, splits[number]), ids)
@@ -71,7 +77,7 @@ def _check_pictures(root: Path, pictures: Pictures, indexes: Sequence[CocoIndex]
         raise DataError(
             "None of the pictures that the COCO file lists is there.",
             where=indexes[0].path,
-            next_step=f"put them beside it, under the names that it gives: {indexes[0].file_names[0][:80]}",
+            next_step="put them beside it, under the names that it gives",
         )
     if not pictures["train"]:
         raise DataError(
@@ -101,7 +107,7 @@ def _tell_left_out(root: Path, sources: Sequence[Source], remarks: list[Remark])
         what = f"{twice} pictures have the id of another in the COCO file; annotations of that id count for the first."
         remarks.append(Remark("labels-left-out", what, files))
     if links := sum(1 for base in {source.base for source in sources} for _ in leaving_links(base, root)):
-        remarks.append(Remark("links-leaving", f"{links} links lead out of the dataset folder and are not followed."))
+        remarks.append(Remark("links-leaving", links_left(links)))
 
 
 def _boxes(source: Source, picture: int, item: Item) -> tuple[Boxes, list[LabelProblem]]:

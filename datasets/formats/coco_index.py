@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from ...core.errors import DataError
 from ..model import LabelFault
 from .json_stream import entries
 
@@ -76,7 +75,7 @@ def read_coco(path: Path) -> CocoIndex:
     An entry that is not what it should be is left out or given a verdict; it never costs the others.
 
     Raises:
-        DataError: it cannot be read as JSON, or lists no pictures.
+        DataError: it cannot be read as JSON.
     """
     gathered = _Gathered()
     early = False
@@ -88,12 +87,6 @@ def read_coco(path: Path) -> CocoIndex:
     if early:
         for key, entry in entries(path, {"annotations"}):
             gathered.take(key, entry)
-    if not gathered.file_names:
-        raise DataError(
-            "The COCO file lists no pictures.",
-            where=path,
-            next_step="its `images` must be a list of entries with an `id` and a `file_name`",
-        )
     return gathered.index(path)
 
 

@@ -53,7 +53,10 @@ def coco_files(root: Path, found: Sequence[Path]) -> list[Path]:
     files = [
         path
         for path in sorted(found)
-        if (not many or _USUAL.search(path.name)) and is_inside(path, root) and _looks_like_coco(path)
+        if (not many or _USUAL.search(path.name))
+        and is_inside(path, root)
+        and path.is_file()
+        and _looks_like_coco(path)
     ]
     return [path for path in files if not path.name.lower().startswith(_OTHER_KINDS)] or files
 

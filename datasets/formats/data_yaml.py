@@ -9,9 +9,11 @@ from pathlib import Path
 import yaml
 
 from ...core.errors import DataError
+from ...core.files import is_text
 from ..model import Remark, Split
 
 _MOST_BYTES = 1 << 20
+_LONGEST, _LONGEST_PART = 4000, 255  # a path, and one part of it in bytes
 _NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt")
 _KEYS: dict[Split, tuple[str, ...]] = {
     "train": ("train",),
@@ -57,8 +59,10 @@ def split_entries(content: dict[str, object], split: Split, path: Path | None) -
     if any(isinstance(entry, (dict, list)) for entry in entries):
         raise DataError(f"data.yaml: '{split}' must be a path or a list of paths.", where=path)
     entries = [str(entry).strip() for entry in entries if entry is not None]
-    if any("\0" in entry for entry in entries):
-        raise DataError(f"data.yaml: the '{split}' path holds a NUL character.", where=path)
+    if any("\0" in entry or not is_text(entry) for entry in entries):
+        raise DataError(f"data.yaml: the '{split}' path holds characters that no path can have.", where=path)
+    if any(len(entry) > _LONGEST or max(map(len, entry.encode().split(b"/"))) > _LONGEST_PART for entry in entries):
+        raise DataError(f"data.yaml: the '{split}' path is longer than any path can be.", where=path)
     return [entry for entry in entries if entry and entry.lower() not in {"null", "~"}]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from ...core.errors import DataError
 from ...core.images import is_image
 from ..model import SPLITS, Dataset, Item, Remark, Split
-from .pictures import has_split_folders, is_inside, leaving_links, split_folder, walk_pictures
+from .pictures import has_split_folders, is_inside, leaving_links, links_left, split_folder, walk_pictures
 
 _HOW_TO_LAY_OUT = "lay pictures out as train/CLASS/picture.jpg, valid/CLASS/..., test/CLASS/..."
 
@@ -70,7 +70,7 @@ def _remarks(root: Path, homes: dict[Split, Path], loose: int) -> tuple[Remark, 
     if loose:
         remarks.append(Remark("loose-pictures", f"{loose} pictures lie in no class folder and are not used."))
     if links := sum(1 for home in homes.values() for _ in leaving_links(home, root)):
-        remarks.append(Remark("links-leaving", f"{links} links lead out of the dataset folder and are not followed."))
+        remarks.append(Remark("links-leaving", links_left(links)))
     if homes.get("train") == root:
         remarks.append(Remark("split-none", "The dataset has no splits; all pictures count as training pictures."))
     return tuple(remarks)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import math
 import re
+import stat
 from pathlib import Path
 
 from ..model import Boxes, LabelProblem
@@ -31,8 +32,10 @@ def read_labels(path: Path, classes: int, *, keypoints: bool = False) -> tuple[B
         by row, counted from 1, 0 for the whole file.
     """
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            reason = "left out: the whole file, it is larger than 16 MB"
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
+            what = "larger than 16 MB" if stat.S_ISREG(status.st_mode) else "no file"
+            reason = f"left out: the whole file, it is {what}"
             return Boxes.empty(), [LabelProblem(path, 0, reason, "unreadable")]
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):

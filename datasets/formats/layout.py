@@ -163,6 +163,8 @@ def _first(files: dict[str, Path]) -> Iterator[Path]:
 
 
 def _head(path: Path) -> bytes:
+    if not path.is_file():  # a pipe, say
+        return b""
     with path.open("rb") as file:
         return file.read(_SNIFFED_BYTES).replace(b"\0", b"")
 

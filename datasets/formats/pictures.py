@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,8 +40,11 @@ def _holds_only(folder: Path, name: str) -> bool:
 
 
 def is_inside(path: Path, root: Path) -> bool:
-    """Whether a path, its links followed, lies in `root` (itself resolved) or is it."""
-    resolved = path.resolve()
+    """Whether a path, its links followed, lies in `root` (itself resolved) or is it; circles of links lie nowhere."""
+    try:
+        resolved = path.resolve()
+    except (OSError, RuntimeError):
+        return False
     return resolved == root or root in resolved.parents
 
 
@@ -69,29 +73,39 @@ class Inside:
 def walk_pictures(folder: Path, root: Path) -> Iterator[Path]:
     """Pictures in `folder` and below, sorted within each folder; a folder's own before those of its sub-folders.
 
-    Hidden files and folders are passed over, and so are links that lead out of `root`: `leaving_links` names those.
+    Hidden files and folders are passed over, and so is what `leaving_links` names.
     """
-    for path in _walk(folder):
-        if not path.is_symlink() or is_inside(path, root):
-            yield path
-
-
-def leaving_links(folder: Path, root: Path) -> Iterator[Path]:
-    """Pictures and folders that are links to somewhere outside `root`, which are therefore never read."""
-    for directory, folders, files in os.walk(folder):
-        for name in sorted(folders + files):
-            path = Path(directory, name)
-            if path.is_symlink() and not is_inside(path, root):
-                yield path
-
-
-def _walk(folder: Path) -> Iterator[Path]:
     for directory, folders, files in os.walk(folder):  # does not follow links to folders
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             path = Path(directory, name)
-            if is_image(path):
+            if is_image(path) and _is_usable(path, root):
                 yield path
+
+
+def leaving_links(folder: Path, root: Path) -> Iterator[Path]:
+    """What is never read: links to somewhere outside `root` or to nowhere, and pipes and the like called pictures."""
+    for directory, folders, files in os.walk(folder):
+        for name in sorted(folders + files):
+            path = Path(directory, name)
+            mode = os.lstat(path).st_mode
+            if stat.S_ISLNK(mode):
+                leaves = not (is_inside(path, root) and path.exists())
+            else:
+                leaves = is_image(path) and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+            if leaves:
+                yield path
+
+
+def links_left(count: int) -> str:
+    """The sentence about what `leaving_links` found."""
+    return f"{count} links lead out of the dataset folder or nowhere, or are no files at all, and are not followed."
+
+
+def _is_usable(path: Path, root: Path) -> bool:
+    """Whether a file may be opened: to open a pipe is to wait for whoever writes into it."""
+    mode = os.lstat(path).st_mode
+    return stat.S_ISREG(mode) or (stat.S_ISLNK(mode) and is_inside(path, root) and path.is_file())
 
 
 def has_split_folders(root: Path) -> bool:

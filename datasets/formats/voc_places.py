@@ -33,6 +33,7 @@ class Home:
 def find_homes(root: Path, remarks: list[Remark]) -> list[Home]:
     """The folders whose pictures have XML files, with their splits."""
     found: list[Home] = []
+    bare: list[Path] = []
     for directory, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name.lower() not in _MASKS)
         folder = Path(directory)
@@ -40,6 +41,10 @@ def find_homes(root: Path, remarks: list[Remark]) -> list[Home]:
         labels = _label_folder(folder, root, stems) if stems else None
         if labels is not None:
             found.append(Home(folder, labels, _split_of(folder, root), _listed(folder.parent / "ImageSets/Main", root)))
+        elif stems and _split_of(folder, root):
+            bare.append(folder)
+    shapes = {_shape(home.pictures, root) for home in found}
+    found += [Home(folder, folder, _split_of(folder, root), None) for folder in bare if _shape(folder, root) in shapes]
     lists = any(home.listed is not None for home in found)
     if not lists and not any(home.split for home in found):
         if found:
@@ -51,6 +56,12 @@ def find_homes(root: Path, remarks: list[Remark]) -> list[Home]:
         what = f"{unused} pictures are in no split, neither by their folder nor by a list, and are not used."
         remarks.append(Remark("loose-pictures", what))
     return found
+
+
+def _shape(folder: Path, root: Path) -> tuple[str, ...]:
+    """The path of a folder with its split left open: where one split has pictures, so has another."""
+    splits = {name for names in FOLDER_NAMES.values() for name in names}
+    return tuple("*" if part.lower() in splits else part for part in folder.relative_to(root).parts)
 
 
 def _label_folder(folder: Path, root: Path, stems: set[str]) -> Path | None:

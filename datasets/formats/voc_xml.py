@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import math
 import re
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
@@ -85,7 +86,10 @@ def read_voc(path: Path) -> VocFile:
         BadXmlError: it is no XML, is larger than 16 MB, or declares a document type or an entity.
         OSError: it cannot be read.
     """
-    if path.stat().st_size > _MOST_BYTES:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise BadXmlError("it is no file")
+    if status.st_size > _MOST_BYTES:
         raise BadXmlError("it is larger than 16 MB")
     found = VocFile()
     text = _text(path.read_bytes(), found)

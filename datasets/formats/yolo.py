@@ -15,7 +15,7 @@ from ...core.errors import DataError
 from ..model import SPLITS, Boxes, Dataset, Item, LabelProblem, Remark, Split
 from .data_yaml import read_names, read_yaml
 from .labels import read_labels
-from .pictures import Inside, is_inside, leaving_links, split_folder, walk_pictures
+from .pictures import Inside, is_inside, leaving_links, links_left, split_folder, walk_pictures
 from .yolo_places import LAYOUT, Places, find_places, listed_pictures
 
 _YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
@@ -55,7 +55,7 @@ def open_yolo(root: Path) -> Dataset:
     names, name_remarks = read_names(content, root, yaml_path)
     folders = [home for homes in places.values() for home in homes if home.is_dir()]
     if links := sum(1 for home in folders for _ in leaving_links(home, root)):
-        remarks.append(Remark("links-leaving", f"{links} links lead out of the dataset folder and are not followed."))
+        remarks.append(Remark("links-leaving", links_left(links)))
     read = partial(_read_inside, inside=Inside(root), classes=len(names), keypoints="kpt_shape" in content)
     stray = partial(_stray_labels, root, folders, iterate)
     return Dataset(root.name, root, "detect", names, "yolo", iterate, read, (*remarks, *name_remarks), stray)
