@@ -11,23 +11,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..core.errors import DataError, LensmithError, NotFoundError, UsageError
+from ..core.errors import DataError, LensmithError, UsageError
 from ..core.extras import need_extra
 from ..core.files import write_atomic
 from ..core.manifest import DatasetRef, RunManifest
-from ..core.progress import say, warn
+from ..core.progress import say
 from ..core.workspace import Workspace
 from ..datasets.augment import check_spec
 from ..datasets.augment_spec import AugmentSpec, read_spec
 from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
-from ..weights.architecture import Backbone, base_layers, build_classifier, find_backbone, import_keras
+from ..weights.architecture import find_backbone, import_keras
 from ..weights.bundle import Bundle, BundleRecord, ClassifierRecord, Preprocessing, free_bundle_name, target_of_run
-from ..weights.imagenet import imagenet_weights
-from ..weights.keras_files import load_layers
 from .bundling import finish_bundle, measure, stage_bundle
 from .data import Samples, as_batches, need_every_class, training_items
-from .stages import CHECKPOINT_NAME, Stage, Training, find_layer
+from .stages import CHECKPOINT_NAME, Stage, Training
+from .start import build_model
 
 _MAX_SIZE = 1024
 
@@ -127,7 +126,7 @@ def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> 
     keras, scope = import_keras(config.device)
     with keras.device(scope):
         keras.utils.set_random_seed(config.seed)
-        model = _build(config, preprocessing, len(dataset.names))
+        model = build_model(config, preprocessing, len(dataset.names))
         train = Samples(train_items, preprocessing, augment, config.seed, what="training pictures")
         need_every_class(train, dataset.names, dataset.root)
         valid = Samples(valid_items, preprocessing, what="validation pictures")
@@ -136,53 +135,6 @@ def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> 
         job = _Job(dataset, config, augment, preprocessing, valid_name, workspace, name)
         with job.recorded(f"{scope} ({keras.backend.backend()})"):
             return job.carry_out(model, train, valid)
-
-
-def _build(config: FinetuneConfig, preprocessing: Preprocessing, classes: int) -> Any:
-    """The model with the backbone's weights loaded; fails before any picture is read."""
-    backbone = find_backbone(config.backbone)
-    record = ClassifierRecord(backbone=config.backbone, units=config.units, dropout=config.dropout)
-    model = build_classifier(record, preprocessing.width, preprocessing.height, classes)
-    layers = base_layers(model)
-    find_layer(layers, config.unfreeze_from or backbone.unfreeze_from)
-    path = _weights_file(config, backbone)
-    if path is None:
-        warn(_about_random_weights(model))
-        return model
-    loaded = load_layers(layers, path)
-    total = len(loaded.layers) + len(loaded.missing)
-    say(f"weights: {len(loaded.layers)} of {total} layers of {backbone.name} loaded from {path.name}")
-    if loaded.missing:
-        named = ", ".join(loaded.missing[:5]) + (", ..." if len(loaded.missing) > 5 else "")
-        warn(f"these layers are not in the file and start from random weights: {named}")
-    return model
-
-
-def _about_random_weights(model: Any) -> str:
-    import keras
-
-    what = (
-        "--weights none starts from random weights: the frozen stage builds on random features and learns little "
-        "(--epochs-frozen 0 skips it)"
-    )
-    if any(isinstance(layer, keras.layers.BatchNormalization) for layer in base_layers(model)):
-        what += "; this backbone's BatchNormalization keeps the statistics it starts with, so expect little at all"
-    return what
-
-
-def _weights_file(config: FinetuneConfig, backbone: Backbone) -> Path | None:
-    if config.weights == "none":
-        return None
-    if config.weights == "imagenet":
-        path = imagenet_weights(backbone)
-        say(f"ImageNet weights of {backbone.name}; licence: {backbone.weights_licence}")
-        return path
-    path = Path(config.weights).expanduser()
-    if not path.is_file():
-        raise NotFoundError(
-            "There is no such weights file.", where=path, next_step="--weights takes imagenet, none, or a file"
-        )
-    return path
 
 
 class _Job:

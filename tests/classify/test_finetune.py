@@ -35,9 +35,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClassifierRun]
     root = make_folder_dataset(place.datasets / "pets ü", {"train": 6, "valid": 2, "test": 2})
     make_odd_pictures(root / "train" / "cat")
     (root / "valid" / "dog" / "broken.jpg").write_bytes(b"no picture")
+    mine = place.root / "mine.yaml"
+    mine.write_text(
+        "transforms:\n  - RandomCropFromBorders: {p: 1}\n  - OneOf: {transforms: [ToGray, HorizontalFlip]}\n"
+    )
     config = FinetuneConfig(
-        backbone="vgg16", weights="none", imgsz=32, epochs_frozen=1, epochs_tune=1, batch=4, units=8, seed=3,
-        unfreeze_from="block1_conv1", lr_tune=1e-3, name="pets",
+        augment=mine, backbone="vgg16", weights="none", imgsz=32, epochs_frozen=1, epochs_tune=1, batch=4, units=8,
+        seed=3, unfreeze_from="block1_conv1", lr_tune=1e-3, name="pets",
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CV_CACHE", str(place.root / "cache"))
@@ -51,6 +55,8 @@ def test_run_folder_tells_what_happened(trained: ClassifierRun) -> None:
     assert manifest.dataset is not None
     assert manifest.result["bundle"] == "pets"
     assert {"frozen", "tuned", "export", "measure"} <= set(manifest.timings)
+    augment = manifest.options["augment"]
+    assert (augment["name"], len(augment["transforms"]), len(augment["sha256"])) == ("mine.yaml", 2, 64)
     history = json.loads((trained.run / "history.json").read_text())
     assert [row["stage"] for row in history] == ["frozen", "tuned"]
     scores = json.loads((trained.run / "scores.json").read_text())
