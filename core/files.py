@@ -37,6 +37,15 @@ def slug(name: str) -> str:
     return re.sub(r"-{2,}", "-", kept).strip("-.")[:100] or "unnamed"
 
 
+def is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8; what a disk or a file's escapes give may hold half a character."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def partial_path(target: Path) -> Path:
     """A hidden name beside `target` for what is still being written; it carries our process id."""
     return _hidden_path(target, "partial")
@@ -58,7 +67,8 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     partial = partial_path(path)
     try:
         with partial.open("wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            # A file's name need not be text; in JSON this makes of it an escape that comes back the same.
+            file.write(data.encode(errors="backslashreplace") if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -135,7 +136,7 @@ def _import_folder(folder: Path, given: Path, target: Path, workspace: Workspace
         name=target.name,
         task=dataset.task,
         names=dataset.names,
-        origin=FolderOrigin(path=str(given), format=dataset.format, linked=linked),
+        origin=FolderOrigin(path=_written(given), format=dataset.format, linked=linked),
         licence=parent.licence if parent else licence,
         remarks=remarks,
         link=linked or unpacked,
@@ -152,6 +153,11 @@ _LAYOUTS: dict[Format, str] = {
     "voc": "a detection dataset in Pascal VOC layout",
     "folder": "a classification dataset with one folder per class",
 }
+
+
+def _written(path: Path) -> str:
+    """A path as the record can hold it: a name on a disk need not be text."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def _splits(dataset: Dataset, config: ImportConfig, remarks: list[str]) -> Sequence[Split] | None:
@@ -243,7 +249,7 @@ def _already_there(
     """
     record = read_record(target)
     other = "give this one another name with --name NAME"
-    if record is None or not isinstance(record.origin, FolderOrigin) or record.origin.path != str(given):
+    if record is None or not isinstance(record.origin, FolderOrigin) or record.origin.path != _written(given):
         made = "a dataset of your own" if record is None else f"made from {record.origin}"
         replaced = "; --force does not replace it" if config.force else ""
         what = f"There is a dataset called '{target.name}' already, and it is {made}{replaced}."

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..core.errors import DataError
+from ..core.files import is_text
 from ..core.workspace import Workspace, locate
 from .formats.coco import open_coco
 from .formats.folder import open_folders
@@ -60,4 +61,11 @@ def open_layout(layout: Layout) -> Dataset:
             dataset = open_voc(layout.root)
         case "folder":
             dataset = open_folders(layout.root)
+    for name in dataset.names:
+        if not is_text(name):
+            raise DataError(
+                f"The class name {name!a} is no text that can be written as UTF-8.",
+                where=layout.root,
+                next_step="rename the folder of the class, or mend the name in the label file",
+            )
     return replace(dataset, remarks=(*layout.remarks, *dataset.remarks))

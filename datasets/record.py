@@ -16,6 +16,7 @@ from .formats.pictures import is_inside
 from .model import Format, Task
 
 RECORD_NAME = "dataset.json"
+_MOST_BYTES = 512 << 20  # a million files take 150 MB
 
 
 def _inside(name: str) -> str:
@@ -138,6 +139,8 @@ def read_record(folder: Path) -> DatasetRecord | None:
         DataError: there is one and it cannot be understood.
     """
     path = folder / RECORD_NAME
+    if path.exists() and (not path.is_file() or path.stat().st_size > _MOST_BYTES):
+        raise DataError("dataset.json is none of ours: it is no file, or far too large.", where=path)
     try:
         return DatasetRecord.model_validate_json(path.read_bytes())
     except FileNotFoundError:

@@ -22,7 +22,7 @@ def main() -> None:
     root = Path(sys.argv[2])
     log = Path(os.environ["CV_SUITE_LOG"])
     suite.warm_up()
-    _limit(suite.MEMORY_BYTES, suite.FILE_BYTES)
+    _limit_memory(suite.MEMORY_BYTES)
     talk = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for number in map(int, sys.stdin.read().split()):
@@ -31,12 +31,14 @@ def main() -> None:
         folder.mkdir()
         case = suite.prepare(number, folder)
         before = log.stat().st_size if log.exists() else 0
+        resource.setrlimit(resource.RLIMIT_FSIZE, (suite.FILE_BYTES, resource.RLIM_INFINITY))
         try:
             state, said, broken = suite.run(case, folder)
         except LensmithError as error:
             state, said, broken = "refused", str(error), []
         except BaseException:
             state, said, broken = "crash", traceback.format_exc(limit=-6), []
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         if log.exists() and log.stat().st_size > before:
             with log.open("rb") as file:
                 file.seek(before)
@@ -45,11 +47,10 @@ def main() -> None:
         print(json.dumps({"ends": number, "state": state, "said": said, "broken": broken}), file=talk, flush=True)
 
 
-def _limit(memory_bytes: int, file_bytes: int) -> None:
-    """So much more address space than is in use now, and no larger file."""
+def _limit_memory(memory_bytes: int) -> None:
+    """So much more address space than is in use now."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + memory_bytes, used + memory_bytes))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
