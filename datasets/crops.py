@@ -15,11 +15,11 @@ from ..core.progress import warn
 from ..core.workspace import Workspace
 from .balance import count_objects
 from .encode import encode
-from .fingerprint import fingerprint
 from .formats.picture import Picture
 from .model import SPLITS, Dataset, Split
+from .parent import parent_of
 from .read import open_dataset
-from .record import DatasetOrigin, DatasetRecord, read_record
+from .record import DatasetRecord
 from .write import NewDataset, write_dataset
 
 
@@ -85,18 +85,13 @@ def cut_crops(given: str | Path, workspace: Workspace, config: CropsConfig = Cro
             where=dataset.root,
             next_step=f"train on it as it is: cv finetune {dataset.name}",
         )
-    parent = read_record(dataset.root)
+    parent = parent_of(dataset, "crops", {key: value for key, value in asdict(config).items() if key != "name"})
     new = NewDataset(
         name=config.name or f"{slug(dataset.name)}-crops",
         task="classify",
         names=dataset.names,
-        origin=DatasetOrigin(
-            parent=dataset.name,
-            parent_fingerprint=fingerprint(dataset),
-            made_by="crops",
-            options={key: value for key, value in asdict(config).items() if key != "name"},
-        ),
-        licence=parent.licence if parent else None,
+        origin=parent.origin,
+        licence=parent.licence,
     )
     cutter = _Cutter(dataset, config)
     total = int(count_objects(dataset, list(dataset.items()))[:, :-1].sum())

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..core.errors import DataError
 from ..core.files import slug
 from ..core.images import ImageError, read_image
 from ..core.progress import progress
@@ -18,13 +19,14 @@ from .check.finding import CheckReport, Finding, Twin
 from .check.kinds import KINDS, finding, many
 from .check.run import check_dataset
 from .encode import encode
-from .fingerprint import fingerprint
 from .fixes.kinds import REPAIRED, choose
-from .fixes.plan import Change, Plan, make_plan
+from .fixes.log import Change, Plan
+from .fixes.plan import make_plan
 from .formats.picture import Picture
 from .model import Dataset, Split
+from .parent import parent_of
 from .read import open_dataset
-from .record import DatasetOrigin, DatasetRecord, read_record
+from .record import DatasetRecord
 from .write import NewDataset, dataset_path, write_dataset
 
 CHANGES_NAME = "changes.jsonl"
@@ -103,7 +105,8 @@ def fix_dataset(given: str | Path, workspace: Workspace, config: FixConfig = Fix
 
     Raises:
         UsageError: a kind is unknown, or the new name is taken.
-        NotFoundError, DataError: see `open_dataset`; or nothing usable is left.
+        NotFoundError, DataError: see `open_dataset`; or nothing usable is left; or the labels mean something else than
+            they seem to, which only a person can put right.
         DiskFullError, OSError: as the system gave it.
     """
     kinds = choose(config.only, KINDS)
@@ -112,6 +115,7 @@ def fix_dataset(given: str | Path, workspace: Workspace, config: FixConfig = Fix
     dataset_path(workspace, name)
     with progress("checking", dataset.count()) as advance:
         checked = check_dataset(dataset, advance=advance)
+    _refuse(checked)
     with progress("planning repairs", checked.pictures) as advance:
         plan = make_plan(dataset, checked, kinds, config.seed, advance)
     wanted = any(change.kind in kinds for change in plan.changes)
@@ -140,10 +144,21 @@ def fix_dataset(given: str | Path, workspace: Workspace, config: FixConfig = Fix
     )
 
 
+def _refuse(checked: CheckReport) -> None:
+    """Raise where the labels are there and mean something else: a repair of the rest would make them look right."""
+    for found in checked.findings:
+        if found.kind == "label-misread" or (found.kind == "label-without-picture" and not found.fix):
+            raise DataError(
+                found.what,
+                where=found.files[0] if found.files else checked.dataset.root,
+                next_step="put that right first; repairing the rest would hide it",
+            )
+
+
 def _left(checked: CheckReport, names: tuple[str, ...], after: Balance) -> Iterator[Finding]:
     """What only a person can do something about."""
     for found in checked.findings:
-        if found.kind not in REPAIRED and found.severity != "note":
+        if (found.kind not in REPAIRED or not found.fix) and found.severity != "note":
             yield found
     has = [any(numbers) for numbers in zip(*after.objects.values(), strict=True)]
     for split, pictures in after.pictures.items():
@@ -167,25 +182,19 @@ def _free_name(workspace: Workspace, old: str) -> str:
 def _write(
     dataset: Dataset, workspace: Workspace, name: str, checked: CheckReport, plan: Plan, config: FixConfig
 ) -> tuple[Path, DatasetRecord]:
-    parent = read_record(dataset.root)
-    origin = DatasetOrigin(
-        parent=dataset.name,
-        parent_fingerprint=fingerprint(dataset),
-        made_by="fix",
-        options={"only": list(config.only), "seed": config.seed},
-    )
+    parent = parent_of(dataset, "fix", {"only": list(config.only), "seed": config.seed})
     extra: dict[str, str] = {}
     new = NewDataset(
         name=name,
         task=dataset.task,
         names=dataset.names,
-        origin=origin,
-        licence=parent.licence if parent else None,
+        origin=parent.origin,
+        licence=parent.licence,
         remarks=tuple(plan.how),
         extra=extra,
-        link=parent is not None,
+        link=parent.ours,
     )
-    pictures = _pictures(dataset, plan, without_label(checked), extra)
+    pictures = _pictures(dataset, plan, without_label(checked) | plan.unlabelled, extra)
     return write_dataset(workspace, new, pictures, len(plan.kept()))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,16 +18,16 @@ from .balance import Balance, balance, count_objects, without_label
 from .check.kinds import many
 from .check.run import check_dataset
 from .check.twins import groups
-from .fingerprint import fingerprint
 from .formats.picture import Picture
-from .model import SPLITS, Dataset, Item, Split
+from .model import SPLITS, Boxes, Dataset, Item, LabelProblem, Split
+from .parent import parent_of
 from .read import open_dataset
-from .record import DatasetOrigin, DatasetRecord, read_record
+from .record import DatasetRecord
 from .stratify import assign, share_out
 from .write import NewDataset, dataset_path, write_datasets
 
 if TYPE_CHECKING:
-    from .check.finding import Twin
+    from .check.finding import CheckReport, Twin
 
 __all__ = ["SplitConfig", "SplitReport", "assign", "parse_ratios", "split_dataset"]
 
@@ -120,32 +120,35 @@ def split_dataset(given: str | Path, workspace: Workspace, config: SplitConfig =
     new_names = _new_names(dataset, workspace, config)
     with progress("looking for pictures that show the same thing", dataset.count()) as advance:
         report = check_dataset(dataset, advance=advance)
+    _need_readable(dataset, report)
     items = tuple(dataset.items())
     mended: Counter[str] = Counter()
-    objects = count_objects(dataset, items, lambda _item, _boxes, problems: mended.update(p.fault for p in problems))
+    unlabelled = without_label(report)
+
+    def note(item: Item, boxes: Boxes, problems: list[LabelProblem]) -> None:
+        mended.update(problem.fault for problem in problems)
+        if problems and not len(boxes):  # nobody knows what is on it, which is not the same as nothing
+            unlabelled.add(item.image)
+
+    objects = count_objects(dataset, items, note)
     bound = groups(items, report.twins)
     plans = _folds(items, objects, bound, config) if config.folds else _plan(items, objects, bound, config)
-    origin = DatasetOrigin(
-        parent=dataset.name,
-        parent_fingerprint=fingerprint(dataset),
-        made_by="split",
-        options={key: value for key, value in asdict(config).items() if key != "name"},
+    parent = parent_of(dataset, "split", {key: value for key, value in asdict(config).items() if key != "name"})
+    new = NewDataset(
+        name="",
+        task=dataset.task,
+        names=dataset.names,
+        origin=parent.origin,
+        licence=parent.licence,
+        remarks=(f"{many(mended.total(), 'label row')} left out or mended on the way.",) if mended else (),
+        link=parent.ours,
     )
-    parent_record = read_record(dataset.root)
-    unlabelled = without_label(report)
     wanted = []
     for number, (name, plan) in enumerate(zip(new_names, plans, strict=True), 1):
-        numbered = {**origin.options, "fold": number} if config.folds else origin.options
-        new = NewDataset(
-            name=name,
-            task=dataset.task,
-            names=dataset.names,
-            origin=origin.model_copy(update={"options": numbered}),
-            licence=parent_record.licence if parent_record else None,
-            remarks=(f"{many(mended.total(), 'label row')} left out or mended on the way.",) if mended else (),
-            link=parent_record is not None,
-        )
-        wanted.append((new, _pictures(dataset, items, plan, unlabelled), len(items)))
+        options = {**parent.origin.options, "fold": number} if config.folds else parent.origin.options
+        origin = parent.origin.model_copy(update={"options": options})
+        pictures = _pictures(dataset, items, plan, unlabelled)
+        wanted.append((replace(new, name=name, origin=origin), pictures, len(items)))
     written = write_datasets(workspace, wanted)
     together = [group for group in bound if len(group) > 1]
     return SplitReport(
@@ -159,6 +162,17 @@ def split_dataset(given: str | Path, workspace: Workspace, config: SplitConfig =
         leaks_before=sum(twin.across for twin in report.twins),
         leaks_after=max(_leaks(items, report.twins, plan) for plan in plans),
     )
+
+
+def _need_readable(dataset: Dataset, report: CheckReport) -> None:
+    unreadable = {path for found in report.findings if found.kind == "picture-unreadable" for path in found.files}
+    gone = [path for path in sorted(unreadable) if not path.is_file()]
+    if gone:
+        raise DataError(
+            f"{many(len(gone), 'picture')} of '{dataset.name}' cannot be read.",
+            where=gone[0],
+            next_step=f"leave them out with cv fix-dataset {dataset.name}, and split what that makes",
+        )
 
 
 def _new_names(dataset: Dataset, workspace: Workspace, config: SplitConfig) -> list[str]:
@@ -203,8 +217,8 @@ def _folds(
 def _need_groups(there: int, needed: int) -> None:
     if there < needed:
         raise DataError(
-            f"There are {there} pictures that show different things, too few for {needed} parts.",
-            next_step="add pictures, or ask for fewer parts",
+            f"Only {many(there, 'group')} of pictures that differ can be told apart, too few for {needed} parts.",
+            next_step="add pictures of other scenes, or ask for fewer parts",
         )
 
 

@@ -21,8 +21,6 @@ SPLITS_MISSING = frozenset({"split-missing", "split-none", "split-shared"})
 """Pictures for the missing splits are taken out of those that are there."""
 SPREAD = frozenset({"class-absent"})
 """Pictures of the class move into the split that has none."""
-LABELS_LOST = frozenset({"label-unreadable"})
-"""The picture is left out: nobody knows what is on it."""
 WRITTEN_ANEW = {
     "yaml-path": "written anew with the folders that are there",
     "yaml-names": "written anew with as many names as `nc` says",
@@ -37,6 +35,7 @@ WRITTEN_ANEW = {
     "nested-folders": "written without the folders around it",
     "labels-left-out": "left out",
     "label-polygons-mixed": "the boxes around the polygons",
+    "label-unreadable": "its picture is left out",
     "label-encoding": "written as UTF-8",
     "label-not-a-number": "the row is left out",
     "label-decimal-comma": "written with decimal points",
@@ -51,7 +50,7 @@ WRITTEN_ANEW = {
 }
 """What is right as soon as the dataset is written anew, whatever else is asked for; and what becomes of it."""
 
-REPAIRED = LEFT_OUT | RENAMED | REDRAWN | COPIES | LEAKS | SPLITS_MISSING | SPREAD | LABELS_LOST | WRITTEN_ANEW.keys()
+REPAIRED = LEFT_OUT | RENAMED | REDRAWN | COPIES | LEAKS | SPLITS_MISSING | SPREAD | WRITTEN_ANEW.keys()
 
 
 def choose(only: Iterable[str], known: Iterable[str]) -> frozenset[str]:

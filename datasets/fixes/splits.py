@@ -86,8 +86,8 @@ def close_leaks(shelf: Shelf, leaking: Sequence[bool], shares: Sequence[float]) 
             break
     harm, after, how = min(tried, key=lambda trial: trial[0])
     if harm:
-        how += f" Even so, not every split keeps its size and its classes: there are only {len(shelf.bound)} groups of"
-        how += " pictures that differ. More pictures of other scenes would help most."
+        how += f" Even so, not every split keeps its size and its classes: there are only {len(shelf.bound)} groups"
+        how += " of pictures that differ. More pictures of other scenes would help most."
     return Moved(tuple(SPLITS[number] for number in after.tolist()), how)
 
 
