@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import warnings
 from dataclasses import dataclass
@@ -32,6 +33,11 @@ _SUFFIX_OF = {
     "WEBP": {".webp"},
 }  # fmt: skip
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*", b"RIFF")
+
+# What libjpeg remarks about pictures that are all there: odd headers, and a few bytes that some cameras add at the end.
+_HARMLESS = re.compile("Adobe color transform|JFIF revision|SOS parameters|ICC")
+_EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+_MOST_EXTRANEOUS = 16
 
 ImageFault = Literal[
     "missing",  # no file, a folder, no permission
@@ -156,12 +162,13 @@ def _decode_jpeg_small(data: bytes, path: Path | None, info: ImageInfo, side: in
     try:
         grey = decode()
     except ValueError as error:
-        if "extraneous bytes" in str(error):  # something between the parts, which are all there
-            grey = decode(strict=False)
-        elif "Corrupt JPEG" in str(error) or "Premature end" in str(error):
-            raise ImageError("a part of it is damaged or missing", path, "truncated") from None
-        else:
+        said = str(error)
+        if "JPEG process" in said:
             return None
+        few_too_many = _EXTRANEOUS.search(said)
+        if not (few_too_many and int(few_too_many[1]) <= _MOST_EXTRANEOUS) and not _HARMLESS.search(said):
+            raise ImageError("a part of it is damaged or missing", path, "truncated") from None
+        grey = decode(strict=False)
     return _upright(grey[:, :, 0], info.orientation)
 
 
@@ -239,7 +246,7 @@ def inspect_bytes(data: bytes, path: Path | None, *, max_megapixels: float = MAX
     misnamed = path is not None and not suffix_fits(path, kind)
     ended_right = kind != "JPEG" or data.endswith(b"\xff\xd9")
     plain = (
-        mode == "RGB" and bits == 8 and orientation == 1 and kind in {"JPEG", "PNG", "BMP"}
+        mode == "RGB" and bits == 8 and frames == 1 and orientation == 1 and kind in {"JPEG", "PNG", "BMP"}
         and not misnamed and ended_right
     )  # fmt: skip
     return ImageInfo(width, height, kind, mode, orientation, bits, transparent, frames, misnamed, plain)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -11,7 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lensmith.core.images import ImageError, inspect_image, read_image, write_image
+from lensmith.core.images import (
+    ImageError,
+    decode_small,
+    inspect_bytes,
+    inspect_image,
+    read_image,
+    write_image,
+)
 
 
 def _gradient(width: int = 40, height: int = 24) -> np.ndarray:
@@ -84,11 +94,11 @@ def _bomb(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", ["empty", "text", "cut JPEG", "cut PNG", "bomb", "folder", "missing"])
+@pytest.mark.parametrize("kind", ["empty", "text", "cut JPEG", "cut PNG", "bomb", "folder", "pipe", "missing"])
 def test_unusable_files_are_refused_with_the_reason(tmp_path: Path, kind: str) -> None:
     path = tmp_path / ("a.jpg" if kind == "cut JPEG" else "a.png")
     words = {"empty": "empty", "text": "not a picture", "cut JPEG": "cut short", "cut PNG": "cut short|damaged",
-             "bomb": "megapixels", "folder": "folder", "missing": "no such file"}  # fmt: skip
+             "bomb": "megapixels", "folder": "folder", "pipe": "no ordinary", "missing": "no such file"}  # fmt: skip
     if kind == "empty":
         path.touch()
     elif kind == "text":
@@ -100,6 +110,8 @@ def test_unusable_files_are_refused_with_the_reason(tmp_path: Path, kind: str) -
         _bomb(path)
     elif kind == "folder":
         path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
     with pytest.raises(ImageError, match=words[kind]):
         read_image(path)
 
@@ -134,3 +146,115 @@ def test_writing_round_trips(tmp_path: Path) -> None:
     assert np.array_equal(read_image(tmp_path / "ü ö.png"), bgr)
     with pytest.raises((OSError, cv2.error)):
         write_image(tmp_path / "a.unknown", bgr)
+
+
+def _photo(size: tuple[int, int] = (640, 480), **options: object) -> bytes:
+    rng = np.random.default_rng(1)
+    coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
+    file = io.BytesIO()
+    coarse.save(file, "JPEG", quality=90, **options)
+    return file.getvalue()
+
+
+def _exif_with_thumbnail() -> bytes:
+    """An APP1 segment that holds a whole small JPEG, end marker included."""
+    thumbnail = _photo((64, 48))
+    body = b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0" + thumbnail
+    return b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_the_end_of_a_thumbnail_is_not_the_end_of_the_picture(tmp_path: Path, share: float, progressive: bool) -> None:
+    photo = _photo(progressive=progressive)
+    whole = photo[:2] + _exif_with_thumbnail() + photo[2:]
+    path = tmp_path / "a.jpg"
+    path.write_bytes(whole)
+    assert inspect_image(path).plain
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(ImageError, match="cut short") as caught:
+        inspect_image(path)
+    assert caught.value.fault == "truncated"
+
+
+def _with(data: bytes, at: int, new: bytes) -> bytes:
+    return data[:at] + new + data[at + len(new) :]
+
+
+@pytest.mark.parametrize(
+    ("what", "change"),
+    [
+        ("zeros", lambda data: _with(data, len(data) // 2, bytes(300))),
+        ("a piece is missing", lambda data: data[: len(data) // 2] + data[len(data) // 2 + 300 :]),
+        ("cut off, and an end put on", lambda data: data[: len(data) // 2] + b"\xff\xd9"),
+        ("a marker where none belongs", lambda data: _with(data, len(data) // 2, b"\xff\x31")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_damage_is_noticed_though_the_end_is_there(what: str, change: Callable[[bytes], bytes]) -> None:
+    data = change(_photo())
+    with pytest.raises(ImageError, match="damaged|cut short"):
+        decode_small(data, None, inspect_bytes(data, None), 56)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _photo(),
+        _photo(progressive=True),
+        _photo() + b"trailing bytes",
+        _photo()[:-2] + b"\0\0\xff\xd9",
+        _photo()[:2] + _exif_with_thumbnail() + _photo()[2:],
+        _photo(subsampling=0),
+        _photo(restart_marker_blocks=4),
+    ],
+)
+def test_nothing_is_wrong_with_odd_but_whole_photographs(data: bytes) -> None:
+    grey = decode_small(data, None, inspect_bytes(data, None), 100)
+    assert grey.dtype == np.uint8
+    assert 100 <= grey.shape[1] <= 320
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_a_small_picture_is_upright_like_the_large_one(tmp_path: Path, suffix: str) -> None:
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[274] = orientation
+        path = tmp_path / f"{orientation}{suffix}"
+        Image.fromarray(_gradient(400, 240)).save(path, exif=exif, quality=95)
+        data = path.read_bytes()
+        small = decode_small(data, path, inspect_bytes(data, path), 60)
+        large = cv2.resize(read_image(path), small.shape[::-1], interpolation=cv2.INTER_AREA)
+        assert np.abs(small.astype(int) - cv2.cvtColor(large, cv2.COLOR_BGR2GRAY)).mean() < 3, path.name
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix", "bits", "transparent", "frames"),
+    [
+        ("RGB", ".png", 8, False, 1),
+        ("RGBA", ".png", 8, True, 1),
+        ("LA", ".png", 8, True, 1),
+        ("I;16", ".png", 16, False, 1),
+        ("I;16", ".tif", 16, False, 1),
+        ("RGBA", ".webp", 8, True, 1),
+        ("RGB", ".webp", 8, False, 3),
+        ("RGB", ".tif", 8, False, 3),
+        ("RGB", ".png", 8, False, 3),
+    ],
+)
+def test_what_the_header_says(
+    tmp_path: Path, mode: str, suffix: str, bits: int, transparent: bool, frames: int
+) -> None:
+    first = Image.fromarray(_gradient())
+    if mode == "I;16":
+        first = Image.fromarray(np.arange(960, dtype=np.uint16).reshape(24, 40) * 60)
+    else:
+        first = first.convert(mode)
+    if transparent:
+        first.putalpha(90)
+    path = tmp_path / f"a{suffix}"
+    more = [first.rotate(90 * turn) for turn in range(1, frames)]
+    first.save(path, **({"save_all": True, "append_images": more} if more else {}))
+    info = inspect_image(path)
+    assert (info.bits, info.transparent, info.frames, info.misnamed) == (bits, transparent, frames, False)
+    assert info.plain is (suffix == ".png" and mode == "RGB" and frames == 1)
