@@ -168,7 +168,10 @@ def _decode_jpeg_small(data: bytes, path: Path | None, info: ImageInfo, side: in
         few_too_many = _EXTRANEOUS.search(said)
         if not (few_too_many and int(few_too_many[1]) <= _MOST_EXTRANEOUS) and not _HARMLESS.search(said):
             raise ImageError("a part of it is damaged or missing", path, "truncated") from None
-        grey = decode(strict=False)
+        try:
+            grey = decode(strict=False)
+        except ValueError:  # some warnings it takes for errors however it is asked
+            return None
     return _upright(grey[:, :, 0], info.orientation)
 
 
