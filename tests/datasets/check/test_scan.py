@@ -167,17 +167,26 @@ worker.main()
     assert "memory" in seen[5].reason
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are looked up in /proc")
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="processes are looked up in /proc")
 def test_ctrl_c_ends_the_check_and_its_helpers(workspace: Workspace, tmp_path: Path) -> None:
     root = make_folder_dataset(workspace.datasets / "pets", {"train": 8})
-    slow = "worker.look_at = lambda *_: time.sleep(600)"
+    slow = f"""
+import os, time
+from pathlib import Path
+from lensmith.datasets.check import worker
+def look_at(*_):
+    Path({str(tmp_path)!r}, f"{{os.getpid()}}.busy").touch()
+    time.sleep(600)
+worker.look_at = look_at
+worker.main()
+"""
     code = f"""
 import sys, time
 from pathlib import Path
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.check import crew, scan
 from lensmith.datasets.read import open_dataset
-crew._START = "import time; from lensmith.datasets.check import worker; {slow}; worker.main()"
+crew._START = {slow!r}
 scan.look_at = lambda *_: time.sleep(600)
 scan._BYTES_PER_HELPER = scan._PART_BYTES = 1
 scan.scan_pictures(open_dataset(sys.argv[1], Workspace(Path.cwd())), workers=3)
@@ -188,8 +197,7 @@ scan.scan_pictures(open_dataset(sys.argv[1], Workspace(Path.cwd())), workers=3)
     deadline = time.monotonic() + 60
     helpers: list[int] = []
     while len(helpers) < 2 and time.monotonic() < deadline and process.poll() is None:
-        threads = Path(f"/proc/{process.pid}/task").glob("*/children")
-        helpers = [int(pid) for children in threads for pid in children.read_text().split()]
+        helpers = [int(path.stem) for path in tmp_path.glob("*.busy")]
     assert len(helpers) == 2
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(timeout=30) != 0
