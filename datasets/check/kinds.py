@@ -101,9 +101,6 @@ _LAYOUT: dict[str, Kind] = {
         "Some tools run what stands there: an address, or even program text. Lensmith never does.",
         "writes a new data.yaml without it",
     ),
-    "yaml-unreadable": Kind(
-        "a data.yaml that cannot be used", "problem", "Without class names nothing can be trained.",
-    ),
     "cache-file": Kind(
         "caches and program files in the folder", "warning",
         "A `.cache` or pickle made by somebody else can run a program when a tool opens it, and an old one hides"

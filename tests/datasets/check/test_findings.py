@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from lensmith.datasets.check.finding import CheckReport
 from lensmith.datasets.check.kinds import KINDS
 from lensmith.datasets.check.labels import Labels
 from lensmith.datasets.check.run import check_dataset
-from lensmith.datasets.model import Dataset
+from lensmith.datasets.model import Dataset, LabelFault, RemarkKind
 from lensmith.datasets.read import open_dataset
 from tests.helpers import make_folder_dataset, make_picture, make_yolo_dataset
 
@@ -154,6 +155,11 @@ def test_a_damaged_photograph_is_found_though_it_ends_well(workspace: Workspace)
     picture.write_bytes(data)
     (finding,) = _check(root, workspace).findings
     assert (finding.kind, finding.files) == ("picture-truncated", (picture,))
+
+
+def test_whatever_a_reader_says_is_a_kind() -> None:
+    assert set(get_args(RemarkKind)) <= set(KINDS)
+    assert {f"label-{fault}" for fault in get_args(LabelFault)} <= set(KINDS)
 
 
 def test_every_kind_says_why() -> None:
