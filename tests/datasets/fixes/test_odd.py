@@ -1,0 +1,70 @@
+"""Datasets of which a repair must not make more than they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from lensmith.core.errors import DataError
+from lensmith.core.workspace import Workspace
+from lensmith.datasets.fix import FixConfig, fix_dataset
+from lensmith.datasets.read import open_dataset
+from tests.datasets.fixes.planted import label
+from tests.helpers import make_yolo_dataset
+
+
+def test_a_picture_whose_label_rows_are_all_lost_does_not_become_an_empty_one(workspace: Workspace) -> None:
+    root = make_yolo_dataset(workspace.datasets / "set", {"train": 20, "valid": 5, "test": 5})
+    label(root, 3).write_text("9 0.5 0.5 0.1 0.1\n")
+    label(root, 4).write_bytes(bytes(range(128, 250)))
+    report = fix_dataset("set", workspace)
+    written = {path.stem for path in (report.folder or root).rglob("*.txt")}
+    assert report.after.pictures["train"] == 18
+    assert not {"train-003", "train-004"} & written
+    partly = fix_dataset("set", workspace, FixConfig(only=("yaml-path",)))
+    assert partly.folder
+    assert partly.after.pictures["train"] == 20
+    assert not {"train-003", "train-004"} & {path.stem for path in partly.folder.rglob("*.txt")}
+
+
+@pytest.mark.parametrize("what", ["corners", "names"])
+def test_labels_that_mean_something_else_are_not_made_to_look_right(workspace: Workspace, what: str) -> None:
+    root = make_yolo_dataset(workspace.datasets / "set", {"train": 20, "valid": 5, "test": 5})
+    for path in sorted(root.rglob("labels/*.txt")):
+        if what == "corners":
+            path.write_text("0 0.7 0.7 0.8 0.8\n")
+        else:
+            path.rename(path.with_name(f"{path.stem}.png.txt"))
+    if what == "names":
+        label(root, 0).write_text("0 0.5 0.5 0.1 0.1\n")
+        (root / "train/labels/train-000.png.txt").unlink()
+    with pytest.raises(DataError, match=r"reach past|called like") as caught:
+        fix_dataset("set", workspace)
+    assert caught.value.next_step
+
+
+def test_nothing_usable(workspace: Workspace) -> None:
+    root = make_yolo_dataset(workspace.datasets / "set")
+    for path in root.rglob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="Nothing usable"):
+        fix_dataset("set", workspace)
+    assert not (workspace.datasets / "set-fixed").exists()
+
+
+def test_a_link_to_nothing_is_left_out(workspace: Workspace) -> None:
+    root = make_yolo_dataset(workspace.datasets / "set", {"train": 20, "valid": 5, "test": 5})
+    (root / "train" / "images" / "gone.jpg").symlink_to(root / "nothing.jpg")
+    fix_dataset("set", workspace)
+    assert open_dataset("set-fixed", workspace).count("train") == 20
+
+
+def test_pictures_that_are_all_alike_stay_where_they_are(workspace: Workspace) -> None:
+    root = make_yolo_dataset(workspace.datasets / "set", {"train": 12, "valid": 4, "test": 4})
+    for number, path in enumerate(sorted(root.rglob("images/*.png"))):
+        path.rename(path.with_name(f"street_jpg.rf.{number}.png"))
+        text = path.parents[1] / "labels" / f"{path.stem}.txt"
+        text.rename(text.with_name(f"street_jpg.rf.{number}.txt"))
+    report = fix_dataset("set", workspace)
+    assert report.after.pictures == report.before.pictures
+    assert "no split without leaks is possible" in report.how[0]
+    assert report.leaked_after == {"valid": 4, "test": 4}
