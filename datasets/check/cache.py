@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ...core.errors import LensmithError
 from ...core.isolation import cache_folder
 from .look import Look
 
@@ -47,9 +48,15 @@ def _version() -> str:
     return digest.hexdigest()[:16]
 
 
-def cache_path() -> Path:
-    """The file of this version of the checker in the person's cache folder; those of old versions are removed."""
-    folder = cache_folder("checks")
+def cache_path() -> Path | None:
+    """The file of this version of the checker in the person's cache folder; those of old versions are removed.
+
+    None when there can be no such folder: a check then remembers nothing.
+    """
+    try:
+        folder = cache_folder("checks")
+    except LensmithError:
+        return None
     path = folder / f"looks-{_version()}.sqlite"
     if not path.exists():
         old = time.time() - _KEPT_DAYS * 24 * 3600

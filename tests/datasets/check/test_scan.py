@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lensmith.core.isolation import cache_folder
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.check import crew as crew_module
 from lensmith.datasets.check import scan as scan_module
@@ -41,7 +42,7 @@ def test_helpers_see_what_this_process_sees(workspace: Workspace, monkeypatch: p
     (root / "train/cat/name with \udcff byte.png").write_bytes(b"no picture")
     dataset = open_dataset(root, workspace)
     alone = scan_pictures(dataset, workers=1)
-    shutil.rmtree(cache_path().parent)
+    shutil.rmtree(cache_folder("checks"))
     monkeypatch.setattr(scan_module, "_BYTES_PER_HELPER", 1)
     monkeypatch.setattr(scan_module, "_PART_BYTES", 50_000)
     seen: list[float] = []
@@ -60,6 +61,7 @@ def test_an_unchanged_dataset_is_not_read_again(workspace: Workspace, tmp_path: 
 import sys
 events = []
 from pathlib import Path
+from lensmith.core.isolation import cache_folder
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.check.run import check_dataset
 from lensmith.datasets.read import open_dataset
@@ -108,18 +110,22 @@ def test_what_is_remembered_follows_the_content(workspace: Workspace, tmp_path: 
     cache.close()
 
 
-@pytest.mark.parametrize("damage", ["text", "cut", "folder"])
+@pytest.mark.parametrize("damage", ["text", "cut", "folder", "no folder"])
 def test_a_cache_that_cannot_be_used_is_only_a_loss_of_time(workspace: Workspace, damage: str) -> None:
     dataset = open_dataset(make_folder_dataset(workspace.datasets / "pets", {"train": 3}), workspace)
     expected = scan_pictures(dataset).sha256
     path = cache_path()
+    assert path is not None
     if damage == "text":
         path.write_bytes(b"this is no database" * 1000)
     elif damage == "cut":
         path.write_bytes(path.read_bytes()[:5000])
-    else:
+    elif damage == "folder":
         path.unlink()
         path.mkdir()
+    else:
+        shutil.rmtree(path.parent)
+        path.parent.write_text("a file where the folder should be")
     assert np.array_equal(scan_pictures(dataset).sha256, expected)
     assert np.array_equal(scan_pictures(dataset).sha256, expected)
 
@@ -183,6 +189,7 @@ worker.main()
     code = f"""
 import sys, time
 from pathlib import Path
+from lensmith.core.isolation import cache_folder
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.check import crew, scan
 from lensmith.datasets.read import open_dataset
