@@ -1,0 +1,15 @@
+"""The kills suite: every command that writes datasets, ended at twenty of its steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .box import bad, run_cases, share
+from .kills import COUNT
+
+
+def test_kills(tmp_path: Path) -> None:
+    numbers = share(COUNT)
+    outcomes = run_cases("kills", numbers, tmp_path)
+    assert bad(outcomes) == ""
+    assert [outcome.state for outcome in outcomes] == ["ok"] * len(numbers)
