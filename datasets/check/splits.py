@@ -33,8 +33,10 @@ def split_findings(dataset: Dataset, pictures: Mapping[Split, int], twins: Seque
                 found = finding("split-missing", f"There is no '{split}' split.", count=1, severity=severity)
                 # To measure on is a person's own choice of pictures; without a choice, "valid" is measured on.
                 yield replace(found, fix="") if split == "test" else found
+    told: set[Path] = set()  # a picture that leaks is told of once, by the strongest reason
     for kind, how in _ACROSS.items():
-        across = [twin for twin in twins if twin.kind == kind and twin.across]
+        across = [twin for twin in twins if twin.kind == kind and twin.across and twin.second.image not in told]
+        told.update(twin.second.image for twin in across)
         if across:
             yield _leak(kind, how, across)
     torn = [twin for twin in twins if _in_two_classes(twin)]

@@ -12,11 +12,12 @@ import pytest
 
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.check.classes import class_findings
-from lensmith.datasets.check.finding import CheckReport
+from lensmith.datasets.check.finding import CheckReport, Twin
 from lensmith.datasets.check.kinds import KINDS
 from lensmith.datasets.check.labels import Labels
 from lensmith.datasets.check.run import check_dataset
-from lensmith.datasets.model import Dataset, LabelFault, RemarkKind
+from lensmith.datasets.check.splits import split_findings
+from lensmith.datasets.model import Dataset, Item, LabelFault, RemarkKind
 from lensmith.datasets.read import open_dataset
 from tests.helpers import make_folder_dataset, make_picture, make_yolo_dataset
 
@@ -136,6 +137,21 @@ def test_one_picture_in_two_classes_contradicts_itself(workspace: Workspace) -> 
     (finding,) = _check(root, workspace).findings
     assert (finding.kind, finding.severity, finding.count) == ("label-conflict", "problem", 1)
     assert [path.name for path in finding.files] == ["train-0-005.png", "again.png"]
+
+
+def test_a_picture_that_leaks_in_two_ways_is_told_of_once() -> None:
+    items = {name: Item(Path(name), "test" if name == "t" else "train") for name in "abct"}
+    twins = [
+        Twin(items["a"], items["t"], "near", 0.9),
+        Twin(items["b"], items["t"], "sibling", 1.0),
+        Twin(items["a"], items["c"], "near", 0.9),
+    ]
+    dataset = Dataset("x", Path("x"), "detect", ("cat",), "yolo", lambda _: iter(()))
+    found = split_findings(dataset, {"train": 3, "valid": 1, "test": 1}, twins)
+    assert [(finding.kind, finding.severity, finding.count, finding.files) for finding in found] == [
+        ("sibling-across", "problem", 1, (Path("b"), Path("t"))),
+        ("near-within", "note", 1, (Path("a"), Path("c"))),
+    ]
 
 
 def test_pictures_of_zero_bytes_are_no_copies_of_each_other(workspace: Workspace) -> None:

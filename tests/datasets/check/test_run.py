@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import pytest
-
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.check.finding import CheckReport
 from lensmith.datasets.check.kinds import KINDS
@@ -70,15 +68,3 @@ def test_what_is_wrong_is_found(workspace: Workspace) -> None:
     order = [finding.severity for finding in report.findings]
     assert order == sorted(order, key=["problem", "warning", "note"].index)
     assert all(finding.why == KINDS[finding.kind].why for finding in report.findings)
-
-
-@pytest.mark.parametrize(
-    ("name", "kinds"),
-    [
-        ("detect/waste-yolo", {"sibling-across", "split-missing", "split-shared", "class-imbalance"}),
-        ("detect/rubik-yolo", {"yaml-path", "copy-within"}),
-        ("detect/chess-yolo", {"yaml-path", "class-few", "label-duplicate", "picture-without-objects", "near-across"}),
-    ],
-)
-def test_real_defects_are_found(test_data: Path, workspace: Workspace, name: str, kinds: set[str]) -> None:
-    assert kinds <= set(_found(test_data / name, workspace))
