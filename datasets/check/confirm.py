@@ -9,13 +9,13 @@ import numpy as np
 
 from .describe import Window, turned
 
-_SIDE = 192  # pixels: what both are compared at
-_GLANCE = 3  # times smaller, for a first look
+_SIDE = 128  # pixels: what both are compared at
+_GLANCE = 2  # times smaller, for a first look
 _STEPS, _PRECISION, _SMOOTH = 15, 3e-4, 5  # of the alignment
-_FINEST, _COARSEST = 1.2, 6.0  # pixels (sigma): what is finer is noise and compression, what is coarser is light
-_PLACE = 4.0  # pixels (sigma): how large a place is
+_FINEST, _COARSEST = 1.0, 5.0  # pixels (sigma): what is finer is noise and compression, what is coarser is light
+_PLACE = 3.0  # pixels (sigma): how large a place is
 _FAINT = 6.0  # grey levels: a place with less structure says nothing
-_BORDER = 13  # pixels: places nearer to an edge are half outside
+_BORDER = 11  # pixels: places nearer to an edge are half outside
 _LEAST = 0.02  # share of the picture that must have structure
 _HOPELESS = 0.7  # correlation at a glance of what need not be looked at closely; edited photographs have 0.9
 _DARK, _BRIGHT = 4, 250  # grey levels; beyond them light was cut off
@@ -35,7 +35,7 @@ class _Laid:
 
 
 def prepare(picture: np.ndarray) -> np.ndarray:
-    """What `confirm` compares: uint8 BGR `(192, 192, 3)`, of a picture in grey `(h, w)` or BGR `(h, w, 3)`."""
+    """What `confirm` compares: uint8 BGR `(128, 128, 3)`, of a picture in grey `(h, w)` or BGR `(h, w, 3)`."""
     square = cv2.resize(picture, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(square, cv2.COLOR_GRAY2BGR) if square.ndim == 2 else square
 
@@ -47,7 +47,7 @@ def confirm(first: np.ndarray, second: np.ndarray, turn: int, window: Window) ->
     Psarakis, "Parametric Image Alignment Using Enhanced Correlation Coefficient Maximization", 2008). The darker
     one is brightened, with its highlights cut off, as the other's were. Then the structure of every small place is
     compared. Editing leaves it alike everywhere: 0.9 and more. Another photograph from the same tripod has one place
-    at least where something has moved or is missing: below 0.5; so has another drawing, page or sign of the same make.
+    at least where something has moved or is missing: below 0.8; so has another drawing, page or sign of the same make.
 
     Args:
         first: From `prepare`.

@@ -26,10 +26,10 @@ __all__ = ["DESCRIPTOR_BYTES", "DESCRIPTOR_VERSION", "Known", "describe", "find_
 _CANDIDATE = 0.8
 _SURE = 0.93  # an edited photograph nearly always has a look as near as this; the less alike are bursts and odd crops
 _DOUBTFUL, _DOUBTFUL_PER = 200, 50  # of the less alike this many are read, and one more for so many pictures
-_CONFIRMED = 0.55
-_REFUSALS = 4  # a picture that so many did not match is one of a series from one tripod
+_CONFIRMED = 0.8
+_REFUSALS = 3  # a picture that so many did not match is one of a series from one tripod
 _BATCH = 64
-_HELD = 256  # prepared pictures, 110 KB each
+_HELD = 512  # prepared pictures, 48 KB each
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,13 @@ class Known:
         group: int64 `(n,)`: pictures with the same number are known to show the same.
         split: int64 `(n,)`: each picture's split as a number, the earlier one the smaller. A pair across splits is
             looked for even when its pictures are connected already, until each picture of a later split has one.
+        leaked: bool `(n,)`: pictures of later splits that are known to have one.
         skip: bool `(n,)`: pictures that are not compared.
     """
 
     group: np.ndarray
     split: np.ndarray
+    leaked: np.ndarray
     skip: np.ndarray
 
 
@@ -68,8 +70,8 @@ def find_near(
         (i, j, similarity) with i < j, similarity in 0..1: how alike the places are in which they differ most.
     """
     if known is None:
-        count = len(descriptors)
-        known = Known(np.arange(count), np.zeros(count, np.int64), np.zeros(count, bool))
+        nothing = np.zeros(len(descriptors), bool)
+        known = Known(np.arange(len(descriptors)), np.zeros(len(descriptors), np.int64), nothing, nothing)
     compared = np.flatnonzero(~known.skip)
     candidates = find_candidates(descriptors[compared], _CANDIDATE)
     doubtful = np.cumsum(candidates.score < _SURE)
@@ -104,7 +106,7 @@ class _Court:
     def __init__(self, candidates: Candidates, known: Known) -> None:
         self._pairs, self._split = candidates, known.split
         self._groups = Groups.of(known.group)
-        self._leaked = np.zeros(len(known.split), bool)
+        self._leaked = known.leaked.copy()
         self._refused = np.zeros(len(known.split), np.int64)
         self.found: list[tuple[int, int, float]] = []
 

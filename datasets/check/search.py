@@ -8,6 +8,7 @@ with n ** 1.5. What answers is compared again, finer and in more cut-outs.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +23,11 @@ ALIGNED: tuple[Window, ...] = (
     *_TRIED, *windows(0.975, 2), *windows(0.95, 5), *windows(0.925, 4), *windows(0.9, 7), *windows(0.875, 6)
 )  # fmt: skip
 """The cut-outs that are compared in the end."""
-_COARSE_ENOUGH = 0.8  # cosines
+_COARSE_ENOUGH = 0.85  # cosines
 _TRIED_ENOUGH = 0.75
 _PER_PICTURE = 12  # candidates kept for one picture
 _CELLS_EACH = 4
-_CHUNK = 1024
+_CHUNK, _FEW = 1024, 256
 _SAMPLE, _ROUNDS = 40, 8  # k-means: pictures per cell, rounds
 _MEASURED, _TRUST = 4000, 50
 
@@ -67,19 +68,18 @@ def find_candidates(descriptors: np.ndarray, enough: float) -> Candidates:
     contrast = [chunk.std(axis=1) for chunk in _chunks(descriptors)]
     textured = np.flatnonzero(np.concatenate([*contrast, np.zeros(0)]) >= _FLAT)
     seen = descriptors[textured]
-    pairs = _coarse_pairs(seen)
-    for aligned, limit in ((_TRIED, _TRIED_ENOUGH), (ALIGNED, enough)):
-        pairs = _align(seen, pairs, aligned)
-        pairs = pairs.take(np.flatnonzero(pairs.score >= limit))
+    looks = _Looks(seen, _FINE)
+    pairs = _joined([_none(), *(_align(looks, part, _TRIED, _TRIED_ENOUGH) for part in _coarse_pairs(seen))])
+    pairs = _align(looks, pairs, ALIGNED, enough)
     pairs = pairs.take(np.argsort(-pairs.score, kind="stable"))
     low, high = np.minimum(pairs.first, pairs.second), np.maximum(pairs.first, pairs.second)
-    _, once = np.unique(low * np.int64(len(seen)) + high, return_index=True)
+    _, once = np.unique(low << 32 | high, return_index=True)
     pairs = pairs.take(np.sort(once))
     return Candidates(textured[pairs.first], textured[pairs.second], pairs.turn, pairs.window, pairs.score)
 
 
-def _chunks(rows: np.ndarray) -> list[np.ndarray]:
-    return [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
+def _chunks(rows: np.ndarray, size: int = _CHUNK) -> list[np.ndarray]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 class _Looks:
@@ -101,29 +101,26 @@ class _Looks:
         usual = (usual + _TRUST * expected / expected.sum()) / (len(seen[::step]) + _TRUST)
         self._weight = np.float32(1 / np.sqrt(usual))
 
-    def of(self, which: np.ndarray, window: Window, turn: int = 0) -> np.ndarray:
-        """float32 `(len(which), d)`, of length 1: cut-outs of the turned pictures."""
+    def of(self, which: np.ndarray, windows: tuple[Window, ...] = (WHOLE,), turn: int = 0) -> np.ndarray:
+        """float32 `(len(windows), len(which), d)`, of length 1: cut-outs of the turned pictures."""
         values = self._seen[which][:, turning(turn)].astype(np.float32)
-        return unit(values @ (projection(window, self._order) * self._weight))
+        return np.stack([unit((values @ projection(window, self._order)) * self._weight) for window in windows])
 
 
-def _coarse_pairs(seen: np.ndarray) -> Candidates:
+def _coarse_pairs(seen: np.ndarray) -> Iterator[Candidates]:
+    """Parts of all pairs that agree coarsely; empty `window`."""
     looks = _Looks(seen, _COARSE)
-    everyone = np.arange(len(seen))
-    whole = np.concatenate(
-        [np.zeros((0, len(frequencies(_COARSE)[0])), np.float32)]
-        + [looks.of(chunk, WHOLE) for chunk in _chunks(everyone)]
-    )
+    everyone = _chunks(np.arange(len(seen)))
+    whole = np.concatenate([looks.of(np.arange(0))[0], *(looks.of(chunk)[0] for chunk in everyone)])
     centres = _centres(whole)
     members = _members(whole, centres)
-    found = [_none()]
-    for chunk in _chunks(everyone):
-        questions = [(looks.of(chunk, window, turn), turn) for turn in range(TURNS) for window in _ASKED]
-        rows = np.concatenate([row for row, _ in questions])
-        who = np.tile(chunk, len(questions))
-        turns = np.repeat([turn for _, turn in questions], len(chunk))
-        found.append(_strongest(_answers(rows, who, turns, whole, centres, members)))
-    return _joined(found)
+    for chunk in everyone:
+        parts = [_none()]
+        for turn in range(TURNS):
+            rows = looks.of(chunk, _ASKED, turn).reshape(-1, whole.shape[1])
+            who = np.tile(chunk, len(_ASKED))
+            parts.append(_strongest(_answers(rows, who, turn, whole, centres, members)))
+        yield _strongest(_joined(parts))
 
 
 def _none() -> Candidates:
@@ -143,7 +140,7 @@ def _joined(parts: list[Candidates]) -> Candidates:
 
 def _centres(rows: np.ndarray) -> np.ndarray:
     """Spherical k-means: float32 `(c, d)` of length 1, c about sqrt(n). The same rows give the same centres."""
-    count = max(int(len(rows) ** 0.5), 1)
+    count = max(int(2 * len(rows) ** 0.5), 1)
     rng = np.random.default_rng(0)
     sample = rows[rng.permutation(len(rows))[: count * _SAMPLE]]
     centres = sample[:count]
@@ -165,30 +162,32 @@ def _nearest(rows: np.ndarray, centres: np.ndarray) -> np.ndarray:
 def _members(rows: np.ndarray, centres: np.ndarray) -> list[np.ndarray]:
     """For each cell the pictures that have it among their nearest."""
     each = min(_CELLS_EACH, len(centres))
-    parts = [np.argpartition(-(chunk @ centres.T), each - 1, axis=1)[:, :each] for chunk in _chunks(rows)]
+    parts = [np.argpartition(-(chunk @ centres.T), each - 1, axis=1)[:, :each].copy() for chunk in _chunks(rows)]
     cells = np.concatenate([np.zeros((0, each), np.int64), *parts]).ravel()
     order = np.argsort(cells, kind="stable")
     return np.split(order // each, np.searchsorted(cells[order], np.arange(1, len(centres))))
 
 
 def _answers(
-    rows: np.ndarray,
-    who: np.ndarray,
-    turns: np.ndarray,
-    whole: np.ndarray,
-    centres: np.ndarray,
-    members: list[np.ndarray],
+    rows: np.ndarray, who: np.ndarray, turn: int, whole: np.ndarray, centres: np.ndarray, members: list[np.ndarray]
 ) -> Candidates:
+    """Which whole pictures agree with the `rows`, cut-outs of the pictures `who`, of those in the same cell."""
     cell = _nearest(rows, centres)
     order = np.argsort(cell, kind="stable")
     edges = np.searchsorted(cell[order], np.arange(1, len(centres)))
     found = [_none()]
     for asking, known in zip(np.split(order, edges), members, strict=True):
         likeness = rows[asking] @ whole[known].T
-        asked, answered = np.nonzero(likeness >= _COARSE_ENOUGH)
-        first, second = who[asking[asked]], known[answered]
-        window = np.zeros(len(first), np.int64)
-        found.append(Candidates(first, second, turns[asking[asked]], window, likeness[asked, answered]))
+        hits = np.flatnonzero(likeness.ravel() >= _COARSE_ENOUGH)
+        if len(hits) > _PER_PICTURE * len(asking):  # a series of pictures that all look alike: the nearest only
+            few = min(_PER_PICTURE + 1, len(known))  # one of them may be the picture itself
+            nearest = np.argpartition(-likeness, few - 1, axis=1)[:, :few]
+            hits = (nearest + np.arange(len(asking))[:, None] * len(known)).ravel()
+            hits = hits[likeness.ravel()[hits] >= _COARSE_ENOUGH]
+        if len(hits):
+            first, second = who[asking[hits // len(known)]], known[hits % len(known)]
+            numbers = np.zeros((2, len(hits)), np.int64)
+            found.append(Candidates(first, second, numbers[0] + turn, numbers[1], likeness.ravel()[hits]))
     joined = _joined(found)
     return joined.take(np.flatnonzero(joined.first != joined.second))
 
@@ -204,16 +203,16 @@ def _strongest(pairs: Candidates) -> Candidates:
     return pairs.take(by_picture[rank < _PER_PICTURE])
 
 
-def _align(seen: np.ndarray, pairs: Candidates, aligned: tuple[Window, ...]) -> Candidates:
-    """For each pair the cut-out of `first` that fits `second` best, and how well."""
-    looks = _Looks(seen, _FINE)
-    best = np.zeros(len(pairs), np.int64)
+def _align(looks: _Looks, pairs: Candidates, aligned: tuple[Window, ...], enough: float) -> Candidates:
+    """For each pair the cut-out of `first` that fits `second` best, and how well; those that fit well enough."""
+    window = np.zeros(len(pairs), np.int64)
     score = np.full(len(pairs), -1, np.float32)
     for turn in range(TURNS):
-        for part in _chunks(np.flatnonzero(pairs.turn == turn)):
-            whole = looks.of(pairs.second[part], WHOLE)
-            for number, window in enumerate(aligned):
-                likeness = np.einsum("nd,nd->n", looks.of(pairs.first[part], window, turn), whole)
-                better = likeness > score[part]
-                score[part[better]], best[part[better]] = likeness[better], number
-    return Candidates(pairs.first, pairs.second, pairs.turn, best, score)
+        for part in _chunks(np.flatnonzero(pairs.turn == turn), _FEW):
+            likeness = np.einsum(
+                "wnd,nd->nw", looks.of(pairs.first[part], aligned, turn), looks.of(pairs.second[part])[0]
+            )
+            window[part] = likeness.argmax(axis=1)
+            score[part] = likeness.max(axis=1)
+    fitting = score >= enough
+    return Candidates(pairs.first, pairs.second, pairs.turn, window, score).take(np.flatnonzero(fitting))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -63,36 +63,28 @@ def find_twins(
         read: As `near.find_near` wants it.
         memo: As `near.find_near` wants it.
     """
-    split = np.array([SPLITS.index(item.split) for item in items], np.int64)
-    order = np.argsort(split, kind="stable")  # earlier splits first, so that a group's first leaks to the others
-    groups = Groups(len(items))
-    found: list[tuple[int, int, TwinKind, float]] = []
-    original = _stars(order, (row.tobytes() for row in looks.sha256[order]))
+    pairs = _Pairs(np.array([SPLITS.index(item.split) for item in items], np.int64))
+    order = np.argsort(pairs.split, kind="stable")  # earlier splits first: a group's first gives the others away
     readable: np.ndarray = np.any(looks.sha256, axis=1)
-    for i, j in original.items():
-        if i != j and readable[i]:
-            groups.join(i, j)
-            found.append((j, i, "copy", 1.0))
-    copied = np.array([original[i] != i for i in range(len(items))], bool) & readable
-    alone = order[~copied[order]]
-    for i, j in _stars(alone, (_source(items[i].image.name, i) for i in alone.tolist())).items():
-        if i != j:
-            groups.join(i, j)
-            found.append((j, i, "sibling", 1.0))
-    known = Known(groups.roots(), split, copied | ~looks.described)
-    for i, j, similarity in find_near(looks.descriptors, read, memo, known):
-        groups.join(i, j)
-        found.append((i, j, "near", similarity))
+    copied = np.zeros(len(items), bool)
+    copies: dict[int, list[int]] = {}
+    for first, second in _stars(order[readable[order]], lambda index: looks.sha256[index].tobytes()):
+        copied[second] = True
+        copies.setdefault(first, []).append(second)
+        pairs.add(first, second, "copy", 1.0)
+    for first, second in _stars(order[~copied[order]], lambda index: _source(items[index].image.name)):
+        pairs.add(first, second, "sibling", 1.0)
+    known = Known(pairs.groups.roots(), pairs.split, pairs.leaked, copied | ~looks.described)
+    for first, second, similarity in find_near(looks.descriptors, read, memo, known):
+        pairs.add(first, second, "near", similarity)
+        later = first if pairs.split[first] > pairs.split[second] else second
+        for copy in copies.get(later, []):  # what gives a picture away gives its copies away
+            pairs.add_news(first if later == second else second, copy, "near", similarity)
     compared = np.flatnonzero(~known.skip)
-    names = [items[i].image.name for i in compared.tolist()]
-    leaked = {j for i, j, _, _ in found if split[i] != split[j]}
-    for a, b, similarity in find_frames(names, looks.descriptors[compared]):
-        i, j = sorted((int(compared[a]), int(compared[b])), key=lambda index: split[index])
-        if groups.root(i) != groups.root(j) or (split[i] != split[j] and j not in leaked):
-            groups.join(i, j)
-            leaked.add(j)
-            found.append((i, j, "frame", similarity))
-    return [_twin(items, split, *pair) for pair in found]
+    names = [items[index].image.name for index in compared.tolist()]
+    for before, after, similarity in find_frames(names, looks.descriptors[compared]):
+        pairs.add_news(int(compared[before]), int(compared[after]), "frame", similarity)
+    return [Twin(items[first], items[second], kind, similarity) for first, second, kind, similarity in pairs.found]
 
 
 def groups(items: Sequence[Item], twins: Iterable[Twin]) -> list[list[int]]:
@@ -104,18 +96,40 @@ def groups(items: Sequence[Item], twins: Iterable[Twin]) -> list[list[int]]:
     return connected.listed()
 
 
-def _stars(order: np.ndarray, keys: Iterable[object]) -> dict[int, int]:
-    """For each index in `order` the first one with the same key."""
+class _Pairs:
+    """Pairs found so far, the picture of the earlier split first, and what they connect."""
+
+    def __init__(self, split: np.ndarray) -> None:
+        self.split = split
+        self.groups = Groups(len(split))
+        self.found: list[tuple[int, int, TwinKind, float]] = []
+        self.leaked = np.zeros(len(split), bool)
+
+    def add(self, one: int, other: int, kind: TwinKind, similarity: float) -> None:
+        first, second = (one, other) if self.split[one] <= self.split[other] else (other, one)
+        self.groups.join(first, second)
+        self.found.append((first, second, kind, similarity))
+        if self.split[first] != self.split[second]:
+            self.leaked[second] = True
+
+    def add_news(self, one: int, other: int, kind: TwinKind, similarity: float) -> None:
+        """Add a pair that connects two groups, or gives away a picture that nothing gave away yet."""
+        later = one if self.split[one] > self.split[other] else other
+        leak = self.split[one] != self.split[other] and not self.leaked[later]
+        if leak or self.groups.root(one) != self.groups.root(other):
+            self.add(one, other, kind, similarity)
+
+
+def _stars(order: np.ndarray, key: Callable[[int], object]) -> Iterator[tuple[int, int]]:
+    """Each index in `order` that has the key of an earlier one, after that one; a key of None is nobody's."""
     first: dict[object, int] = {}
-    return {index: first.setdefault(key, index) for index, key in zip(order.tolist(), keys, strict=True)}
+    for index in order.tolist():
+        this = key(index)
+        if this is not None and first.setdefault(this, index) != index:
+            yield first[this], index
 
 
-def _source(name: str, index: int) -> object:
-    """The photograph that Roboflow made this file of; the file's own number when it made none, or nobody can tell."""
+def _source(name: str) -> str | None:
+    """The photograph that Roboflow made this file of; None when it made none, or nobody can tell."""
     stem, mark, _ = name.partition(".rf.")
-    return stem if mark and stem.rpartition("_")[0].lower() not in _GENERIC else index
-
-
-def _twin(items: Sequence[Item], split: np.ndarray, i: int, j: int, kind: TwinKind, similarity: float) -> Twin:
-    first, second = (i, j) if split[i] <= split[j] else (j, i)
-    return Twin(items[first], items[second], kind, similarity)
+    return stem if mark and stem.rpartition("_")[0].lower() not in _GENERIC else None
