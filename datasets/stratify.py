@@ -141,7 +141,7 @@ class _State:
         for done, group in enumerate(groups.tolist()):
             lacking = [s for s in range(self.splits) if not self.groups_with[s][class_id]]
             if lacking and len(groups) - done <= len(lacking):
-                lacking = [s for s in lacking if s == 0 or self.size[s] < _STRETCH * self.size_target[s]]
+                lacking = [s for s in lacking if self.size[s] < _STRETCH * self.size_target[s]]
             else:
                 lacking = []
             self.put(group, lacking[0] if lacking else self.best_for(group, class_id))
