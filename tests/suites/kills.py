@@ -1,9 +1,13 @@
-"""Commands on datasets, ended at any of their steps on the disk: what is there is whole, and the next run succeeds."""
+"""Commands on datasets, ended at any of their steps on the disk, without room on it, or two at once: what is there is
+whole, and the next run succeeds.
+"""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import resource
 import signal
 import sys
 import traceback
@@ -12,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lensmith.core.errors import UsageError
+from lensmith.core.errors import LensmithError, UsageError
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.crops import CropsConfig, cut_crops
 from lensmith.datasets.export_dataset import ExportConfig, export_dataset
@@ -38,7 +42,13 @@ ACTIONS: dict[str, tuple[Action, tuple[str, ...]]] = {
     "export a zip": (lambda to, _: export_dataset("set", "yolo", to, ExportConfig(to.root / "out.zip")), ()),
 }
 POINTS = 20
-COUNT = len(ACTIONS) * POINTS
+ROOM = (0, 700, 3000)  # bytes that a file may have on a disk that is full
+KILLS = len(ACTIONS) * POINTS
+FULL = len(ACTIONS) * len(ROOM)
+PAIRS = list(
+    itertools.combinations_with_replacement([name for name, (_, made) in ACTIONS.items() if made == ("new",)], 2)
+)
+COUNT = KILLS + FULL + len(PAIRS)
 MEMORY_BYTES = 2 << 30
 FILE_BYTES = 256 << 20
 _STEPS = {"os.rename", "os.mkdir", "os.link", "os.remove", "os.rmdir", "shutil.rmtree"}
@@ -46,14 +56,18 @@ _WRITING = os.O_WRONLY | os.O_RDWR
 
 
 class Laid(NamedTuple):
-    """A case: a command, a point in it, and how it is ended."""
+    """A case: a command, and a point in it at which it is ended and how, or the room that a file has, or another
+    command at the same time.
+    """
 
     name: str
     share: float
-    how: signal.Signals
+    how: signal.Signals | None
+    room: int
     given: Path
     spare: Path
     work: Path
+    other: str = ""
 
 
 def warm_up() -> None:
@@ -74,32 +88,59 @@ def prepare(number: int, folder: Path) -> Laid:
     for name in ("spare", "work"):
         (folder / name).mkdir()
         _in_fork(lambda name=name: import_dataset(given / "set", Workspace(folder / name)) and None)
+    if number >= KILLS + FULL:
+        first, second = PAIRS[number - KILLS - FULL]
+        return Laid(first, 0, None, 0, given, folder / "spare", folder / "work", second)
+    if number >= KILLS:
+        action, room = divmod(number - KILLS, len(ROOM))
+        return Laid(list(ACTIONS)[action], 0, None, ROOM[room], given, folder / "spare", folder / "work")
     action, point = divmod(number, POINTS)
     how = (signal.SIGKILL, signal.SIGINT)[point % 2]
-    return Laid(list(ACTIONS)[action], point / (POINTS - 1), how, given, folder / "spare", folder / "work")
+    return Laid(list(ACTIONS)[action], point / (POINTS - 1), how, 0, given, folder / "spare", folder / "work")
 
 
 def run(case: Laid, _folder: Path) -> tuple[str, str, list[str]]:
     """One case; see `box.Outcome`."""
     action, _ = ACTIONS[case.name]
     before = _digests(case.given)
+    if case.other:
+        return _two_at_once(case, before)
     spare, work = Workspace(case.spare), Workspace(case.work)
     whole = _in_fork(lambda: action(spare, case.given) and None, count_in=case.spare)
     if "error" in whole:
         return "crash", f"{case.name}: {whole['error']}", []
-    stop = max(1, round(case.share * whole["steps"]))
-    label = f"{case.name}, {case.how.name} at step {stop} of {whole['steps']}"
-    ended = _in_fork(lambda: action(work, case.given) and None, count_in=case.work, stop=stop, how=case.how)
-    broken = []
-    if ended.get("died") != case.how.name:
-        broken.append(f"it was not ended: {ended}")
-    state = _in_fork(lambda: _state(work, case, tidy=case.how == signal.SIGINT))
+    if case.how is None:
+        label = f"{case.name}, {case.room} bytes of room"
+        ended = _in_fork(lambda: action(work, case.given) and None, room=case.room)
+        fits = "value" in ended or ended.get("refused") == "DiskFullError"
+        broken = [] if fits else [f"it did not say that the disk is full: {ended}"]
+    else:
+        stop = max(1, round(case.share * whole["steps"]))
+        label = f"{case.name}, {case.how.name} at step {stop} of {whole['steps']}"
+        ended = _in_fork(lambda: action(work, case.given) and None, count_in=case.work, stop=stop, how=case.how)
+        broken = [] if ended.get("died") == case.how.name else [f"it was not ended: {ended}"]
+    state = _in_fork(lambda: _state(work, case, tidy=case.how != signal.SIGKILL))
     broken += state.get("value", [str(state)])
     again = _in_fork(lambda: _again(action, work, case))
     broken += again.get("value", [str(again)])
     broken += _in_fork(lambda: _state(work, case, tidy=True)).get("value", ["no state"])
     if _digests(case.given) != before:
         broken.append("what was given has changed")
+    return "ok", label, [f"{label}: {line}" for line in broken]
+
+
+def _two_at_once(case: Laid, before: dict[str, str]) -> tuple[str, str, list[str]]:
+    """Two commands that make a dataset of the same name: one does, and no file of the other gets into it."""
+    work = Workspace(case.work)
+    label = f"{case.name} and {case.other}"
+    both = [_start(lambda name=name: ACTIONS[name][0](work, case.given) and None) for name in (case.name, case.other)]
+    ends = [_result(*started) for started in both]
+    broken = [str(end) for end in ends if "value" not in end and end.get("refused") != "UsageError"]
+    if not any("value" in end for end in ends):
+        broken.append(f"neither did anything: {ends}")
+    broken += _in_fork(lambda: _state(work, case, tidy=True)).get("value", ["no state"])
+    if not (work.datasets / "new").is_dir() or _digests(case.given) != before:
+        broken.append("nothing was made, or what was given has changed")
     return "ok", label, [f"{label}: {line}" for line in broken]
 
 
@@ -153,25 +194,45 @@ def _in_fork(
     *,
     count_in: Path | None = None,
     stop: int = 0,
-    how: signal.Signals = signal.SIGKILL,
+    how: signal.Signals | None = None,
+    room: int | None = None,
 ) -> dict[str, Any]:
     """Run something in a process of its own: its value, its steps on the disk, its error, or how it died."""
+    return _result(*_start(action, count_in, stop, how, room))
+
+
+def _start(
+    action: Callable[[], Any],
+    count_in: Path | None = None,
+    stop: int = 0,
+    how: signal.Signals | None = None,
+    room: int | None = None,
+) -> tuple[int, int]:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what is said there would find no room either
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        steps = _count_steps(count_in, stop, how) if count_in else [0]
+        steps = _count_steps(count_in, stop, how or signal.SIGKILL) if count_in else [0]
+        if room is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
         try:
             told: dict[str, Any] = {"value": action(), "steps": steps[0]}
         except KeyboardInterrupt:
             told = {"died": "SIGINT"}
+        except LensmithError as error:
+            told = {"refused": type(error).__name__, "error": str(error)}
         except BaseException:
             told = {"error": traceback.format_exc(limit=-5)}
         with os.fdopen(writing, "w") as pipe:
             json.dump(told, pipe)
         os._exit(0)
     os.close(writing)
+    return child, reading
+
+
+def _result(child: int, reading: int) -> dict[str, Any]:
     with os.fdopen(reading) as pipe:
         text = pipe.read()
     _, status = os.waitpid(child, 0)

@@ -1,4 +1,4 @@
-"""The kills suite: every command that writes datasets, ended at twenty of its steps."""
+"""The kills suite: commands that write datasets, ended at twenty of their steps, without room, and two at once."""
 
 from __future__ import annotations
 
