@@ -13,7 +13,7 @@ from ..model import SPLITS, Boxes, Dataset, Item, LabelProblem, Remark, Split
 from .boxes import Rows, settle
 from .coco_index import CROWD, FAULTS, POLYGON, UNKNOWN, Category, CocoIndex, read_coco
 from .coco_places import Pictures, Source, find_pictures, picture_base, splits_of
-from .pictures import leaving_links, links_left
+from .pictures import tell_leaving_links
 
 
 def open_coco(root: Path, files: Sequence[Path]) -> Dataset:
@@ -95,19 +95,22 @@ def _check_pictures(root: Path, pictures: Pictures, indexes: Sequence[CocoIndex]
 
 def _tell_left_out(root: Path, sources: Sequence[Source], remarks: list[Remark]) -> None:
     indexes = [source.index for source in sources]
-    files = tuple(index.path for index in indexes)
     left_out = [
-        (sum(int((index.verdict == CROWD).sum()) for index in indexes), "outline crowds (`iscrowd`)"),
-        (sum(index.orphans for index in indexes), "belong to no picture of their file"),
+        (
+            [int((index.verdict == CROWD).sum()) for index in indexes],
+            "{} annotations outline crowds (`iscrowd`) and are left out.",
+        ),
+        ([index.orphans for index in indexes], "{} annotations belong to no picture of their file and are left out."),
+        (
+            [index.twice for index in indexes],
+            "{} pictures have the id of another in the COCO file; annotations of that id count for the first.",
+        ),
     ]
-    for count, reason in left_out:
-        if count:
-            remarks.append(Remark("labels-left-out", f"{count} annotations {reason} and are left out.", files))
-    if twice := sum(index.twice for index in indexes):
-        what = f"{twice} pictures have the id of another in the COCO file; annotations of that id count for the first."
-        remarks.append(Remark("labels-left-out", what, files))
-    if links := sum(1 for base in {source.base for source in sources} for _ in leaving_links(base, root)):
-        remarks.append(Remark("links-leaving", links_left(links)))
+    for counts, what in left_out:
+        files = tuple(index.path for index, count in zip(indexes, counts, strict=True) if count)
+        if files:
+            remarks.append(Remark("labels-left-out", what.format(sum(counts)), files))
+    tell_leaving_links(dict.fromkeys(source.base for source in sources), root, remarks)
 
 
 def _boxes(source: Source, picture: int, item: Item) -> tuple[Boxes, list[LabelProblem]]:

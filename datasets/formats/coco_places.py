@@ -139,20 +139,20 @@ def find_pictures(root: Path, sources: Sequence[Source], remarks: list[Remark]) 
     if shared:
         what = f"{shared} pictures are listed in two splits; each counts in the first of train, valid, test only."
         remarks.append(Remark("split-shared", what, tuple(source.index.path for source in sources)))
-    unused = 0
+    unused: list[Path] = []
     for folder, split in _folders(sources).items():
         for picture in walk_pictures(folder, root):
             below = picture.relative_to(root).as_posix()
             if below in taken:
                 continue
             if split is None:
-                unused += 1
+                unused.append(picture)
             else:
                 taken[below] = split
                 pictures[split][below] = None
     if unused:
-        what = f"{unused} pictures are listed in no COCO file, in a folder that splits share, and are not used."
-        remarks.append(Remark("loose-pictures", what))
+        what = f"{len(unused)} pictures are listed in no COCO file, in a folder that splits share, and are not used."
+        remarks.append(Remark("loose-pictures", what, tuple(unused)))
     return pictures, missing
 
 

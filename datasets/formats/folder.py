@@ -8,7 +8,7 @@ from pathlib import Path
 from ...core.errors import DataError
 from ...core.images import is_image
 from ..model import SPLITS, Dataset, Item, Remark, Split
-from .pictures import has_split_folders, is_inside, leaving_links, links_left, split_folder, walk_pictures
+from .pictures import has_split_folders, is_inside, split_folder, tell_leaving_links, walk_pictures
 
 _HOW_TO_LAY_OUT = "lay pictures out as train/CLASS/picture.jpg, valid/CLASS/..., test/CLASS/..."
 
@@ -25,9 +25,11 @@ def open_folders(root: Path) -> Dataset:
         homes = {split: folder for split in SPLITS if (folder := split_folder(root, split))}
     classes = {split: _class_folders(home, root) for split, home in homes.items()}
     names = tuple(sorted({name for folders in classes.values() for name in folders}))
-    loose = sum(1 for home in homes.values() for path in home.iterdir() if path.is_file() and is_image(path))
+    loose = tuple(
+        path for home in homes.values() for path in sorted(home.iterdir()) if path.is_file() and is_image(path)
+    )
     if not names:
-        raise _nothing_found(root, loose)
+        raise _nothing_found(root, len(loose))
     if not classes.get("train"):
         raise DataError(
             "The dataset has no training pictures: its 'train' split is empty or missing.",
@@ -65,12 +67,13 @@ def _nothing_found(root: Path, loose: int) -> DataError:
     return DataError("The dataset has no pictures.", where=root, next_step=_HOW_TO_LAY_OUT)
 
 
-def _remarks(root: Path, homes: dict[Split, Path], loose: int) -> tuple[Remark, ...]:
+def _remarks(root: Path, homes: dict[Split, Path], loose: tuple[Path, ...]) -> tuple[Remark, ...]:
     remarks: list[Remark] = []
     if loose:
-        remarks.append(Remark("loose-pictures", f"{loose} pictures lie in no class folder and are not used."))
-    if links := sum(1 for home in homes.values() for _ in leaving_links(home, root)):
-        remarks.append(Remark("links-leaving", links_left(links)))
+        remarks.append(
+            Remark("loose-pictures", f"{len(loose)} pictures lie in no class folder and are not used.", loose)
+        )
+    tell_leaving_links(homes.values(), root, remarks)
     if homes.get("train") == root:
         remarks.append(Remark("split-none", "The dataset has no splits; all pictures count as training pictures."))
     return tuple(remarks)

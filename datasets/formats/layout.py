@@ -75,7 +75,7 @@ def recognise(root: Path, wanted: Format | None = None) -> Layout:
         if others:
             used = f"{_TITLE[chosen]} ({covered[chosen]} pictures) is used"
             what = f"Labels of several layouts lie here: {used}, not {' or '.join(others)}."
-            remarks.append(Remark("other-format", what))
+            remarks.append(Remark("other-format", what, tuple(_labels_of(survey, coco, chosen, covered))))
     if chosen == "coco" and not coco:
         raise DataError("There is no COCO file (JSON with images and annotations) here.", where=root)
     if chosen == "yolo" and not has_yolo_layout(root):
@@ -154,6 +154,18 @@ def _covered(root: Path, survey: _Survey, coco: list[Path]) -> dict[Format, int]
     if coco:
         covered["coco"] = len(survey.pictures) if not any(covered.values()) else _listed(coco, survey.pictures)
     return covered
+
+
+def _labels_of(survey: _Survey, coco: list[Path], chosen: Format, covered: dict[Format, int]) -> Iterator[Path]:
+    """The label files of the layouts that were not chosen."""
+    of: dict[Format, list[Path]] = {
+        "yolo": [path for stem, path in survey.texts.items() if stem in survey.pictures],
+        "voc": [path for stem, path in survey.xmls.items() if stem in survey.pictures],
+        "coco": coco,
+    }
+    for other, files in of.items():
+        if other != chosen and covered.get(other):
+            yield from sorted(files)
 
 
 def _first(files: dict[str, Path]) -> Iterator[Path]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ...core.images import is_image
-from ..model import SPLITS, Split
+from ..model import SPLITS, Remark, Split
 
 FOLDER_NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train",),
@@ -24,12 +24,23 @@ def split_folder(root: Path, split: Split, *below: str) -> Path | None:
 
     Of `train/train` with nothing beside it, the inner one is meant.
     """
-    for name in FOLDER_NAMES[split]:
+    for name in _as_written(root, FOLDER_NAMES[split]):
         for inner in (root / name, root / name / name):
             folder = inner.joinpath(*below)
             if folder.is_dir() and is_inside(folder, root) and (below or not _holds_only(folder, name)):
                 return folder
     return None
+
+
+def _as_written(root: Path, names: tuple[str, ...]) -> list[str]:
+    """The names of the folders in `root` that are these but for capitals, in the order of `names`."""
+    if there := [name for name in names if (root / name).is_dir()]:
+        return there
+    if not root.is_dir():
+        return []
+    with os.scandir(root) as listing:
+        found = {entry.name.lower(): entry.name for entry in listing if entry.name.lower() in names and entry.is_dir()}
+    return [found[name] for name in names if name in found]
 
 
 def _holds_only(folder: Path, name: str) -> bool:
@@ -97,9 +108,12 @@ def leaving_links(folder: Path, root: Path) -> Iterator[Path]:
                 yield path
 
 
-def links_left(count: int) -> str:
-    """The sentence about what `leaving_links` found."""
-    return f"{count} links lead out of the dataset folder or nowhere, or are no files at all, and are not followed."
+def tell_leaving_links(folders: Iterable[Path], root: Path, remarks: list[Remark]) -> None:
+    """Add a remark about what `leaving_links` finds in the folders, if anything."""
+    links = tuple(path for folder in folders for path in leaving_links(folder, root))
+    if links:
+        what = f"{len(links)} links lead out of the dataset folder or nowhere, or are no files, and are not followed."
+        remarks.append(Remark("links-leaving", what, links))
 
 
 def _is_usable(path: Path, root: Path) -> bool:

@@ -15,7 +15,7 @@ from ...core.errors import DataError
 from ...core.images import ImageError, inspect_image
 from ..model import Boxes, Dataset, Item, LabelProblem, Remark, Split
 from .boxes import BadRowError, Rows, settle
-from .pictures import Inside, leaving_links, links_left
+from .pictures import Inside, tell_leaving_links
 from .voc_places import Home, find_homes, labelled, picture_names
 from .voc_xml import BadXmlError, VocFile, VocObject, read_voc
 
@@ -84,8 +84,7 @@ def open_voc(root: Path) -> Dataset:
     _check(root, homes, evidence)
     names = tuple(sorted(evidence.names))
     numbers = {name: number for number, name in enumerate(names)}
-    if links := sum(1 for home in homes for _ in leaving_links(home.pictures, root)):
-        remarks.append(Remark("links-leaving", links_left(links)))
+    tell_leaving_links((home.pictures for home in homes), root, remarks)
 
     def iterate(split: Split) -> Iterator[Item]:
         for home in homes:

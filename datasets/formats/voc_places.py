@@ -51,10 +51,15 @@ def find_homes(root: Path, remarks: list[Remark]) -> list[Home]:
             what = "The dataset has no splits; all pictures count as training pictures."
             remarks.append(Remark("split-none", what))
         return [Home(home.pictures, home.labels, "train", None) for home in found]
-    unused = sum(1 for home in found for name in picture_names(home.pictures, root) if home.split_of(name) is None)
+    unused = tuple(
+        home.pictures / name
+        for home in found
+        for name in picture_names(home.pictures, root)
+        if home.split_of(name) is None
+    )
     if unused:
-        what = f"{unused} pictures are in no split, neither by their folder nor by a list, and are not used."
-        remarks.append(Remark("loose-pictures", what))
+        what = f"{len(unused)} pictures are in no split, neither by their folder nor by a list, and are not used."
+        remarks.append(Remark("loose-pictures", what, unused))
     return found
 
 

@@ -83,7 +83,7 @@ def read_voc(path: Path) -> VocFile:
     """Read a VOC file.
 
     Raises:
-        BadXmlError: it is no XML, is larger than 16 MB, or declares a document type or an entity.
+        BadXmlError: it is no XML or no annotation, is larger than 16 MB, or declares a document type or an entity.
         OSError: it cannot be read.
     """
     status = path.stat()
@@ -138,6 +138,8 @@ class _Handler:
         self.pieces: list[str] = []
 
     def start(self, tag: str, _attributes: dict[str, str]) -> None:
+        if not self.depth and tag.lower() != "annotation":
+            raise BadXmlError(f"it holds <{tag[:40]}>, not an <annotation>")
         self.depth += 1
         if self.depth <= 4:
             self.path.append(tag)

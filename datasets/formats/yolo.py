@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 
 from ...core.errors import DataError
-from ..model import SPLITS, Boxes, Dataset, Item, LabelProblem, Remark, Split
+from ..model import SPLITS, Boxes, Dataset, Item, LabelProblem, Split
 from .data_yaml import read_names, read_yaml
 from .labels import read_labels
-from .pictures import Inside, is_inside, leaving_links, links_left, split_folder, walk_pictures
+from .pictures import Inside, is_inside, split_folder, tell_leaving_links, walk_pictures
 from .yolo_places import LAYOUT, Places, find_places, listed_pictures
 
 _YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
@@ -54,8 +54,7 @@ def open_yolo(root: Path) -> Dataset:
     _check_labels(root, iterate)
     names, name_remarks = read_names(content, root, yaml_path)
     folders = [home for homes in places.values() for home in homes if home.is_dir()]
-    if links := sum(1 for home in folders for _ in leaving_links(home, root)):
-        remarks.append(Remark("links-leaving", links_left(links)))
+    tell_leaving_links(folders, root, remarks)
     read = partial(_read_inside, inside=Inside(root), classes=len(names), keypoints="kpt_shape" in content)
     stray = partial(_stray_labels, root, folders, iterate)
     return Dataset(root.name, root, "detect", names, "yolo", iterate, read, (*remarks, *name_remarks), stray)

@@ -221,7 +221,8 @@ _LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10 if n else "lol"}">' for n
         ("<annotation>", "no XML"),
         ("not XML", "no XML"),
         ("", "no XML"),
-        ("<a>" * 100_000, "no XML"),
+        ("<annotation>" + "<a>" * 100_000, "no XML"),
+        ("<html><body>404</body></html>", "not an <annotation>"),
         (" " * (17 << 20), "larger than 16 MB"),
     ],
 )
