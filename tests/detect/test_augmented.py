@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import signal
@@ -141,18 +140,11 @@ def test_a_run_that_goes_on_takes_its_spec_from_its_record(workspace: Workspace,
     assert "hsv_h: 0.1" in arguments
     assert "mosaic: 1.0" in arguments
 
-    record = json.loads((run / "run.json").read_text())
-    record["options"]["augment"]["transforms"] = []
-    (run / "run.json").write_text(json.dumps(record))
-    done = run_cv("resume", run.name, cwd=workspace.root)
-    assert done.returncode == 2
-    assert "was changed since the run began" in done.stderr
 
-
-@pytest.mark.parametrize(("given", "code"), [("hevy", 2), ("missing.yaml", 3), ("bad.yaml", 2)])
-def test_a_bad_spec_ends_before_a_run_begins(given: str, code: int, workspace: Workspace) -> None:
+def test_a_bad_spec_ends_before_a_run_begins(workspace: Workspace) -> None:
     make_yolo_dataset(workspace.datasets / "small")
     (workspace.root / "bad.yaml").write_text("transforms:\n  - HorizontalFlip: {prob: 1}\n")
-    done = run_cv("train-yolo", "small", "--from-scratch", "--augment", given, cwd=workspace.root)
-    assert done.returncode == code, done.stderr
+    done = run_cv("train-yolo", "small", "--from-scratch", "--augment", "bad.yaml", cwd=workspace.root)
+    assert done.returncode == 2, done.stderr
+    assert "bad.yaml, line 2" in done.stderr
     assert not workspace.runs.exists()
