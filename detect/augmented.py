@@ -27,12 +27,12 @@ OWN_CHANGES: Mapping[str, Any] = {
 """Ultralytics' arguments that leave all its own changes out but those that put pictures together, such as mosaic."""
 
 
-def say_spec(spec: AugmentSpec, settings: Mapping[str, Any]) -> str:
-    """One line that tells which changes are made and which are not."""
-    kept = sorted(set(settings) & set(OWN_CHANGES))
+def spec_line(spec: AugmentSpec, settings: Mapping[str, Any]) -> str:
+    """One line that tells which changes are made and which are not, given what a person set of Ultralytics' own."""
+    kept = ", ".join(sorted(settings.keys() & OWN_CHANGES.keys()))
     return (
         f"augmentation: {spec}, sha256 {spec.sha256[:8]}; Ultralytics' own colours, geometry and flips are off"
-        f"{f' but for {chr(44).join(kept)}' if kept else ''}, its mosaic stays (--set mosaic=0 turns it off)"
+        f"{f' but for {kept}' if kept else ''}, its mosaic stays (--set mosaic=0 turns it off)"
     )
 
 

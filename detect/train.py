@@ -27,7 +27,7 @@ from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
 from ..datasets.read import open_dataset
 from ..weights.bundle import Bundle, free_bundle_name
-from .augmented import OWN_CHANGES, SPEC_NAME, say_spec
+from .augmented import OWN_CHANGES, SPEC_NAME, spec_line
 from .checkpoints import newest_checkpoint
 from .config import YoloConfig
 from .finish import Trained, make_bundle, most_telling
@@ -239,7 +239,7 @@ def _write_augment(run: Path, manifest: RunManifest) -> None:
     if record := manifest.options.get("augment"):
         spec = from_record(record)
         write_atomic(run / SPEC_NAME, spec.as_yaml())
-        say(say_spec(spec, manifest.options["settings"]))
+        say(spec_line(spec, manifest.options["settings"]))
 
 
 def _finish(run: Path, manifest: RunManifest, dataset: Dataset, view: ViewReport, workspace: Workspace) -> DetectorRun:
