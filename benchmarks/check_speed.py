@@ -5,25 +5,28 @@
 For each dataset, in turns, each in a process of its own (only the work is timed, not the start of the process):
 - check: `check_dataset` with an empty cache;
 - again: the same once more, nothing having changed;
-- decode: `cv2.imread` of the same files at full size in as many processes as there are cores, forked beforehand;
+- decode: `cv2.imread` of the same files at full size in as many forked processes as there are cores;
 - ultralytics: its own scan of pictures and labels (`verify_image_label` in its thread pool), which opens each picture's
   header and decodes none; for detection datasets in the YOLO layout only.
 
+"seconds" are of the clock, "processor" those of all processors together, which a busy machine changes little.
 The datasets are those of CV_TEST_DATA, and 60 photographs of 12 megapixels that are made by enlarging some of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 SETS = (
@@ -34,14 +37,27 @@ _BIG = 60
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-def work_check(folder: Path) -> float:
+@contextlib.contextmanager
+def timed() -> Iterator[None]:
+    """Print how many seconds the block took, and how many of the processor."""
+    start, used = time.perf_counter(), processor_seconds()
+    yield
+    print(json.dumps([time.perf_counter() - start, processor_seconds() - used]))
+
+
+def processor_seconds() -> float:
+    """Of this process and of those that it has waited for."""
+    used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def work_check(folder: Path) -> None:
     from lensmith.core.workspace import Workspace
     from lensmith.datasets.check.run import check_dataset
     from lensmith.datasets.read import open_dataset
 
-    start = time.perf_counter()
-    check_dataset(open_dataset(folder, Workspace(folder.parent)))
-    return time.perf_counter() - start
+    with timed():
+        check_dataset(open_dataset(folder, Workspace(folder.parent)))
 
 
 def _decode(path: str) -> int:
@@ -50,21 +66,21 @@ def _decode(path: str) -> int:
     return cv2.imread(path).shape[0]
 
 
-def work_decode(folder: Path) -> float:
+def work_decode(folder: Path) -> None:
     import multiprocessing
 
     import cv2
 
     cv2.setNumThreads(1)
     files = _pictures(folder)
-    with multiprocessing.get_context("fork").Pool(os.cpu_count()) as pool:
-        pool.map(abs, range(64))
-        start = time.perf_counter()
+    with timed():
+        pool = multiprocessing.get_context("fork").Pool(os.cpu_count())
         pool.map(_decode, files, chunksize=8)
-        return time.perf_counter() - start
+        pool.close()
+        pool.join()
 
 
-def work_ultralytics(folder: Path) -> float:
+def work_ultralytics(folder: Path) -> None:
     from lensmith.core.isolation import isolate_ultralytics
 
     isolate_ultralytics()
@@ -77,22 +93,21 @@ def work_ultralytics(folder: Path) -> float:
     pictures = _pictures(folder)
     labels = [str(Path(path.replace("/images/", "/labels/")).with_suffix(".txt")) for path in pictures]
     names = (repeat(""), repeat(False), repeat(80), repeat(0), repeat(0), repeat(False))
-    start = time.perf_counter()
-    with ThreadPool(NUM_THREADS) as pool:
+    with timed(), ThreadPool(NUM_THREADS) as pool:
         list(pool.imap(verify_image_label, zip(pictures, labels, *names, strict=False)))
-    return time.perf_counter() - start
 
 
 def _pictures(folder: Path) -> list[str]:
     return [str(path) for path in sorted(folder.rglob("*")) if path.suffix.lower() in {".jpg", ".jpeg", ".png"}]
 
 
-def _timed(work: str, folder: Path, cache: Path) -> float:
+def _measured(work: str, folder: Path, cache: Path) -> tuple[float, float]:
     done = subprocess.run(
         [sys.executable, __file__, "--work", work, "--data", str(folder)],
         env={**os.environ, "CV_CACHE": str(cache)}, capture_output=True, text=True, check=True, cwd=_REPOSITORY,
     )  # fmt: skip
-    return float(json.loads(done.stdout.splitlines()[-1]))
+    wall, processor = json.loads(done.stdout.splitlines()[-1])
+    return wall, processor
 
 
 def _make_big(source: Path, target: Path) -> None:
@@ -114,15 +129,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", choices=["check", "decode", "ultralytics"])
     given = parser.parse_args(arguments)
     if given.work:
-        print(json.dumps(globals()[f"work_{given.work}"](given.data)))
+        globals()[f"work_{given.work}"](given.data)
         return
     with tempfile.TemporaryDirectory() as temporary:
         big = Path(temporary) / "12 megapixels"
         if not given.only or given.only in str(big):
             _make_big(given.data / "detect/chess-yolo", big)
         folders = [*(given.data / name for name in SETS), big]
-        print(f"{'seconds, medians':<18} {'pictures':>8} {'check':>7} {'again':>7} {'decode':>7} {'ultral.':>7}"
-              f" {'check/decode':>13} {'check/ultral.':>14} {'again/ultral.':>14}")  # fmt: skip
+        print(f"{'':<18} {'pictures':>8} {'':>10}{'check':>8}{'again':>8}{'decode':>8}{'ultral.':>8}"
+              f"{'check/decode':>14}{'check/ultral.':>14}{'again/ultral.':>14}")  # fmt: skip
         for folder in folders:
             if given.only in str(folder) and folder.is_dir():
                 _measure(folder, given.runs, Path(temporary) / "cache")
@@ -130,20 +145,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _measure(folder: Path, runs: int, cache: Path) -> None:
     works = ["check", "again", "decode", *(["ultralytics"] if folder.name.endswith("-yolo") else [])]
-    seen: dict[str, list[float]] = {work: [] for work in works}
+    seen: dict[str, list[tuple[float, float]]] = {work: [] for work in works}
     for _ in range(runs):
         shutil.rmtree(cache, ignore_errors=True)
         for work in works:
-            seen[work].append(_timed("check" if work == "again" else work, folder, cache))
-    middle = {work: statistics.median(values) for work, values in seen.items()}
-    ultralytics = middle.get("ultralytics")
-
-    def ratio(one: str) -> str:
-        return f"{middle[one] / ultralytics:14.2f}" if ultralytics else f"{'-':>14}"
-
-    print(f"{folder.name:<18} {len(_pictures(folder)):>8} {middle['check']:>7.2f} {middle['again']:>7.2f}"
-          f" {middle['decode']:>7.2f} {ultralytics or float('nan'):>7.2f} {middle['check'] / middle['decode']:>13.2f}"
-          f" {ratio('check')} {ratio('again')}", flush=True)  # fmt: skip
+            seen[work].append(_measured("check" if work == "again" else work, folder, cache))
+    for number, what in enumerate(("seconds", "processor")):
+        middle = {work: statistics.median(pair[number] for pair in pairs) for work, pairs in seen.items()}
+        ultralytics = middle.get("ultralytics", float("nan"))
+        times = "".join(
+            f"{middle.get(work, float('nan')):>8.2f}" for work in ("check", "again", "decode", "ultralytics")
+        )
+        ratios = (middle["check"] / middle["decode"], middle["check"] / ultralytics, middle["again"] / ultralytics)
+        shown = "".join(f"{ratio:>14.2f}" for ratio in ratios)
+        print(f"{folder.name:<18} {len(_pictures(folder)):>8} {what:>10}{times}{shown}", flush=True)
 
 
 if __name__ == "__main__":
