@@ -6,6 +6,8 @@ read again comes out the same to the last bit.
 
 from __future__ import annotations
 
+import itertools
+from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +21,7 @@ _EXACT = 1e-6
 """An overshoot up to this is float32 noise and is left as it is: clipping it would move the box at every reading."""
 _SMALLEST_SIDE = 1e-6
 _WILD = 1e6
+_INSANE = -1e6  # stands for the width of a box that has a wild number
 
 
 class BadRowError(Exception):
@@ -63,50 +66,45 @@ def settle(rows: Rows, file: Path, problems: list[LabelProblem]) -> Boxes:
         file: The label file, for the problems.
         problems: Those found so far; what is found here is added, and all are put in the order of the rows.
     """
-    if not rows.number:
-        return Boxes.empty()
-    given = np.array(rows.cxcywh, np.float64)
-    sane = (np.abs(given) < _WILD).all(axis=1, keepdims=True)
-    given = np.where(sane, given, 0.5)
-    exact = given.astype(np.float32).astype(np.float64)
-    half = exact[:, 2:] / 2
-    low, high = exact[:, :2] - half, exact[:, :2] + half
-    overshoot = np.maximum(-low, high - 1).max(axis=1)
-    away = ((high <= 0) | (low >= 1)).any(axis=1)
-    flat = (exact[:, 2:] <= 0).any(axis=1)
-    over = overshoot > _EXACT
-    if over.any():
-        low, high = low[over].clip(0, 1), high[over].clip(0, 1)
-        exact[over] = np.concatenate([(low + high) / 2, high - low], axis=1).astype(np.float32)
-    flat |= (exact[:, 2:] < _SMALLEST_SIDE).any(axis=1)
-    verdicts = np.column_stack([sane, flat, away, overshoot > ROUNDING]).tolist()
-    keys = np.rint(exact * 1e6).astype(np.int64).tolist()
+    # Plain numbers: a picture has a few boxes, and numpy would take longer to start than this does to end.
+    flat: list[float] = array("f", itertools.chain.from_iterable(map(_sane, rows.cxcywh))).tolist()
     kept: list[int] = []
-    seen: set[tuple[int, ...]] = set()
+    seen: set[tuple[int, int, int, int, int]] = set()
     for index, (number, class_id) in enumerate(zip(rows.number, rows.class_id, strict=True)):
-        key = (class_id, *keys[index])
-        is_sane, is_flat, is_away, is_clipped = verdicts[index]
-        if not is_sane:
+        cx, cy, w, h = flat[4 * index : 4 * index + 4]
+        x1, y1, x2, y2 = cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2
+        overshoot = max(-x1, -y1, x2 - 1, y2 - 1)
+        away = x2 <= 0 or y2 <= 0 or x1 >= 1 or y1 >= 1
+        if overshoot > _EXACT and w > 0 and h > 0 and not away:
+            x1, y1, x2, y2 = max(x1, 0.0), max(y1, 0.0), min(x2, 1.0), min(y2, 1.0)
+            clipped = array("f", ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)).tolist()
+            flat[4 * index : 4 * index + 4] = cx, cy, w, h = clipped
+        key = (class_id, round(cx * 1e6), round(cy * 1e6), round(w * 1e6), round(h * 1e6))
+        if w == _INSANE:
             _leave_out(problems, file, number, "out-of-range", "a number is NaN, infinite or absurdly large")
-        elif is_flat and not is_away:
-            _leave_out(problems, file, number, "no-area", "the box has no area")
-        elif is_away:
+        elif away:
             _leave_out(problems, file, number, "out-of-range", "the box lies outside the picture")
+        elif w < _SMALLEST_SIDE or h < _SMALLEST_SIDE:
+            _leave_out(problems, file, number, "no-area", "the box has no area")
         elif key in seen:
             _leave_out(problems, file, number, "duplicate", "the same box stands in this file already")
         else:
             seen.add(key)
             kept.append(index)
-            if is_clipped:
+            if overshoot > ROUNDING:
                 reason = "clipped: the box reaches past the edge of the picture"
                 problems.append(LabelProblem(file, number, reason, "clipped"))
-    problems.sort(key=lambda problem: problem.row)
-    polygons = sum(rows.polygon[index] for index in kept)
-    return Boxes(
-        exact[kept].astype(np.float32).reshape(-1, 4),
-        np.array([rows.class_id[index] for index in kept], np.int64),
-        polygons,
-    )
+    if problems:
+        problems.sort(key=lambda problem: problem.row)
+    boxes = np.array(flat, np.float32).reshape(-1, 4)
+    class_ids = np.array(rows.class_id, np.int64)
+    if len(kept) < len(boxes):
+        boxes, class_ids = boxes[kept], class_ids[kept]
+    return Boxes(boxes, class_ids, sum(rows.polygon[index] for index in kept))
+
+
+def _sane(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    return box if all(abs(value) < _WILD for value in box) else (0.5, 0.5, _INSANE, 0.0)
 
 
 def _leave_out(problems: list[LabelProblem], file: Path, number: int, fault: LabelFault, reason: str) -> None:

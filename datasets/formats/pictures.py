@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ...core.images import is_image
+from ...core.images import IMAGE_SUFFIXES, is_image
 from ..model import SPLITS, Remark, Split
 
 FOLDER_NAMES: dict[Split, tuple[str, ...]] = {
@@ -86,12 +86,33 @@ def walk_pictures(folder: Path, root: Path) -> Iterator[Path]:
 
     Hidden files and folders are passed over, and so is what `leaving_links` names.
     """
-    for directory, folders, files in os.walk(folder):  # does not follow links to folders
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(directory, name)
-            if is_image(path) and _is_usable(path, root):
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        names, folders = _pictures_and_folders(here)
+        for name, is_plain in sorted(names):
+            path = here / name
+            if is_plain or _is_usable(path, root):
                 yield path
+        waiting += [here / name for name in sorted(folders, reverse=True)]
+
+
+def _pictures_and_folders(folder: Path) -> tuple[list[tuple[str, bool]], list[str]]:
+    """The names of pictures, with whether each is a plain file, and of folders that are not links."""
+    names: list[tuple[str, bool]] = []
+    folders: list[str] = []
+    try:
+        with os.scandir(folder) as listing:  # tells what each entry is without a look at it
+            for entry in listing:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
+                elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122 - Path is slow
+                    names.append((entry.name, entry.is_file(follow_symlinks=False)))
+    except OSError:  # a folder that may not be looked into is empty, as os.walk has it
+        return [], []
+    return names, folders
 
 
 def leaving_links(folder: Path, root: Path) -> Iterator[Path]:
