@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .describe import WHOLE, projection, unit
+from .search import Directions
 
 _ORDER = 8
 _CLOSE = 0.8  # cosine of two looks, as they are
 _ALL_BUT_SAME = 0.95
 _VIDEO = 0.25  # share of neighbours that must be close
-_FEW = 8  # in a shorter sequence that share says little
+_USUAL = 0.9  # neighbours must be closer than this share of pictures a third of the sequence apart
+_FEW = 8  # in a shorter sequence these shares say little
 _FLAT = 2.0  # grey levels: with less contrast than this there is no look
 _NUMBER = re.compile(r"\d+")
 
@@ -23,8 +24,9 @@ def find_frames(names: Sequence[str], descriptors: np.ndarray) -> list[tuple[int
 
     Numbers alone are no evidence: cat.1.jpg and cat.2.jpg are two cats. Names that differ in their numbers only are a
     sequence, in the order of the numbers (video1-0012.jpg, IMG_20240609_201515.jpg). It holds shots when at least a
-    quarter of its neighbours look close; of unrelated photographs one pair in hundreds does. Then those that do are
-    pairs. In a sequence of fewer than 8 they must look all but the same.
+    quarter of its neighbours look close, and closer than pictures far apart in it do (those of one tripod all look
+    alike); of unrelated photographs one pair in hundreds does. Then those that do are pairs. In a sequence of fewer
+    than 8 they must look all but the same.
 
     Args:
         names: File names, with or without what Roboflow adds (`_jpg.rf.HASH`).
@@ -34,11 +36,17 @@ def find_frames(names: Sequence[str], descriptors: np.ndarray) -> list[tuple[int
         (i, j, similarity), the earlier frame first, similarity in 0..1.
     """
     found: list[tuple[int, int, float]] = []
+    directions = Directions(descriptors, _ORDER)
     for sequence in _sequences(names):
-        looks = unit(descriptors[sequence].astype(np.float32) @ projection(WHOLE, _ORDER))
+        looks = directions.of(sequence)[0]
         likeness = np.einsum("nd,nd->n", looks[:-1], looks[1:])
         likeness[descriptors[sequence].std(axis=1)[1:] < _FLAT] = 0
-        close = likeness >= (_ALL_BUT_SAME if len(sequence) < _FEW else _CLOSE)
+        if len(sequence) < _FEW:
+            close = likeness >= _ALL_BUT_SAME
+        else:
+            apart = len(sequence) // 3
+            far = np.einsum("nd,nd->n", looks[:-apart], looks[apart:])
+            close = likeness >= max(_CLOSE, float(np.quantile(far, _USUAL)))
         if close.mean() >= _VIDEO:
             similarity = np.minimum(likeness, 1)
             found += [(int(sequence[k]), int(sequence[k + 1]), float(similarity[k])) for k in np.flatnonzero(close)]

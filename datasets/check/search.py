@@ -68,7 +68,7 @@ def find_candidates(descriptors: np.ndarray, enough: float) -> Candidates:
     contrast = [chunk.std(axis=1) for chunk in _chunks(descriptors)]
     textured = np.flatnonzero(np.concatenate([*contrast, np.zeros(0)]) >= _FLAT)
     seen = descriptors[textured]
-    looks = _Looks(seen, _FINE)
+    looks = Directions(seen, _FINE)
     pairs = _joined([_none(), *(_align(looks, part, _TRIED, _TRIED_ENOUGH) for part in _coarse_pairs(seen))])
     pairs = _align(looks, pairs, ALIGNED, enough)
     pairs = pairs.take(np.argsort(-pairs.score, kind="stable"))
@@ -82,7 +82,7 @@ def _chunks(rows: np.ndarray, size: int = _CHUNK) -> list[np.ndarray]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
-class _Looks:
+class Directions:
     """Descriptors as directions in the space of their frequencies.
 
     A frequency that is strong in every picture (slow ones in all photographs, the bars of letterboxed pictures, the
@@ -109,7 +109,7 @@ class _Looks:
 
 def _coarse_pairs(seen: np.ndarray) -> Iterator[Candidates]:
     """Parts of all pairs that agree coarsely; empty `window`."""
-    looks = _Looks(seen, _COARSE)
+    looks = Directions(seen, _COARSE)
     everyone = _chunks(np.arange(len(seen)))
     whole = np.concatenate([looks.of(np.arange(0))[0], *(looks.of(chunk)[0] for chunk in everyone)])
     centres = _centres(whole)
@@ -203,7 +203,7 @@ def _strongest(pairs: Candidates) -> Candidates:
     return pairs.take(by_picture[rank < _PER_PICTURE])
 
 
-def _align(looks: _Looks, pairs: Candidates, aligned: tuple[Window, ...], enough: float) -> Candidates:
+def _align(looks: Directions, pairs: Candidates, aligned: tuple[Window, ...], enough: float) -> Candidates:
     """For each pair the cut-out of `first` that fits `second` best, and how well; those that fit well enough."""
     window = np.zeros(len(pairs), np.int64)
     score = np.full(len(pairs), -1, np.float32)
