@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from lensmith.core.errors import DataError
 from lensmith.core.workspace import Workspace
+from lensmith.datasets.check.finding import CheckReport, Twin
 from lensmith.datasets.fix import FixConfig, fix_dataset
+from lensmith.datasets.fixes.kinds import REPAIRED
+from lensmith.datasets.fixes.log import Log, Plan
+from lensmith.datasets.fixes.moves import plan_splits
+from lensmith.datasets.model import Dataset, Item
 from lensmith.datasets.read import open_dataset
 from tests.datasets.fixes.planted import label
 from tests.helpers import make_yolo_dataset
@@ -68,3 +77,26 @@ def test_pictures_that_are_all_alike_stay_where_they_are(workspace: Workspace) -
     assert report.after.pictures == report.before.pictures
     assert "no split without leaks is possible" in report.how[0]
     assert report.leaked_after == {"valid": 4, "test": 4}
+
+
+def test_when_everything_is_somehow_alike_only_what_is_sure_counts(tmp_path: Path) -> None:
+    """Forty pictures of one street, each much like the next, and two that are one photograph."""
+    items = tuple(Item(tmp_path / f"{number}.jpg", "train" if number < 30 else "valid") for number in range(40))
+    chain = [Twin(first, second, "near", 0.8) for first, second in pairwise(items)]
+    twins = (*chain, Twin(items[0], items[39], "sibling", 1.0))
+    dataset = Dataset("set", tmp_path, "classify", ("street",), "folder", lambda _split: iter(items))
+    report = CheckReport(dataset, (), twins, 40, {}, np.zeros((3, 1)))
+    plan = Plan(items, np.tile([1, 0], (40, 1)), [item.split for item in items])
+    plan_splits(plan, Log(dataset, lambda _steps: None), report, REPAIRED, 0)
+    assert plan.splits[0] == plan.splits[39]
+    assert plan.splits[1:39] == ["train"] * 29 + ["valid"] * 9
+    assert any("nearly the same" in sentence for sentence in plan.how)
+
+
+def test_a_picture_that_nobody_labelled_gets_no_empty_label(workspace: Workspace) -> None:
+    root = make_yolo_dataset(workspace.datasets / "set", {"train": 20, "valid": 5, "test": 5})
+    label(root, 3).unlink()
+    folder = fix_dataset("set", workspace).folder
+    assert folder
+    assert not list(folder.rglob("train-003.txt"))
+    assert len(list(folder.rglob("train-003.png"))) == 1
