@@ -112,7 +112,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 def _link(source: Path, target: str) -> bool:
     try:
-        os.link(os.path.realpath(source), target)
+        os.link(os.path.realpath(source) if os.path.islink(source) else source, target)  # noqa: PTH114 - as above
     except OSError:  # another disk, or one that knows no links
         return False
     return True
