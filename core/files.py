@@ -111,7 +111,7 @@ def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
             partial.rename(target)
         _sync(target.parent)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove(partial)
 
 
 @contextlib.contextmanager
@@ -129,7 +129,16 @@ def scratch_folder(target: Path) -> Iterator[Path]:
     try:
         yield scratch
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        _remove(scratch)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, to the end also where Ctrl-C comes in between."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except KeyboardInterrupt:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def restore_retired(target: Path) -> None:

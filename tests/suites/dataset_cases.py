@@ -19,6 +19,7 @@ import numpy as np
 import yaml
 
 from tests.helpers import make_folder_dataset, make_picture, make_yolo_dataset
+from tests.suites.yaml_cases import YAML
 
 
 class Place(NamedTuple):
@@ -38,7 +39,6 @@ class Place(NamedTuple):
 
 
 Case = tuple[str, Callable[[Place], None]]
-_COUNTS = {"train": 3, "valid": 2}
 
 
 def cases() -> list[Case]:
@@ -57,69 +57,7 @@ class _Runs:
 
 
 def _base(place: Place) -> None:
-    make_yolo_dataset(place.root, _COUNTS)
-
-
-_SPLITS = "train: train/images\nval: valid/images\n"
-_NAMES = "names: [cat, dog]\n"
-_YAML: list[tuple[str, str | bytes]] = [
-    ("calls the system", f'{_SPLITS}names: !!python/object/apply:os.system ["touch CANARY"]\n'),
-    ("starts a process", f'{_SPLITS}names: !!python/object/new:subprocess.Popen [["touch", "CANARY"]]\n'),
-    ("names a function", f"{_SPLITS}names: [!!python/name:os.system , dog]\n"),
-    ("names a module", f"{_SPLITS}names: [!!python/module:antigravity , dog]\n"),
-    ("evaluates", f"{_SPLITS}names: !!python/object/apply:eval [\"open('CANARY','w')\"]\n"),
-    ("makes an object", f"{_SPLITS}{_NAMES}x: !!python/object:__main__.X {{a: 1}}\n"),
-    ("includes", f"{_SPLITS}names: !include OUTSIDE/names.yaml\n"),
-    ("downloads with a program", f'{_SPLITS}{_NAMES}download: "touch CANARY"\n'),
-    ("downloads with bash", f"train: nowhere\nval: nowhere\n{_NAMES}download: bash -c 'touch CANARY'\n"),
-    ("downloads with Python", f"{_SPLITS}val: missing\n{_NAMES}download: |\n  open('CANARY', 'w')\n"),
-    ("downloads from an address", f"{_SPLITS}{_NAMES}download: http://127.0.0.1:9/x.zip\n"),
-    ("a laugh", "a: &a [x, x]\nb: &b [*a, *a]\n" + "".join(
-        f"{chr(c)}: &{chr(c)} [*{chr(c - 1)}, *{chr(c - 1)}, *{chr(c - 1)}, *{chr(c - 1)}]\n" for c in range(99, 123)
-    ) + f"{_SPLITS}names: *z\n"),
-    ("a laugh in a key", "a: &a [x, x]\nb: &b [*a, *a]\nc: {? *b : 1}\n" + _SPLITS + _NAMES),
-    ("eats itself", f"&a\nself: *a\n{_SPLITS}names: *a\n"),
-    ("10,000 deep", "names: " + "[" * 10_000 + "]" * 10_000 + "\n" + _SPLITS),
-    ("10,000 deep in blocks", "\n".join(" " * n + "a:" for n in range(2000))),
-    ("two megabytes", _SPLITS + _NAMES + "# " + "x" * (2 << 20)),
-    ("a list", "- train\n- val\n"),
-    ("a word", "hello"),
-    ("nothing", ""),
-    ("null", "null\n"),
-    ("two documents", f"{_SPLITS}{_NAMES}---\ntrain: OUTSIDE/images\n"),
-    ("not text", b"\xff\xfe\x00\x01" * 50),
-    ("UTF-16", (_SPLITS + _NAMES).encode("utf-16")),
-    ("noughts", b"\0" * 100),
-    ("tabs", "train:\ttrain/images\nnames:\t[cat, dog]\n"),
-    ("a key twice", f"train: OUTSIDE/images\n{_SPLITS}{_NAMES}"),
-    ("leads out, absolute", f"train: OUTSIDE/images\nval: valid/images\n{_NAMES}"),
-    ("leads out, up", f"train: ../../outside/images\nval: ../../outside/images\n{_NAMES}"),
-    ("leads out by its path", f"path: OUTSIDE\ntrain: images\nval: images\n{_NAMES}"),
-    ("path is the root of all", f"path: /\n{_SPLITS}{_NAMES}"),
-    ("home", f"path: ~\ntrain: ~/images\nval: $HOME/images\n{_NAMES}"),
-    ("an address", f"train: http://127.0.0.1:9/images\nval: file:///etc\n{_NAMES}"),
-    ("a lists of files", f"train: OUTSIDE/list.txt\nval: valid/images\n{_NAMES}"),
-    ("a nought in a path", f'train: "train\\0/images"\nval: valid/images\n{_NAMES}'),
-    ("paths that are none", f"train: {{a: b}}\nval: [[valid/images]]\ntest: 3\n{_NAMES}"),
-    ("its own folder", f"train: .\nval: ./\n{_NAMES}"),
-    ("all splits one", f"train: train/images\nval: train/images\ntest: train/images\n{_NAMES}"),
-    ("a very long path", f"train: {'x/' * 5000}images\nval: valid/images\n{_NAMES}"),
-    ("names that leave", f"{_SPLITS}names: [../../x, /etc/x]\n"),
-    ("names that paint", f'{_SPLITS}names: ["\\e[31mred\\e[2J", "<script>alert(1)</script>"]\n'),
-    ("names with lines", f'{_SPLITS}names: ["a\\nnames: [x]\\n", "b: c # d"]\n'),
-    ("names as numbers", f"{_SPLITS}names: [no, 01]\n"),
-    ("the same name twice", f"{_SPLITS}names: [cat, cat]\n"),
-    ("names with holes", f"{_SPLITS}names: {{0: cat, 1000000000: dog}}\n"),
-    ("names below 0", f"{_SPLITS}names: {{-1: cat, 0: dog}}\n"),
-    ("names in lists", f"{_SPLITS}names: [[cat], {{a: dog}}]\n"),
-    ("a name of 200,000 letters", f"{_SPLITS}names: [{'x' * 200_000}, dog]\n"),
-    ("100,000 names", f"{_SPLITS}names: [{', '.join(f'c{n}' for n in range(100_000))}]\n"),
-    ("no names", f"{_SPLITS}names: []\nnc: 0\n"),
-    ("half a character in a name", f'{_SPLITS}names: ["\\ud800", dog]\n'),
-    ("half a character in a path", f'train: "\\udcff/\\ud800"\nval: valid/images\n{_NAMES}'),
-    ("nc of a billion", f"{_SPLITS}nc: 1000000000\n"),
-    ("nc in words", f"{_SPLITS}{_NAMES}nc: two\n"),
-]  # fmt: skip
+    make_yolo_dataset(place.root, {"train": 3, "valid": 2})
 
 
 def _yamls() -> list[Case]:
@@ -132,7 +70,7 @@ def _yamls() -> list[Case]:
 
         return lay_out
 
-    return [(f"data.yaml: {label}", make(text)) for label, text in _YAML]
+    return [(f"data.yaml: {label}", make(text)) for label, text in YAML]
 
 
 def _programs() -> list[Case]:
@@ -325,9 +263,6 @@ def _others() -> list[Case]:
         (place.root / "train/more").symlink_to(place.outside / "images")
         (place.root / "train/loop").symlink_to("..")
 
-    def empty(place: Place) -> None:
-        place.root.mkdir()
-
     def yaml_and_classes(place: Place) -> None:
         make_folder_dataset(place.root, {"train": 2, "valid": 1})
         (place.root / "data.yaml").write_text(yaml.safe_dump({"train": str(place.outside / "images"), "names": ["x"]}))
@@ -354,7 +289,7 @@ def _others() -> list[Case]:
         ("VOC: lists that leave", lists),
         ("classes: links", classes),
         ("classes: with a data.yaml", yaml_and_classes),
-        ("nothing at all", empty),
+        ("nothing at all", lambda place: place.root.mkdir()),
     ]  # fmt: skip
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,18 +15,14 @@ from lensmith.datasets.formats.labels import read_labels
 from lensmith.datasets.model import Boxes, Dataset, LabelProblem
 from lensmith.datasets.read import open_dataset
 from tests.helpers import make_picture
-from tests.suites.label_cases import CLASSES, COCO, GOOD, VOC, YOLO, Case, annotation, coco, voc, voc_object
+from tests.suites.label_cases import CLASSES, COCO, VOC, YOLO, Case, annotation, coco, voc, voc_object
+from tests.suites.label_rows import any_voc_object, coco_annotation, mutated, yolo_row
 
 FILES_IN_A_CASE = 50
 BY_CHANCE = {"yolo": 100, "voc": 60, "coco": 40}
 COUNT = 3 + sum(BY_CHANCE.values())
 MEMORY_BYTES = 512 << 20
 FILE_BYTES = 64 << 20
-
-_NUMBERS = [
-    "0", "1", "0.5", "0.25", "1.0", "-0.0", "1e-7", "0.999999", "1.004", "-0.003", "2", "640", "1e308", "nan", "inf",
-    "-inf", "", "abc", "0,5", "1e400", "0x1", "1_0", "٣", "+.5", ".5.", "--1", "0.5;", "null", "9" * 50,
-]  # fmt: skip
 
 
 def warm_up() -> None:
@@ -150,12 +145,12 @@ def _accounted(rows: int, boxes: Boxes, problems: list[LabelProblem], classes: i
 def _yolo_by_chance(given: Path, rng: random.Random) -> Callable[[], list[str]]:
     files: list[tuple[Path, int | None]] = []
     for number in range(FILES_IN_A_CASE):
-        lines = [_yolo_row(rng) for _ in range(rng.randrange(8))]
+        lines = [yolo_row(rng) for _ in range(rng.randrange(8))]
         text = rng.choice(["\n", "\r\n", "\r", "\n\n"]).join(lines)
         rows: int | None = sum(bool(line.split()) for line in lines)
         data = text.encode(rng.choice(["utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16"]))
         if rng.random() < 0.3:  # whose rows nobody can count
-            data, rows = _mutate(data, rng), None
+            data, rows = mutated(data, rng), None
         path = given / f"{number}.txt"
         path.write_bytes(data)
         files.append((path, rows))
@@ -171,43 +166,6 @@ def _yolo_by_chance(given: Path, rng: random.Random) -> Callable[[], list[str]]:
     return check
 
 
-def _yolo_row(rng: random.Random) -> str:
-    if rng.random() < 0.4:
-        return GOOD.strip() if rng.random() < 0.2 else " ".join([str(rng.randrange(4)), *_four(rng)])
-    count = rng.choice([0, 1, 4, 5, 5, 5, 5, 6, 7, 9, 11, 30])
-    fields = [
-        rng.choice(_NUMBERS) if rng.random() < 0.3 else f"{rng.random():.{rng.randrange(1, 9)}f}" for _ in range(count)
-    ]
-    if fields and rng.random() < 0.8:
-        fields[0] = rng.choice(["0", "1", "2", "3", "-1", "1.0", "1e0", "99999999999999999999"])
-    return rng.choice([" ", " ", " ", "\t", "  ", ",", ";"]).join(fields)
-
-
-def _four(rng: random.Random) -> list[str]:
-    """Bits of float32, so that every kind of number comes up, or something near the edges."""
-    if rng.random() < 0.3:
-        return [repr(struct.unpack("<f", rng.randbytes(4))[0]) for _ in range(4)]
-    return [f"{rng.choice([0, 0.5, 1]) + rng.uniform(-0.02, 0.02):.9g}" for _ in range(4)]
-
-
-def _mutate(data: bytes, rng: random.Random) -> bytes:
-    mutable = bytearray(data)
-    for _ in range(rng.randrange(1, 6)):
-        at = rng.randrange(len(mutable) + 1)
-        match rng.randrange(4):
-            case 0:
-                mutable[at : at + 1] = bytes([rng.randrange(256)])
-            case 1:
-                del mutable[at : at + rng.randrange(9)]
-            case 2:
-                mutable[at:at] = rng.randbytes(rng.randrange(9))
-            case 3:
-                mutable[at:at] = rng.choice(
-                    [b"\0", b"\xff\xfe", b"\xc3", b"\x0b", b"\x1c", b"\xe2\x80\xa8", b"\x85", b","]
-                )
-    return bytes(mutable)
-
-
 def _voc_by_chance(given: Path, rng: random.Random) -> Callable[[], list[str]]:
     train = given / "train"
     rows: dict[str, int | None] = {"base": 1}
@@ -215,14 +173,14 @@ def _voc_by_chance(given: Path, rng: random.Random) -> Callable[[], list[str]]:
     (train / "base.xml").write_text(voc(voc_object(xmin=0, ymin=0)))
     picture = (train / "base.png").read_bytes()
     for number in range(FILES_IN_A_CASE):
-        objects = [_voc_object(rng) for _ in range(rng.randrange(6))]
+        objects = [any_voc_object(rng) for _ in range(rng.randrange(6))]
         size = rng.choice(
             [None, None, "", "<size><width>0</width><height>48</height></size>", "<size/>", "<size>x</size>"]
         )
         data = (voc("".join(objects)) if size is None else voc("".join(objects), size)).encode()
         known: int | None = len(objects)
         if rng.random() < 0.3:
-            data, known = _mutate(data, rng), None
+            data, known = mutated(data, rng), None
         (train / f"{number}.xml").write_bytes(data)
         (train / f"{number}.png").write_bytes(picture)
         rows[str(number)] = known
@@ -241,15 +199,6 @@ def _voc_by_chance(given: Path, rng: random.Random) -> Callable[[], list[str]]:
     return check
 
 
-def _voc_object(rng: random.Random) -> str:
-    edges: dict[str, Any] = {}
-    for edge in ("xmin", "ymin", "xmax", "ymax"):
-        if rng.random() < 0.6:
-            edges[edge] = rng.choice([rng.randrange(-5, 80), rng.uniform(0, 64), rng.choice(_NUMBERS), None, "1e9"])
-    name = rng.choice(["cat", "cat", "dog", "", "a &amp; b", "é", "x" * 300, "<i>cat</i>"])
-    return rng.choice([voc_object(name, **edges), voc_object(name, **edges), "<object/>", "<object><bndbox/></object>"])
-
-
 def _coco_by_chance(given: Path, rng: random.Random) -> Callable[[], list[str]]:
     train = given / "train"
     make_picture(train / "0.png")
@@ -261,7 +210,7 @@ def _coco_by_chance(given: Path, rng: random.Random) -> Callable[[], list[str]]:
         if rng.random() < 0.1:
             images[-1].update(rng.choice([{"width": 0}, {"height": "48"}, {"width": None}, {"width": 1e300}]))
     images += rng.sample([None, 3, {}, {"id": 1, "file_name": "1.png"}, {"id": 777, "file_name": "1.png"}], 2)
-    annotations = [_coco_annotation(rng, number) for number in range(FILES_IN_A_CASE * 4)]
+    annotations = [coco_annotation(rng, number, FILES_IN_A_CASE) for number in range(FILES_IN_A_CASE * 4)]
     categories = [{"id": 0, "name": "cat"}, {"id": 7, "name": "dog"}, None, {"id": "x"}, {"name": "none"}]
     data = coco([annotation(image_id=0), *annotations], images, categories)
     (train / "_annotations.coco.json").write_bytes(data)
@@ -285,27 +234,6 @@ def _coco_by_chance(given: Path, rng: random.Random) -> Callable[[], list[str]]:
         return wrong
 
     return check
-
-
-def _coco_annotation(rng: random.Random, number: int) -> Any:
-    if rng.random() < 0.05:
-        return rng.choice([None, 1, "x", [], {}, {"image_id": 1}, {"image_id": [1]}, {"image_id": 10**30}])
-    fields: dict[str, Any] = {"id": number, "image_id": rng.randrange(FILES_IN_A_CASE)}
-    fields["bbox"] = [rng.uniform(-5, 70) for _ in range(4)]
-    if rng.random() < 0.5:
-        odd: list[dict[str, Any]] = [
-            {"bbox": None}, {"bbox": []}, {"bbox": [1, 2, 3]}, {"bbox": "0 0 1 1"}, {"bbox": {"x": 1}},
-            {"bbox": [1, 2, 3, None]}, {"bbox": [1, 2, float("inf"), 3]}, {"bbox": [1e308] * 4},
-            {"bbox": [1, 2, 10**320, 3]},
-            {"category_id": 99}, {"category_id": "x"}, {"category_id": []}, {"category_id": 7.0}, {"iscrowd": 1},
-            {"iscrowd": "1"}, {"iscrowd": 1, "segmentation": {"counts": [], "size": [1, 1]}}, {"image_id": "1"},
-            {"image_id": 5.0}, {"image_id": -1}, {"id": None}, {"id": 10**40},
-            {"bbox": None, "segmentation": [[1, 2, 3]]},
-            {"bbox": None, "segmentation": [[1, 1, 9, 1, 9, 9]]}, {"bbox": None, "segmentation": "x"},
-            {"bbox": None, "segmentation": [[None] * 8]}, {"bbox": [10, 10, 5, 5]}, {"image_id": True},
-        ]  # fmt: skip
-        fields.update(rng.choice(odd))
-    return annotation(**fields)
 
 
 def _open(given: Path) -> Dataset:
