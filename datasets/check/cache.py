@@ -86,6 +86,9 @@ class LookCache:
         """`path` None makes one that lives in memory and remembers nothing."""
         self._lock = threading.Lock()
         self._base = self._open(path)
+        self._began_empty = (
+            self._try(lambda: self._base.execute("SELECT 1 FROM looks LIMIT 1").fetchone(), None) is None
+        )
 
     @staticmethod
     def _open(path: Path | None) -> sqlite3.Connection:
@@ -109,12 +112,14 @@ class LookCache:
 
     def by_state(self, path: str, state: str) -> Look | None:
         """What was seen in a file that has not changed since."""
+        if self._began_empty:  # not worth asking: what came since is of this very pass
+            return None
         query = "SELECT look FROM files JOIN looks USING (sha256) WHERE path = ? AND state = ?"
         return self._look(query, os.fsencode(path), state)
 
     def by_content(self, sha256: bytes) -> Look | None:
         """What was seen in any file with these bytes."""
-        return self._look("SELECT look FROM looks WHERE sha256 = ?", sha256)
+        return None if self._began_empty else self._look("SELECT look FROM looks WHERE sha256 = ?", sha256)
 
     def _look(self, query: str, *values: bytes | str) -> Look | None:
         row = self._try(lambda: self._base.execute(query, values).fetchone(), None)

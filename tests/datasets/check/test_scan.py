@@ -99,6 +99,8 @@ def test_what_is_remembered_follows_the_content(workspace: Workspace, tmp_path: 
     state = state_of(str(picture))
     assert state is not None
     cache.remember([(str(picture), state, look)])
+    cache.close()
+    cache = LookCache(cache_path())
     assert cache.by_state(str(picture), state) == look
     assert cache.by_content(look.sha256) == look
     old = picture.stat()
