@@ -135,7 +135,7 @@ def plant_loose(site: Site) -> None:
 
 
 def plant_other_format(site: Site, other: str, *, listing: bool = True) -> None:
-    """Labels of a second format beside those of the first; `listing`: the COCO file names pictures."""
+    """Labels of a second format beside those of the first; a COCO file without pictures is no fault."""
     home = site.root / "train"
     if other == "coco":
         files = [home / "_annotations.coco.json"]
@@ -151,7 +151,8 @@ def plant_other_format(site: Site, other: str, *, listing: bool = True) -> None:
         files = [shot.image.with_suffix(".xml") for shot in shots]
         for file, shot in zip(files, shots, strict=True):
             file.write_text(voc_text(shot, site.names))
-    site.plant("other-format", f"{other} beside {site.layout}", *files)
+    if listing:
+        site.plant("other-format", f"{other} beside {site.layout}", *files)
 
 
 def drop_split(site: Site, split: str) -> None:

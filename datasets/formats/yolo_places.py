@@ -31,6 +31,9 @@ def find_places(root: Path, yaml_path: Path | None, content: dict[str, object]) 
                 found[split].append(folder)
         if not found[split] and (folder := _usual_folder(root, split)):
             found[split] = [folder]
+    base = str(content.get("path", "")).strip()
+    if not mended and base and not _is_folder_of(root, base):
+        mended.append(f"the folder that it lies in is used instead of `path: {base}`")
     if mended:
         what = f"data.yaml names folders that are outside or not there; {', '.join(mended)}."
         remarks.append(Remark("yaml-path", what, (yaml_path,) if yaml_path else ()))
@@ -39,6 +42,12 @@ def find_places(root: Path, yaml_path: Path | None, content: dict[str, object]) 
         found["train"] = [root / "images" if (root / "images").is_dir() else root]
     _share_out(root, found, remarks)
     return found, remarks
+
+
+def _is_folder_of(root: Path, base: str) -> bool:
+    """Whether `path:` of data.yaml means the dataset's folder or one in it."""
+    folder = root / base.replace("\\", "/")
+    return is_inside(folder, root) and folder.is_dir()
 
 
 def _usual_folder(root: Path, split: Split) -> Path | None:
@@ -123,6 +132,10 @@ def _share_out(root: Path, found: Places, remarks: list[Remark]) -> None:
                     f"data.yaml names {folder.relative_to(root).as_posix()} for '{split}' and for '{owner}';"
                     f" it counts as '{owner}' only, because pictures that choose a model cannot also judge it."
                 )
+                own = _usual_folder(root, split)
+                if not found[split] and own and not any(own in folders for folders in found.values()):
+                    found[split] = [own]
+                    what += f" For '{split}' {own.relative_to(root).as_posix()} is used, which lies there too."
                 remarks.append(Remark("split-shared", what, (folder,)))
 
 
