@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import traceback
 import zipfile
 from collections.abc import Callable
@@ -42,6 +43,7 @@ ACTIONS: dict[str, tuple[Action, tuple[str, ...]]] = {
     "export a zip": (lambda to, _: export_dataset("set", "yolo", to, ExportConfig(to.root / "out.zip")), ()),
 }
 POINTS = 20
+_WHOLE: dict[str, tuple[Path, dict[str, Any]]] = {}
 ROOM = (0, 700, 3000)  # bytes that a file may have on a disk that is full
 KILLS = len(ACTIONS) * POINTS
 FULL = len(ACTIONS) * len(ROOM)
@@ -65,7 +67,6 @@ class Laid(NamedTuple):
     how: signal.Signals | None
     room: int
     given: Path
-    spare: Path
     work: Path
     other: str = ""
 
@@ -75,9 +76,7 @@ def warm_up() -> None:
 
 
 def prepare(number: int, folder: Path) -> Laid:
-    """A folder that somebody gave, and two workspaces with the same dataset: for a run from beginning to end, and one
-    that is ended.
-    """
+    """A folder that somebody gave, and a workspace that has it as a dataset."""
     given = folder / "given"
     make_yolo_dataset(given / "set", {"train": 6, "valid": 3, "test": 3})
     picture = given / "set/train/images/train-000.png"
@@ -85,18 +84,29 @@ def prepare(number: int, folder: Path) -> Laid:
     with zipfile.ZipFile(given / "set.zip", "w") as archive:
         for path in sorted((given / "set").rglob("*")):
             archive.write(path, path.relative_to(given))
-    for name in ("spare", "work"):
-        (folder / name).mkdir()
-        _in_fork(lambda name=name: import_dataset(given / "set", Workspace(folder / name)) and None)
+    work = folder / "work"
+    work.mkdir()
+    _in_fork(lambda: import_dataset(given / "set", Workspace(work)) and None)
     if number >= KILLS + FULL:
         first, second = PAIRS[number - KILLS - FULL]
-        return Laid(first, 0, None, 0, given, folder / "spare", folder / "work", second)
+        return Laid(first, 0, None, 0, given, work, other=second)
     if number >= KILLS:
         action, room = divmod(number - KILLS, len(ROOM))
-        return Laid(list(ACTIONS)[action], 0, None, ROOM[room], given, folder / "spare", folder / "work")
-    action, point = divmod(number, POINTS)
-    how = (signal.SIGKILL, signal.SIGINT)[point % 2]
-    return Laid(list(ACTIONS)[action], point / (POINTS - 1), how, 0, given, folder / "spare", folder / "work")
+        name, share, how, bytes_ = list(ACTIONS)[action], 0.0, None, ROOM[room]
+    else:
+        action, point = divmod(number, POINTS)
+        name, share, bytes_ = list(ACTIONS)[action], point / (POINTS - 1), 0
+        how = (signal.SIGKILL, signal.SIGINT)[point % 2]
+    if name not in _WHOLE:
+        _WHOLE[name] = _undisturbed(name, given, folder.parent)
+    return Laid(name, share, how, bytes_, given, work)
+
+
+def _undisturbed(name: str, given: Path, root: Path) -> tuple[Path, dict[str, Any]]:
+    """The workspace after a command that nobody disturbed, and how that went."""
+    folder = Path(tempfile.mkdtemp(dir=root))
+    _in_fork(lambda: import_dataset(given / "set", Workspace(folder)) and None)
+    return folder, _in_fork(lambda: ACTIONS[name][0](Workspace(folder), given) and None, count_in=folder)
 
 
 def run(case: Laid, _folder: Path) -> tuple[str, str, list[str]]:
@@ -105,8 +115,8 @@ def run(case: Laid, _folder: Path) -> tuple[str, str, list[str]]:
     before = _digests(case.given)
     if case.other:
         return _two_at_once(case, before)
-    spare, work = Workspace(case.spare), Workspace(case.work)
-    whole = _in_fork(lambda: action(spare, case.given) and None, count_in=case.spare)
+    work = Workspace(case.work)
+    _, whole = _WHOLE[case.name]
     if "error" in whole:
         return "crash", f"{case.name}: {whole['error']}", []
     if case.how is None:
@@ -157,11 +167,12 @@ def _again(action: Action, work: Workspace, case: Laid) -> tuple[list[str], bool
             return [f"half of it is in the way: {error}"], True
         ran = False
     wrong = []
+    whole, _ = _WHOLE[case.name]
     for name in names:
-        done, expected = read_record(work.datasets / name), read_record(case.spare / "datasets" / name)
+        done, expected = read_record(work.datasets / name), read_record(whole / "datasets" / name)
         if done is None or expected is None or done.fingerprint != expected.fingerprint:
             wrong.append(f"{name} is another dataset than without the kill")
-    for path in case.spare.glob("out*"):
+    for path in whole.glob("out*"):
         there = case.work / path.name
         mine, other = ([p.name for p in sorted(root.rglob("*"))] for root in (path, there))
         if not there.exists() or mine != other or (there.is_file() and there.stat().st_size != path.stat().st_size):
