@@ -126,7 +126,13 @@ def fix_dataset(given: str | Path, workspace: Workspace, config: FixConfig = Fix
     now: dict[Path, Split] = {
         plan.items[number].image: split for number in kept if (split := plan.splits[number]) is not None
     }
+    before = balance(plan.objects, [item.split for item in plan.items])
     after = balance(plan.objects[kept], list(now.values()))
+    plan.questions += [
+        f"Nothing is left for '{split}': it showed what 'train' shows. Take pictures of another scene for it."
+        for split, pictures in before.pictures.items()
+        if pictures and not after.pictures[split]
+    ]
     return FixReport(
         name=name,
         task=dataset.task,
@@ -135,7 +141,7 @@ def fix_dataset(given: str | Path, workspace: Workspace, config: FixConfig = Fix
         record=record,
         changes=tuple(plan.changes) if wanted else (),
         how=tuple(plan.how),
-        before=balance(plan.objects, [item.split for item in plan.items]),
+        before=before,
         after=after,
         leaked_before=_leaked(checked.twins, {item.image: item.split for item in plan.items}),
         leaked_after=_leaked(checked.twins, now),

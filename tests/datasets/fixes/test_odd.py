@@ -100,3 +100,17 @@ def test_a_picture_that_nobody_labelled_gets_no_empty_label(workspace: Workspace
     assert folder
     assert not list(folder.rglob("train-003.txt"))
     assert len(list(folder.rglob("train-003.png"))) == 1
+
+
+def test_a_test_split_that_only_repeats_train_is_said_to_be_gone(workspace: Workspace) -> None:
+    root = make_yolo_dataset(workspace.datasets / "set", {"train": 6, "valid": 4, "test": 2})
+    for split, count in (("train", 6), ("test", 2)):
+        for number in range(count):
+            for kind, suffix in (("images", "png"), ("labels", "txt")):
+                path = root / split / kind / f"{split}-{number:03d}.{suffix}"
+                path.rename(path.with_name(f"street_jpg.rf.{split}{number}.{suffix}"))
+    for path in sorted((root / "valid").rglob("valid-*")):
+        path.rename(path.with_name(f"square_jpg.rf.{path.name}"))
+    report = fix_dataset("set", workspace)
+    assert report.after.pictures == {"train": 8, "valid": 4, "test": 0}
+    assert "Nothing is left for 'test'" in report.questions[0]
