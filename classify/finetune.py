@@ -19,6 +19,7 @@ from ..core.progress import say
 from ..core.workspace import Workspace
 from ..datasets.augment import check_spec
 from ..datasets.augment_spec import AugmentSpec, read_spec
+from ..datasets.check.leaks import warn_of_leaks
 from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
 from ..weights.architecture import find_backbone, import_keras
@@ -97,11 +98,19 @@ class FinetuneConfig:
 
 @dataclass(frozen=True)
 class ClassifierRun:
-    """What a fine-tuning ended with: its folder, the bundle, and the figures that stand in the bundle."""
+    """What a fine-tuning ended with.
+
+    Attributes:
+        run: Its folder.
+        bundle: The finished model.
+        metrics: The figures that stand in the bundle.
+        leaked: How many of the pictures that it was measured on show what pictures of an earlier split show.
+    """
 
     run: Path
     bundle: Bundle
     metrics: dict[str, float]
+    leaked: int = 0
 
 
 def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> ClassifierRun:
@@ -205,6 +214,8 @@ class _Job:
     def carry_out(self, model: Any, train: Samples, valid: Samples) -> ClassifierRun:
         """Train, export, measure, write the bundle."""
         config = self.config
+        with self.timed("check"):
+            self.result["leaked"] = warn_of_leaks(self.dataset)
         training = Training(
             model,
             as_batches(train, config.batch, shuffle=True),
@@ -236,7 +247,8 @@ class _Job:
         bundle = finish_bundle(target, staged, scores)
         shutil.rmtree(staged.folder, ignore_errors=True)
         self.result |= {"bundle": bundle.name, "split": bundle.record.metrics_split, **bundle.record.metrics}
-        return ClassifierRun(self.run, bundle, bundle.record.metrics)
+        leaked = self.result["leaked"].get(bundle.record.metrics_split, 0)
+        return ClassifierRun(self.run, bundle, bundle.record.metrics, leaked)
 
     def _record(self, training: Training) -> BundleRecord:
         best = training.best

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
+from .leak_effect import leak_effect, tell_leak_effect
 from .options import JsonOption, WorkspaceOption, print_json
 
 
@@ -20,6 +22,10 @@ def check_dataset(
     strict: Annotated[
         bool, typer.Option("--strict", help="Leave with exit code 5 when there is a problem or a warning.")
     ] = False,
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", help="Also measure this trained model, with the pictures that leak and without."),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Processes that look at pictures. Default: one per core.")
     ] = None,
@@ -43,6 +49,7 @@ def check_dataset(
     dataset = open_dataset(name, place)
     with progress("looking at the pictures", dataset.count()) as advance:
         report = check_dataset(dataset, CheckConfig(workers=workers, remember=not forget), advance)
+    effects = leak_effect(report, weights, place) if weights else []
     page = None
     if html:
         from ..datasets.check.page import write_check_page
@@ -51,11 +58,14 @@ def check_dataset(
     train = "train-yolo" if dataset.task == "detect" else "finetune"
     follow = f"cv {'fix-dataset' if report.fixable else train} {shlex.quote(name)}"
     if as_json:
-        print_json({**as_values(report), "page": page and str(page), "next": follow})
+        measured = [asdict(effect) for effect in effects] if weights else None
+        print_json({**as_values(report), "leak_effect": measured, "page": page and str(page), "next": follow})
     else:
         for line in tell(report):
             say(line)
         say("")
+        if weights:
+            tell_leak_effect(effects, weights)
         if page:
             say(f"The page: {page}")
         say(f"Next: {follow}")

@@ -38,8 +38,9 @@ def finetune_classifier(
     Example: cv finetune flowers --backbone vgg16 --imgsz 160
     """
     from ..classify.finetune import FinetuneConfig, finetune
-    from ..core.progress import say
+    from ..core.progress import say, warn
     from ..core.workspace import Workspace
+    from ..datasets.check.leaks import leak_sentence
     from ..datasets.read import open_dataset
 
     place = Workspace.find(workspace)
@@ -53,8 +54,11 @@ def finetune_classifier(
     record = done.bundle.record
     if as_json:
         print_json({
-            "bundle": str(done.bundle.folder), "run": str(done.run), "split": record.metrics_split, **done.metrics,
+            "bundle": str(done.bundle.folder), "run": str(done.run), "split": record.metrics_split,
+            "leaked": done.leaked, **done.metrics,
         })  # fmt: skip
         return
     say(f"accuracy {done.metrics['accuracy']:.3f} on {record.metrics_split}; the model is {done.bundle.folder}")
+    if done.leaked:
+        warn(leak_sentence(record.metrics_split or "test", done.leaked))
     say(f"Next: cv predict PICTURES --weights {done.bundle.name}")

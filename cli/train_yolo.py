@@ -94,17 +94,20 @@ def train_yolo(
 
 def tell_detector(done: DetectorRun, as_json: bool) -> None:
     """Say how good the new model is and what to do with it."""
-    from ..core.progress import say
+    from ..core.progress import say, warn
+    from ..datasets.check.leaks import leak_sentence
 
     if as_json:
         print_json({"run": str(done.run), "bundle": str(done.bundle.folder), "name": done.bundle.name,
-                    "split": done.split, "metrics": done.metrics})  # fmt: skip
+                    "split": done.split, "leaked": done.leaked, "metrics": done.metrics})  # fmt: skip
         return
     say(f"\nfinished: {done.bundle.folder}")
     if done.metrics:
         say(f"measured on the {done.split} pictures:")
         for key, value in done.metrics.items():
             say(f"  {key:10} {value:.3f}")
+        if done.leaked:
+            warn(leak_sentence(done.split, done.leaked))
     else:
         say(f"not measured: no picture of the {done.split} split has a box")
     name = shlex.quote(done.bundle.name)

@@ -23,6 +23,7 @@ from ..core.progress import say
 from ..core.workspace import Workspace
 from ..datasets.augment import check_spec
 from ..datasets.augment_spec import AugmentSpec, from_record, read_spec
+from ..datasets.check.leaks import warn_of_leaks
 from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
 from ..datasets.read import open_dataset
@@ -49,12 +50,14 @@ class DetectorRun:
         bundle: The finished model.
         metrics: mAP50, mAP50-95, precision, recall on `split`; empty when that split has no boxes.
         split: "test", or "valid" when the dataset has no test pictures.
+        leaked: How many pictures of `split` show what pictures of an earlier split show.
     """
 
     run: Path
     bundle: Bundle
     metrics: dict[str, float]
     split: str
+    leaked: int = 0
 
 
 def train_yolo(dataset: Dataset, workspace: Workspace, config: YoloConfig) -> DetectorRun:
@@ -168,6 +171,8 @@ def _view(run: Path, manifest: RunManifest, dataset: Dataset) -> ViewReport:
     manifest.result["pictures"] = view.counts
     manifest.result["skipped"] = [list(entry) for entry in view.skipped]
     manifest.result["label_problems"] = len(view.label_problems)
+    if "leaked" not in manifest.result:
+        manifest.result["leaked"] = warn_of_leaks(dataset)
     manifest.save(run)
     return view
 
@@ -258,7 +263,8 @@ def _finish(run: Path, manifest: RunManifest, dataset: Dataset, view: ViewReport
         "per_class": {name: list(values) for name, values in shown.per_class.items()},
         "best_confidence": shown.confidence,
     }
-    return DetectorRun(run, bundle, shown.as_metrics(), shown.split)
+    leaked = manifest.result.get("leaked", {}).get(shown.split, 0)
+    return DetectorRun(run, bundle, shown.as_metrics(), shown.split, leaked)
 
 
 def _check_device(spec: str) -> str:

@@ -54,6 +54,7 @@ def test_run_folder_tells_what_happened(trained: ClassifierRun) -> None:
     assert "tensorflow" in manifest.device
     assert manifest.dataset is not None
     assert manifest.result["bundle"] == "pets"
+    assert manifest.result["leaked"] == {}
     assert {"frozen", "tuned", "export", "measure"} <= set(manifest.timings)
     augment = manifest.options["augment"]
     assert (augment["name"], len(augment["transforms"]), len(augment["sha256"])) == ("mine.yaml", 2, 64)

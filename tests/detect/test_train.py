@@ -42,6 +42,7 @@ def test_the_record_tells_what_was_done(trained: Story) -> None:
     assert manifest.result["pictures"] == {"train": 8 + len(ODD), "valid": 4}
     assert sorted(Path(path).name for path, _ in manifest.result["skipped"]) == sorted(UNREADABLE)
     assert manifest.result["metrics"].keys() == {"valid", "test"}
+    assert manifest.result["leaked"] == {}
     for name in UNREADABLE:
         assert name in trained.stderr
 
