@@ -9,13 +9,11 @@ from typing import Annotated
 import typer
 
 from .leak_effect import leak_effect, tell_leak_effect
-from .options import JsonOption, WorkspaceOption, print_json
+from .options import DatasetArgument, JsonOption, WorkspaceOption, print_json
 
 
 def check_dataset(
-    name: Annotated[
-        str, typer.Argument(metavar="DATASET", help="Name of a dataset in datasets/, or the path of one anywhere.")
-    ],
+    name: DatasetArgument,
     html: Annotated[
         bool, typer.Option("--html", help="Also write a page with pictures: reports/check-DATASET.html.")
     ] = False,

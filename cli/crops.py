@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from .options import JsonOption, WorkspaceOption, print_json
+from .options import DatasetArgument, JsonOption, WorkspaceOption, print_json
 
 
 def crops(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A detection dataset in datasets/, or a folder.")],
+    name: DatasetArgument,
     margin: Annotated[
         float,
         typer.Option("--margin", help="Cut out this much more around a box: a share of its longer side."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import JsonOption, WorkspaceOption, plain, print_json
+from .options import DatasetArgument, JsonOption, WorkspaceOption, plain, print_json
 
 if TYPE_CHECKING:
     from ..datasets.catalog import Details, Entry
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _NAMED = 5
 datasets_app = typer.Typer(invoke_without_command=True, no_args_is_help=False)
-DatasetArgument = Annotated[str, typer.Argument(help="A dataset's name, or its folder.")]
 
 
 @datasets_app.callback()

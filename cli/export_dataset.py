@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import JsonOption, WorkspaceOption, print_json
+from .options import DatasetArgument, JsonOption, WorkspaceOption, print_json
 
 
 class Layout(StrEnum):
@@ -21,7 +21,7 @@ class Layout(StrEnum):
 
 
 def export_dataset(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name or folder of a dataset.")],
+    dataset: DatasetArgument,
     layout: Annotated[
         Layout, typer.Option("--format", help="yolo, coco or voc for boxes; folder, one folder per class, for classes.")
     ],

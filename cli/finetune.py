@@ -7,11 +7,20 @@ from typing import Annotated
 
 import typer
 
-from .options import AUGMENT_HELP, BatchOption, DeviceOption, JsonOption, SeedOption, WorkspaceOption, print_json
+from .options import (
+    AUGMENT_HELP,
+    BatchOption,
+    DatasetArgument,
+    DeviceOption,
+    JsonOption,
+    SeedOption,
+    WorkspaceOption,
+    print_json,
+)
 
 
 def finetune_classifier(
-    dataset: Annotated[str, typer.Argument(help="A dataset's name or folder, with one folder of pictures per class.")],
+    dataset: DatasetArgument,
     backbone: Annotated[str, typer.Option(help="The network to start from: xception or vgg16.")] = "xception",
     epochs_frozen: Annotated[int, typer.Option(min=0, help="Epochs in which only the new head learns.")] = 5,
     epochs_tune: Annotated[int, typer.Option(min=0, help="Epochs in which the upper backbone learns too.")] = 5,

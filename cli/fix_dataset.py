@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import JsonOption, SeedOption, WorkspaceOption, print_json
+from .options import DatasetArgument, JsonOption, SeedOption, WorkspaceOption, print_json
 
 if TYPE_CHECKING:
     from ..datasets.fix import FixReport
 
 
 def fix_dataset_command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A dataset in datasets/, or a folder.")],
+    name: DatasetArgument,
     only: Annotated[
         str | None,
         typer.Option("--only", help="Only these kinds (KIND,KIND as cv check-dataset names them); label rows always."),
@@ -26,7 +26,7 @@ def fix_dataset_command(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Repair a dataset: write a new one beside it, which the old one's faults and leaks are gone from.
+    """Repair a dataset: write a new one beside it, without the old one's faults and leaks.
 
     Example: cv fix-dataset chess-v2
     """

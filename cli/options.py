@@ -14,6 +14,9 @@ WorkspaceOption = Annotated[
         "--workspace", envvar="CV_WORKSPACE", help="Folder with datasets/, runs/ and weights/. Default: here."
     ),
 ]
+DatasetArgument = Annotated[
+    str, typer.Argument(metavar="DATASET", help="A dataset's name in datasets/, or its folder.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on standard output.")]
 DeviceOption = Annotated[
     str,

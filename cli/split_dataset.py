@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import JsonOption, SeedOption, WorkspaceOption, print_json
+from .options import DatasetArgument, JsonOption, SeedOption, WorkspaceOption, print_json
 
 if TYPE_CHECKING:
     from ..datasets.split import SplitReport
 
 
 def split_dataset_command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A dataset in datasets/, or a folder.")],
+    name: DatasetArgument,
     ratios: Annotated[
         str | None,
         typer.Option(

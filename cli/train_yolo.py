@@ -11,6 +11,7 @@ import typer
 from .options import (
     AUGMENT_HELP,
     BatchOption,
+    DatasetArgument,
     DeviceOption,
     EpochsOption,
     JsonOption,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def train_yolo(
-    dataset: Annotated[str, typer.Argument(help="A dataset's name, or its folder.")],
+    dataset: DatasetArgument,
     model: Annotated[
         str | None,
         typer.Option(
