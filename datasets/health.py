@@ -19,5 +19,5 @@ def check_datasets() -> list[Check]:
     except DataError as error:
         return [Check("Roboflow key", "problem", f"{error.what} ({error.where})", error.next_step)]
     if found is None:
-        return [Check("Roboflow key", "note", "none found; only `cv pull-dataset` needs one", _FIX)]
+        return [Check("Roboflow key", "note", "none found; only pulling and pushing datasets needs one", _FIX)]
     return [Check("Roboflow key", "ok", f"found in {found.source} (not tried: nothing is sent)")]
