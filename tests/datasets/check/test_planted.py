@@ -39,8 +39,15 @@ def test_what_is_repaired_is_gone_and_what_was_clean_stays(name: str, tmp_path: 
 
 @pytest.mark.slow
 def test_edited_photographs_are_found(tmp_path: Path) -> None:
+    """The goals: 0.99 over turns, quality and light, 0.90 over crops; more than one edit at once counts as a crop."""
     (case,) = (case for case in cases(each=20) if case.name == "edits")
-    test_every_planted_fault_is_found_and_nothing_else(case, tmp_path)
+    score = tallies()
+    assert not look(case.make(tmp_path, seed=7, real=False), score)
+    near = score["near-across"]
+    assert near.precision is not None and near.precision >= 0.99
+    for edit, (found, planted) in near.variants.items():
+        hard = edit.startswith("cropped") or "," in edit or edit == "grey"
+        assert found / planted >= (0.90 if hard else 0.99), edit
 
 
 def test_planting_is_the_same_for_the_same_seed(tmp_path: Path) -> None:

@@ -112,8 +112,7 @@ def test_cats_and_dogs_have_one_pair_of_twins(test_data: Path) -> None:
 def test_flowers_have_photographs_in_two_splits(test_data: Path) -> None:
     """Not in the data's README: photographs that their author published twice, in colour and in grey say."""
     report = _report(test_data / "classify/flowers")
-    assert _pairs(report, across=True) >= {
-        frozenset({"33885735373_444ba02d9c_n_jpg", "34310869690_56cdc84a17_n_jpg"}),
-        frozenset({"10466290366_cc72e33532_jpg", "10994032453_ac7f8d9e2e_jpg"}),
-    }
+    pairs = _pairs(report, across=True)
+    assert frozenset({"33885735373_444ba02d9c_n_jpg", "34310869690_56cdc84a17_n_jpg"}) in pairs
+    assert len(pairs) <= 12  # those seen by eye; more would be made up
     assert not {kind for kind in _kinds(report) if kind.startswith(("picture-", "copy-", "sibling-"))}
