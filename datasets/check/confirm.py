@@ -19,6 +19,7 @@ _BORDER = 11  # pixels: places nearer to an edge are half outside
 _LEAST = 0.02  # share of the picture that must have structure
 _HOPELESS = 0.7  # correlation at a glance of what need not be looked at closely; edited photographs have 0.9
 _DARK, _BRIGHT = 4, 250  # grey levels; beyond them light was cut off
+_COLOURLESS = 2.0  # grey levels between the channels, on average
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,8 @@ def _in_one_light(laid: _Laid) -> tuple[np.ndarray, np.ndarray]:
     low, high = np.minimum(laid.one, laid.other).min(axis=2), np.maximum(laid.one, laid.other).max(axis=2)
     whole = laid.common & (low > _DARK) & (high < _BRIGHT)
     dark, bright = laid.one.astype(np.float32), laid.other.astype(np.float32)
+    if _is_grey(laid.one) != _is_grey(laid.other):
+        dark, bright = _greyed(dark), _greyed(bright)
     swapped = whole.any() and dark[whole].mean() > bright[whole].mean()
     if swapped:
         dark, bright = bright, dark
@@ -122,6 +125,14 @@ def _in_one_light(laid: _Laid) -> tuple[np.ndarray, np.ndarray]:
         dark = np.clip((dark - dark[whole].mean()) * gain + bright[whole].mean(), 0, 255)
     dark, bright = (cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in (dark, bright))
     return (bright, dark) if swapped else (dark, bright)
+
+
+def _is_grey(bgr: np.ndarray) -> bool:
+    return float((bgr.max(axis=2) - bgr.min(axis=2)).mean()) < _COLOURLESS
+
+
+def _greyed(bgr: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
 
 
 def _structure(grey: np.ndarray, smaller: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ...core.images import decode_small, inspect_bytes, read_bytes
+from ...core.images import inspect_bytes, read_bytes, read_image
 from ..model import SPLITS, Dataset, Split
 from .cache import LookCache, Verdicts, cache_path
 from .classes import class_findings
@@ -84,10 +84,7 @@ def _find_twins(looks: Looks, cache: LookCache) -> list[Twin]:
 
     def read(number: int) -> np.ndarray:
         path = Path(items.path(number))
-        data = read_bytes(path)
-        grey = decode_small(data, path, inspect_bytes(data, path), _COMPARED_SIDE)
-        scale = _COMPARED_SIDE / max(grey.shape)
-        return cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
+        return _reduced(read_bytes(path), path)
 
     memo = Verdicts(cache, looks.digest)
     try:
@@ -99,6 +96,19 @@ def _find_twins(looks: Looks, cache: LookCache) -> list[Twin]:
         (number[str(twin.first.image)], number[str(twin.second.image)], twin.kind, twin.similarity) for twin in twins
     ])  # fmt: skip
     return twins
+
+
+def _reduced(data: bytes, path: Path) -> np.ndarray:
+    """A picture in colour, which tells what strong light cut off; JPEGs are reduced while they are decoded."""
+    info = inspect_bytes(data, path)
+    times = max(info.width, info.height) // _COMPARED_SIDE
+    flags = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
+    flag = next((flag for least, flag in flags if times >= least), cv2.IMREAD_COLOR)
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    if bgr is None:
+        bgr = read_image(path)
+    scale = _COMPARED_SIDE / max(bgr.shape)
+    return cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else bgr
 
 
 def _key(looks: Looks) -> bytes:

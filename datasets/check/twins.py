@@ -24,7 +24,7 @@ class Looks(Protocol):
     Attributes:
         sha256: uint8 `(n, 32)`, of the file's bytes.
         descriptors: uint8 `(n, 256)` from `near.describe`; anything where there is none.
-        described: bool `(n,)`: whether there is a descriptor. Without it a picture has copies and siblings at most.
+        described: bool `(n,)`: whether there is a descriptor. Without it a picture has no twins.
     """
 
     @property
@@ -65,14 +65,15 @@ def find_twins(
     """
     pairs = _Pairs(np.array([SPLITS.index(item.split) for item in items], np.int64))
     order = np.argsort(pairs.split, kind="stable")  # earlier splits first: a group's first gives the others away
-    readable: np.ndarray = np.any(looks.sha256, axis=1)
     copied = np.zeros(len(items), bool)
     copies: dict[int, list[int]] = {}
-    for first, second in _stars(order[readable[order]], lambda index: looks.sha256[index].tobytes()):
+    for first, second in _stars(order[looks.described[order]], lambda index: looks.sha256[index].tobytes()):
         copied[second] = True
         copies.setdefault(first, []).append(second)
         pairs.add(first, second, "copy", 1.0)
-    for first, second in _stars(order[~copied[order]], lambda index: _source(items[index].image.name)):
+    for first, second in _stars(
+        order[(looks.described & ~copied)[order]], lambda index: _source(items[index].image.name)
+    ):
         pairs.add(first, second, "sibling", 1.0)
     known = Known(pairs.groups.roots(), pairs.split, pairs.leaked, copied | ~looks.described)
     for first, second, similarity in find_near(looks.descriptors, read, memo, known):

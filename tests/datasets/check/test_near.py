@@ -53,6 +53,7 @@ EDITS: list[tuple[str, Edit]] = [
     ("quality 30", lambda bgr: jpeg(bgr, 30)),
     ("a quarter brighter", light(1.25)),
     ("a quarter darker", light(0.75)),
+    ("grey", lambda bgr: cv2.cvtColor(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)),
     ("half the size", lambda bgr: cv2.resize(bgr, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)),
     ("stretched to a square", lambda bgr: cv2.resize(bgr, (200, 200), interpolation=cv2.INTER_AREA)),
     ("a tenth of the area off, centre", cut(0.025, 0.025, 0.95)),
