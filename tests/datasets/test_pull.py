@@ -51,8 +51,8 @@ def _pull(server: RoboflowServer, workspace: Workspace, *args: object, env: dict
 
 def _names(workspace: Workspace) -> list[str]:
     """What stands in datasets/, half-made and hidden things too; the lock files aside."""
-    found = [path.name for path in workspace.datasets.iterdir() if path.name != ".downloads"]
-    found += [path.name for path in (workspace.datasets / ".downloads").iterdir() if path.suffix != ".lock"]
+    found = [path.name for path in workspace.datasets.iterdir() if path.name not in {".downloads", ".locks"}]
+    found += [path.name for path in (workspace.datasets / ".downloads").glob("*")]
     return sorted(found)
 
 
