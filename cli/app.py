@@ -36,6 +36,8 @@ from .split_dataset import split_dataset_command
 from .train_yolo import train_yolo
 from .weights import weights
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     name="cv",
     help="Train a detector or a classifier on your own pictures, and run it on your camera.",
@@ -101,6 +103,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     try:
         code = app(args=[argument for argument in arguments if argument != "--debug"], standalone_mode=False)
+        if code == _INTERRUPTED:  # typer turns Ctrl-C into this, without a word
+            _print_error("Interrupted.")
     except BaseException as error:  # noqa: BLE001 - the one place where every error ends
         code = _explain(error, debug)
     sys.exit(code if isinstance(code, int) else 0)
@@ -122,7 +126,7 @@ def _explain(error: BaseException, debug: bool) -> int:
             return error.exit_code
         case click.exceptions.Abort() | KeyboardInterrupt():
             _print_error("Interrupted.")
-            return 130
+            return _INTERRUPTED
         case click.ClickException():
             shown = io.StringIO()
             error.show(file=shown)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .leak_effect import leak_effect, tell_leak_effect
-from .options import DatasetArgument, JsonOption, WorkspaceOption, print_json
+from .options import DatasetArgument, JsonOption, WorkspaceOption, plain, print_json
 
 
 def check_dataset(
@@ -60,8 +60,8 @@ def check_dataset(
         print_json({**as_values(report), "leak_effect": measured, "page": page and str(page), "next": follow})
     else:
         for line in tell(report):
-            say(line)
-        say("")
+            typer.echo(plain(line))
+        typer.echo("")
         if weights:
             tell_leak_effect(effects, weights)
         if page:

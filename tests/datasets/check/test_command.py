@@ -28,12 +28,11 @@ def leaky(workspace: Workspace) -> Path:
 def test_a_person_reads_the_worst_first_and_what_to_do_next(workspace: Workspace, leaky: Path, tmp_path: Path) -> None:
     done = run_cv("check-dataset", "leaky", cwd=tmp_path)
     assert done.returncode == 0
-    assert done.stdout == ""
-    lines = [line.strip() for line in done.stderr.splitlines()]
+    lines = [line.strip() for line in done.stdout.splitlines()]
     assert "leaky: train 24, valid 4, test 5 pictures, 2 classes" in lines
     assert lines.index("Problems (2)") < next(n for n, line in enumerate(lines) if "[copy-across]" in line)
     assert "train/images/train-003.png and test/images/copy.png" in lines
-    assert lines[-1] == "Next: cv fix-dataset leaky"
+    assert done.stderr.splitlines()[-1] == "Next: cv fix-dataset leaky"
     assert not (workspace.root / "reports").exists()
 
 
@@ -63,7 +62,7 @@ def test_a_good_dataset_passes_strictly(workspace: Workspace, tmp_path: Path) ->
     (root / "data.yaml").write_text("names: [cat, dog]\n")
     done = run_cv("check-dataset", root, "--strict", cwd=tmp_path)
     assert done.returncode == 0
-    assert "Nothing is wrong with it." in done.stderr
+    assert "Nothing is wrong with it." in done.stdout
     assert done.stderr.splitlines()[-1].startswith("Next: cv train-yolo ")
 
 
