@@ -17,7 +17,7 @@ from .model import Item
 
 _SIZE_MATTERS = 0.25
 """How much the number of pictures counts beside the class that is being shared out."""
-_STRETCH = 1.5
+_STRETCH = 1.2
 """How far beyond its share a split may grow so that it gets a picture of every class."""
 
 
@@ -33,7 +33,7 @@ def assign(
 
     A class gets into every split if enough groups have it; when there are too few, earlier splits come first. A split
     exceeds its share of the pictures by less than the largest group, except for the sake of a class that it lacks: then
-    by half its share at most, and a group.
+    by a fifth of its share at most, and a group.
 
     Args:
         counts: int64 `(groups, classes)`: how many examples of each class are in each group. What else should be spread

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..check.kinds import many
 from ..model import SPLITS, Item, Split
 from ..stratify import share_out
 
-_SMALLEST = 0.8
-"""A split that is left with less of its share of the pictures than this has become too small."""
+_NEAR = 0.2
+"""A split whose size differs from its share of the pictures by a larger part than this has not kept its size."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Shelf:
 def close_leaks(shelf: Shelf, leaking: Sequence[bool], shares: Sequence[float]) -> Moved:
     """Put each leaking group into one split, so that every split keeps its size and its classes.
 
-    Three ways, the first that leaves each split four fifths of its share of the pictures and every class that it has:
+    Three ways, the first that leaves each split its share of the pictures, up to a fifth, and every class that it has:
     each leaking group goes where most of it is already (to the earlier split on a tie), which moves the fewest
     pictures; only the leaking groups are shared out anew; all groups are. When none does, the one that comes closest.
 
@@ -69,7 +70,7 @@ def close_leaks(shelf: Shelf, leaking: Sequence[bool], shares: Sequence[float]) 
         ),
         (
             "The groups of alike pictures that lay in two splits were shared out by class; nothing else moved. (Had"
-            " each gone where most of it was, a split would have lost a class or a fifth of its size.)",
+            " each gone where most of it was, a split would have lost a class, or grown or shrunk by more than a fifth.)",
             lambda: _share_anew(shelf, np.where(free, -1, before), shares),
         ),
         (
@@ -86,8 +87,7 @@ def close_leaks(shelf: Shelf, leaking: Sequence[bool], shares: Sequence[float]) 
             break
     harm, after, how = min(tried, key=lambda trial: trial[0])
     if harm:
-        how += f" Even so, not every split keeps its size and its classes: there are only {len(shelf.bound)} groups"
-        how += " of pictures that differ. More pictures of other scenes would help most."
+        how += f" Even so, {_what_is_off(shelf, before, after, shares)}. More pictures of other scenes would help most."
     return Moved(tuple(SPLITS[number] for number in after.tolist()), how)
 
 
@@ -194,7 +194,32 @@ def _harm(objects: np.ndarray, before: np.ndarray, after: np.ndarray, shares: Se
     """What a move does to the splits: 0 when each keeps its size, nearly, and its classes."""
     harm = 0.0
     for number, share in enumerate(shares):
-        left = float((after == number).sum()) / (share / sum(shares) * len(after)) if share else 1.0
+        harm += _off_size(int((after == number).sum()), share / sum(shares) * len(after))
         had, has = (objects[places == number].sum(axis=0) > 0 for places in (before, after))
-        harm += max(_SMALLEST - left, 0.0) + float((had & ~has).sum())
+        harm += float((had & ~has).sum())
     return harm
+
+
+def _off_size(pictures: int, share: float) -> float:
+    """By how much of its share a split has become too large or too small; one picture too many does no harm."""
+    if not share or share < pictures <= share + 1:
+        return 0.0
+    return max(abs(pictures / share - 1) - _NEAR, 0.0)
+
+
+def _what_is_off(shelf: Shelf, before: np.ndarray, after: np.ndarray, shares: Sequence[float]) -> str:
+    """Which splits have not kept their size or their classes, and what stands in the way."""
+    said: list[str] = []
+    for number, share in enumerate(shares):
+        pictures, wanted = int((after == number).sum()), share / sum(shares) * len(after)
+        if _off_size(pictures, wanted):
+            said.append(f"'{SPLITS[number]}' has {pictures} pictures where {wanted:.0f} would be its share")
+        had, has = (shelf.objects[places == number, :-1].sum(axis=0) > 0 for places in (before, after))
+        if lost := int((had & ~has).sum()):
+            said.append(f"'{SPLITS[number]}' lost {many(lost, 'class', 'classes')}")
+    sizes = sorted(map(len, shelf.bound), reverse=True)
+    why = f"pictures that show the same thing must not be parted, and there are only {len(sizes)} that differ"
+    if sizes[0] > min(share for share in shares if share) / sum(shares) * len(after):
+        largest = " and ".join(map(str, sizes[:2]))
+        why = f"pictures that show the same thing must not be parted, and the largest groups have {largest} of them"
+    return f"{' and '.join(said) or 'pictures without objects are spread unevenly'}: {why}"
