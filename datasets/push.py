@@ -117,9 +117,15 @@ def push_pictures(
         workers = Workers(found, journal, config, config.batch_name or name, advance)
         workers.run(iter(pictures))
     done = workers.tally
+    remarks = [found.remark] if found.remark else []
+    if done.elsewhere:
+        remarks.append(
+            f"{done.elsewhere} of the pictures that were sent before are in another split now. Roboflow leaves pictures"
+            " in the split they came with: move them there, or push into a new project."
+        )
     return Pushed(
         str(found.reference), found.url, done.uploaded, done.already_there, done.doubled, done.annotated, done.kept,
-        tuple(sorted(done.refused, key=lambda refused: refused.picture)), (found.remark,) if found.remark else (),
+        tuple(sorted(done.refused, key=lambda refused: refused.picture)), tuple(remarks),
     )  # fmt: skip
 
 
@@ -140,13 +146,11 @@ def _outgoing(dataset: Dataset, item: Item, left_out: Counter[str]) -> Outgoing:
 def _annotation(dataset: Dataset, item: Item, left_out: Counter[str]) -> Annotation | None:
     if item.class_id is not None:
         return label_of_class(dataset.names[item.class_id])
-    boxes, problems = dataset.boxes(item)
-    left_out["rows"] += sum(problem.reason.startswith("left out") for problem in problems)
-    if len(boxes):
-        return label_of_boxes(item.image, boxes, dataset.names)
-    if problems or item.label is None or not item.label.is_file():
+    boxes, problems = dataset.label(item)
+    left_out["rows"] += sum(problem.left_out for problem in problems)
+    if boxes is None:
         return None
-    return _nothing_in(item.image, dataset.names)
+    return label_of_boxes(item.image, boxes, dataset.names) if len(boxes) else _nothing_in(item.image, dataset.names)
 
 
 def _nothing_in(picture: Path, names: tuple[str, ...]) -> Annotation | None:

@@ -24,12 +24,14 @@ class Sent:
         image_id: Roboflow's name for it.
         label: Hash of the labels that were sent with it; empty when none were.
         kept: It had labels there already, and those stayed.
+        split: The split it was sent with; empty when it was there before us, so that nobody here knows.
     """
 
     picture: str
     image_id: str
     label: str = ""
     kept: bool = False
+    split: str = ""
 
 
 class Journal:

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -72,6 +72,7 @@ class Tally:
     doubled: int = 0
     annotated: int = 0
     kept: int = 0
+    elsewhere: int = 0
     refused: list[Refused] = field(default_factory=list)
 
 
@@ -155,6 +156,8 @@ class Workers:
                 return
             self._claimed.add(digest)
         sent = None if self._config.force else self._journal.find(digest)
+        if sent and sent.split not in {"", outgoing.split}:
+            self._count("elsewhere")
         label = _hash(outgoing.annotation) if outgoing.annotation else ""
         if self._config.dry_run:
             self._count("already_there" if sent else "uploaded")
@@ -184,7 +187,7 @@ class Workers:
 
     def _send_picture(self, outgoing: Outgoing, digest: str, sender: Sender) -> Sent:
         image_id, was_there = sender.send_picture(outgoing.path, outgoing.split, self._batch, self._config.tags)
-        sent = Sent(digest, image_id)
+        sent = Sent(digest, image_id, split="" if was_there else outgoing.split)
         self._journal.add(sent)
         self._count("already_there" if was_there else "uploaded")
         return sent
@@ -194,10 +197,10 @@ class Workers:
             answer = sender.send_annotation(sent.image_id, annotation, self._batch, overwrite=self._config.overwrite)
         except RefusedError as error:
             raise RefusedError(f"the picture is there, its labels were not taken: {error.reason}") from None
-        self._journal.add(Sent(sent.picture, sent.image_id, label, kept=answer == "kept"))
+        self._journal.add(replace(sent, label=label, kept=answer == "kept"))
         self._count("kept" if answer == "kept" else "annotated")
 
-    def _count(self, what: Literal["uploaded", "already_there", "annotated", "kept"]) -> None:
+    def _count(self, what: Literal["uploaded", "already_there", "annotated", "kept", "elsewhere"]) -> None:
         with self._lock:
             setattr(self.tally, what, getattr(self.tally, what) + 1)
 

@@ -280,6 +280,18 @@ def test_a_killed_push_goes_on_where_it_stopped(workspace: Workspace) -> None:
         assert sum(times - 1 for times in server.uploads.sent.values()) <= 3 * 3
 
 
+def test_pictures_that_changed_their_split_since_are_said_to_stay(workspace: Workspace, speaking) -> None:
+    root = make_yolo_dataset(workspace.datasets / "parts", {"train": 3, "valid": 2})
+    with serve(Project(b"")) as server:
+        speaking(server)
+        assert push_dataset(open_dataset("parts", workspace), "acme/parts", workspace, PushConfig()).remarks == ()
+        for kind, suffix in (("images", "png"), ("labels", "txt")):
+            (root / f"valid/{kind}/valid-000.{suffix}").rename(root / f"train/{kind}/moved.{suffix}")
+        again = push_dataset(open_dataset("parts", workspace), "acme/parts", workspace, PushConfig())
+    assert (again.uploaded, again.already_there) == (0, 5)
+    assert again.remarks[0].startswith("1 of the pictures that were sent before")
+
+
 def test_copies_within_a_dataset_are_sent_once(workspace: Workspace, speaking) -> None:
     root = make_yolo_dataset(workspace.datasets / "parts")
     (root / "valid/images/copy.png").write_bytes((root / "train/images/train-000.png").read_bytes())
