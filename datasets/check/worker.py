@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import marshal
 import os
+import queue
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import IO, Any
 
@@ -48,9 +50,20 @@ def main() -> None:
     questions, answers = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a decoder prints is no answer
     cache = LookCache(Path(sys.argv[1])) if len(sys.argv) > 1 else LookCache(None)
+    waiting: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(questions, waiting), daemon=True).start()
     try:
         send(answers, READY)
-        while True:
-            send(answers, [tuple(look_at(path, cache.by_content)) for path in receive(questions)])
-    except (EOFError, BrokenPipeError):
+        while (paths := waiting.get()) is not None:
+            send(answers, [tuple(look_at(path, cache.by_content)) for path in paths])
+    except BrokenPipeError:
         return
+
+
+def _listen(questions: IO[bytes], waiting: queue.SimpleQueue[list[str] | None]) -> None:
+    """Take in questions while an answer waits to be read: else a full pipe each way would hold both sides for ever."""
+    try:
+        while True:
+            waiting.put(receive(questions))
+    except EOFError:
+        waiting.put(None)

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,8 @@ from lensmith.datasets.check.look import Look, look_at
 from lensmith.datasets.check.scan import scan_pictures
 from lensmith.datasets.read import open_dataset
 from tests.helpers import make_folder_dataset, make_picture, make_yolo_dataset
+
+fcntl = pytest.importorskip("fcntl")
 
 COUNTS = {"train": 20, "valid": 4, "test": 4}
 
@@ -173,6 +176,32 @@ worker.main()
     assert sorted(seen) == list(range(13))
     assert [number for number, look in seen.items() if look.fault] == [5]
     assert "memory" in seen[5].reason
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="the size of a pipe can be set on Linux only")
+def test_small_pipes_hold_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions and answers are both larger than a pipe, as they are on systems where a pipe holds 4 to 16 KB."""
+    picture = make_picture(tmp_path / "a.png")
+    paths = [tmp_path / f"{'long-name-' * 8}{number}.png" for number in range(800)]
+    for path in paths:
+        os.link(picture, path)
+    parts = [[(number, str(paths[number])) for number in range(start, start + 200)] for start in range(0, 800, 200)]
+    popen = subprocess.Popen
+
+    def with_small_pipes(*arguments: Any, **options: Any) -> subprocess.Popen[Any]:
+        process = popen(*arguments, **options)
+        for pipe in (process.stdin, process.stdout):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", with_small_pipes)
+    crew = Crew(parts, 1, None)
+    seen = 0
+    deadline = time.monotonic() + 60
+    while seen < 800 and time.monotonic() < deadline:
+        seen += sum(len(numbers) for numbers, _ in crew.ready())
+    crew.stop()
+    assert seen == 800
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="processes are looked up in /proc")
