@@ -85,9 +85,11 @@ def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
         as it was. What a killed process left behind is removed by the next call for the same target.
 
     Raises:
-        DataError: `target` exists and `replace` is false.
+        DataError: `target` exists and `replace` is false; or something else got that name while the folder was filled,
+            and that is never replaced.
     """
-    if target.exists() and not replace:
+    standing = _identity(target) if replace else None
+    if not replace and target.exists():
         raise DataError("The folder exists already.", where=target)
     target.parent.mkdir(parents=True, exist_ok=True)
     _sweep(target)
@@ -96,22 +98,71 @@ def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     try:
         yield partial
         _sync_tree(partial)
-        if target.exists():
-            retired = _hidden_path(target, "retired")
-            target.rename(retired)
-            try:
-                partial.rename(target)
-            except OSError:
-                retired.rename(target)
-                raise
-            doomed = _hidden_path(target, "partial")  # a name under which nobody brings it back half-deleted
-            retired.rename(doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
+        if standing is not None and target.exists():
+            _swap(partial, target, standing)
         else:
-            partial.rename(target)
+            _move_to_free(partial, target)
         _sync(target.parent)
     finally:
         _remove(partial)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a folder from another one of its name; None when there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _swap(partial: Path, target: Path, standing: tuple[int, int]) -> None:
+    retired = _hidden_path(target, "retired")
+    target.rename(retired)
+    try:
+        if _identity(retired) != standing:  # looked at where nobody else can put anything in its place
+            raise _taken(target)
+        _move_to_free(partial, target)
+    except (OSError, DataError):
+        retired.rename(target)
+        raise
+    doomed = _hidden_path(target, "partial")  # a name under which nobody brings it back half-deleted
+    retired.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _move_to_free(partial: Path, target: Path) -> None:
+    """Give a folder its name. The system itself refuses when a file or a folder with something in it has the name."""
+    try:
+        partial.rename(target)
+    except OSError:
+        if target.exists():
+            raise _taken(target) from None
+        raise
+
+
+def _taken(target: Path) -> DataError:
+    what = "Something else got this name while the folder was filled. It is left as it is, and nothing was written."
+    return DataError(what, where=target, next_step="move it away, or choose another name, and run this again")
+
+
+def place_new(file: Path, target: Path) -> None:
+    """Give a finished file its name, unless something has it.
+
+    Raises:
+        DataError: something has the name.
+        OSError: as the system gave it.
+    """
+    try:
+        os.link(file, target)
+    except FileExistsError:
+        raise _taken(target) from None
+    except OSError:  # a disk that knows no links
+        if os.path.lexists(target):
+            raise _taken(target) from None
+        file.rename(target)
+    else:
+        file.unlink()
 
 
 @contextlib.contextmanager

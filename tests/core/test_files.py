@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lensmith.core.errors import DataError, NotFoundError
-from lensmith.core.files import slug, whole_folder, write_atomic
+from lensmith.core.files import place_new, slug, whole_folder, write_atomic
 from lensmith.core.redact import redact, register_secret
 from lensmith.core.workspace import Workspace, locate
 
@@ -48,6 +48,48 @@ def test_existing_folder_is_kept_unless_replaced(tmp_path: Path) -> None:
     with whole_folder(target, replace=True) as folder:
         (folder / "new").touch()
     assert [p.name for p in target.iterdir()] == ["new"]
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_what_appears_meanwhile_is_never_replaced(tmp_path: Path, replace: bool) -> None:
+    target = tmp_path / "set"
+    with pytest.raises(DataError, match="while the folder was filled"), whole_folder(target, replace=replace) as folder:
+        (folder / "ours").touch()
+        target.mkdir()
+        (target / "theirs").touch()
+    assert [path.name for path in target.iterdir()] == ["theirs"]
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_only_what_stood_there_is_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "set"
+    target.mkdir()
+    with pytest.raises(DataError, match="while the folder was filled"), whole_folder(target, replace=True) as folder:
+        (folder / "ours").touch()
+        target.rename(tmp_path / "elsewhere")
+        target.mkdir()
+        (target / "theirs").touch()
+    assert [path.name for path in target.iterdir()] == ["theirs"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "set"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_takes_a_free_name_only(tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: object) -> None:
+        raise PermissionError
+
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    ours, target = tmp_path / "ours", tmp_path / "target"
+    ours.write_text("ours")
+    target.write_text("theirs")
+    with pytest.raises(DataError):
+        place_new(ours, target)
+    assert target.read_text() == "theirs"
+    target.unlink()
+    place_new(ours, target)
+    assert target.read_text() == "ours"
+    assert not ours.exists()
 
 
 def _run_and_kill(code: str, *arguments: object) -> None:
