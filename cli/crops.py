@@ -32,11 +32,13 @@ def crops(
     from ..datasets.crops import CropsConfig, cut_crops
 
     report = cut_crops(name, Workspace.find(workspace), CropsConfig(margin, min_size, new_name))
+    # What stands still in several pictures gives crops that are alike, so they may leak where the pictures do not.
+    follow = f"cv check-dataset {report.folder.name}"
     if as_json:
         print_json({
             "name": report.folder.name, "folder": str(report.folder), "fingerprint": report.record.fingerprint,
             "crops": report.crops, "too_small": report.too_small, "unreadable": report.unreadable,
-            "next": f"cv finetune {report.folder.name}",
+            "next": follow,
         })  # fmt: skip
         return
     from rich.markup import escape
@@ -56,4 +58,4 @@ def crops(
     if report.too_small:
         say(f"note: {report.too_small} boxes are smaller than {min_size} pixels and were passed over (--min-size).")
     say(f"The crops are in {report.folder}, in the splits that their pictures are in.")
-    say(f"Next: cv finetune {report.folder.name}")
+    say(f"Next: {follow}")

@@ -70,7 +70,7 @@ def close_leaks(shelf: Shelf, leaking: Sequence[bool], shares: Sequence[float]) 
         ),
         (
             "The groups of alike pictures that lay in two splits were shared out by class; nothing else moved. (Had"
-            " each gone where most of it was, a split would have lost a class, or grown or shrunk by more than a fifth.)",
+            " each gone where most of it was, a split would have lost a class or changed its size by a fifth.)",
             lambda: _share_anew(shelf, np.where(free, -1, before), shares),
         ),
         (
