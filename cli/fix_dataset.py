@@ -48,6 +48,7 @@ def _as_data(report: FixReport, dry_run: bool) -> dict[str, object]:
         "name": report.name if report.changes else None,
         "folder": str(report.folder) if report.folder else None,
         "dry_run": dry_run,
+        "already_there": report.already,
         "fingerprint": report.record.fingerprint if report.record else None,
         "repaired": report.repaired,
         "changes": [asdict(change) for change in report.changes],
@@ -84,6 +85,10 @@ def _tell(given: str, report: FixReport, dry_run: bool) -> None:
     print_balance(report.names, report.before, report.after)
     _tell_leaks(report)
     _tell_left(report)
+    if report.already:
+        say(f"{report.name} is already this: the same repair of the same dataset. Nothing was written.")
+        say(f"Next: {_next(report)}")
+        return
     if dry_run:
         say(f"Nothing was written. Without --dry-run this makes {report.name}.")
         return
@@ -92,18 +97,23 @@ def _tell(given: str, report: FixReport, dry_run: bool) -> None:
 
 
 def _tell_leaks(report: FixReport) -> None:
-    """What the leaks did to the score, in numbers."""
+    """How much of a split is given away, in numbers."""
     from ..core.progress import say
+    from ..datasets.check.kinds import many
     from ..datasets.model import Split
 
-    told: dict[Split, str] = {"test": "the score", "valid": "the choice of the best epoch"}
-    for split, meaning in told.items():
+    meanings: dict[Split, str] = {
+        "test": "a score measured on them would be too high",
+        "valid": "the epoch that does best on them need not be the best",
+    }
+    for split, meaning in meanings.items():
         pictures, leaked = report.before.pictures[split], report.leaked_before[split]
         if leaked:
-            now = report.leaked_after[split]
+            earlier = "'train' or 'valid'" if split == "test" and report.before.pictures["valid"] else "'train'"
+            shows = "shows" if leaked == 1 else "show"
             say(
-                f"{leaked} of {pictures} pictures in '{split}' ({leaked / pictures:.0%}) showed what the model had"
-                f" learnt from, so {meaning} came out too high; now {now}. Train again to see the true one."
+                f"{leaked} of {many(pictures, 'picture')} in '{split}' ({leaked / pictures:.0%}) {shows} what pictures"
+                f" in {earlier} show: {meaning}. Afterwards: {report.leaked_after[split]}."
             )
 
 

@@ -20,7 +20,7 @@ from .model import SPLITS, Dataset, Split
 from .parent import parent_of
 from .read import open_dataset
 from .record import DatasetRecord
-from .write import NewDataset, write_dataset
+from .write import NewDataset, ensure_writable, write_dataset
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ def cut_crops(given: str | Path, workspace: Workspace, config: CropsConfig = Cro
             where=dataset.root,
             next_step=f"train on it as it is: cv finetune {dataset.name}",
         )
+    ensure_writable(workspace)
     parent = parent_of(dataset, "crops", {key: value for key, value in asdict(config).items() if key != "name"})
     new = NewDataset(
         name=config.name or f"{slug(dataset.name)}-crops",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from ..core.errors import DataError
 from ..core.files import slug
@@ -15,19 +18,21 @@ from ..core.images import ImageError, read_image
 from ..core.progress import progress
 from ..core.workspace import Workspace
 from .balance import Balance, balance, without_label
+from .check.classes import class_findings
 from .check.finding import CheckReport, Finding, Twin
-from .check.kinds import KINDS, finding, many
+from .check.kinds import KINDS, many
 from .check.run import check_dataset
+from .check.twins import groups
 from .encode import encode
 from .fixes.kinds import REPAIRED, choose
 from .fixes.log import Change, Plan
 from .fixes.plan import make_plan
 from .formats.picture import Picture
-from .model import Dataset, Split
+from .model import SPLITS, Dataset, Split
 from .parent import parent_of
 from .read import open_dataset
-from .record import DatasetRecord
-from .write import NewDataset, dataset_path, write_dataset
+from .record import DatasetRecord, made_with, read_record, verify
+from .write import NewDataset, dataset_path, ensure_writable, write_dataset
 
 CHANGES_NAME = "changes.jsonl"
 
@@ -59,6 +64,7 @@ class FixReport:
         task: Its task.
         names: Its classes.
         folder, record: The new dataset; None when nothing was written.
+        already: Whether it was there: the same repair of the same dataset, as it was written.
         changes: Each change, as in `changes.jsonl`.
         how: How pictures moved between splits and why.
         before, after: What is in each split.
@@ -80,6 +86,7 @@ class FixReport:
     leaked_after: dict[str, int]
     left: tuple[Finding, ...]
     questions: tuple[str, ...]
+    already: bool = False
 
     @property
     def repaired(self) -> dict[str, int]:
@@ -101,7 +108,8 @@ def fix_dataset(given: str | Path, workspace: Workspace, config: FixConfig = Fix
         config: What to repair.
 
     Returns:
-        What was done. `folder` is None when there was nothing to repair, or after a dry run.
+        What was done. `folder` is None when there was nothing to repair, or after a dry run. Where the same repair of
+        the same dataset stands there already, it is that one, and nothing is written.
 
     Raises:
         UsageError: a kind is unknown, or the new name is taken.
@@ -113,6 +121,7 @@ def fix_dataset(given: str | Path, workspace: Workspace, config: FixConfig = Fix
     dataset = open_dataset(given, workspace)
     name = config.name or _free_name(workspace, dataset.name)
     dataset_path(workspace, name)
+    ensure_writable(workspace)
     with progress("checking", dataset.count()) as advance:
         checked = check_dataset(dataset, advance=advance)
     _refuse(checked)
@@ -120,7 +129,11 @@ def fix_dataset(given: str | Path, workspace: Workspace, config: FixConfig = Fix
         plan = make_plan(dataset, checked, kinds, config.seed, advance)
     wanted = any(change.kind in kinds for change in plan.changes)
     folder = record = None
-    if wanted and not config.dry_run:
+    made = _made_already(workspace, dataset, config) if wanted and not config.name else None
+    if made:
+        folder, record = made
+        name = folder.name
+    elif wanted and not config.dry_run:
         folder, record = _write(dataset, workspace, name, checked, plan, config)
     kept = plan.kept()
     now: dict[Path, Split] = {
@@ -145,8 +158,9 @@ def fix_dataset(given: str | Path, workspace: Workspace, config: FixConfig = Fix
         after=after,
         leaked_before=_leaked(checked.twins, {item.image: item.split for item in plan.items}),
         leaked_after=_leaked(checked.twins, now),
-        left=tuple(_left(checked, dataset.names, after)),
+        left=tuple(_left(checked, plan, after, kinds)),
         questions=tuple(plan.questions),
+        already=made is not None,
     )
 
 
@@ -161,34 +175,72 @@ def _refuse(checked: CheckReport) -> None:
             )
 
 
-def _left(checked: CheckReport, names: tuple[str, ...], after: Balance) -> Iterator[Finding]:
-    """What only a person can do something about."""
+def _left(checked: CheckReport, plan: Plan, after: Balance, kinds: frozenset[str]) -> Iterator[Finding]:
+    """What only a person can do something about, as it is after the repair."""
+    gone = {path for item, split in zip(plan.items, plan.splits, strict=True) if split is None
+            for path in (item.image, item.label)}  # fmt: skip
     for found in checked.findings:
-        if (found.kind not in REPAIRED or not found.fix) and found.severity != "note":
+        if found.severity == "note" or found.kind.startswith("class-") or (found.kind in REPAIRED and found.fix):
+            continue
+        still = tuple(path for path in found.files if path not in gone)
+        if len(still) == len(found.files):
             yield found
-    has = [any(numbers) for numbers in zip(*after.objects.values(), strict=True)]
-    for split, pictures in after.pictures.items():
-        objects = after.objects[split]
-        absent = [name for name, known, number in zip(names, has, objects, strict=True) if known and not number]
-        if pictures and absent:
-            which = many(len(absent), "class is", "classes are")
-            what = f"{which} missing from '{split}' for want of pictures that differ: {', '.join(absent)}."
-            yield finding("class-absent", what, count=len(absent))
+        elif still:
+            what = f"{found.what} {many(len(still), 'of these files is', 'of these files are')} still there."
+            yield replace(found, what=what, files=still, count=len(still))
+    kept = np.zeros(len(plan.items), bool)
+    kept[plan.kept()] = True
+    owner = np.zeros(len(plan.items), np.int64)
+    for number, group in enumerate(groups(plan.items, checked.twins)):
+        owner[group] = number
+
+    def differing(class_id: int) -> int:
+        return len(np.unique(owner[kept & (plan.objects[:, class_id] > 0)]))
+
+    objects = np.array([after.objects[split] for split in SPLITS])
+    for found in class_findings(checked.dataset, objects, after.pictures, differing):
+        if not (found.kind == "class-absent" and found.fix and found.kind not in kinds):
+            yield replace(found, fix="")
+
+
+def _names(old: str) -> Iterator[str]:
+    """What a repaired dataset may be called, the best name first."""
+    base = re.sub(r"-fixed(-\d+)?$", "", slug(old)) + "-fixed"
+    yield base
+    yield from (f"{base}-{number}" for number in itertools.count(2))
 
 
 def _free_name(workspace: Workspace, old: str) -> str:
-    base = re.sub(r"-fixed(-\d+)?$", "", slug(old)) + "-fixed"
-    number, name = 1, base
-    while dataset_path(workspace, name).exists():
-        number += 1
-        name = f"{base}-{number}"
-    return name
+    return next(name for name in _names(old) if not dataset_path(workspace, name).exists())
+
+
+def _made_already(workspace: Workspace, dataset: Dataset, config: FixConfig) -> tuple[Path, DatasetRecord] | None:
+    """The dataset that this very repair made before, if it stands there as it was written."""
+    origin = None
+    for name in _names(dataset.name):
+        folder = dataset_path(workspace, name)
+        if not folder.exists():
+            return None
+        try:
+            record = read_record(folder)
+        except DataError:  # damaged, so not as it was written
+            continue
+        if record is None or record.origin.kind != "dataset" or record.made_with != made_with():
+            continue
+        origin = origin or parent_of(dataset, "fix", _options(config)).origin
+        if record.origin == origin and not verify(folder, record):
+            return folder, record
+    return None
+
+
+def _options(config: FixConfig) -> dict[str, object]:
+    return {"only": list(config.only), "seed": config.seed}
 
 
 def _write(
     dataset: Dataset, workspace: Workspace, name: str, checked: CheckReport, plan: Plan, config: FixConfig
 ) -> tuple[Path, DatasetRecord]:
-    parent = parent_of(dataset, "fix", {"only": list(config.only), "seed": config.seed})
+    parent = parent_of(dataset, "fix", _options(config))
     extra: dict[str, str] = {}
     new = NewDataset(
         name=name,

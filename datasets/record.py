@@ -26,6 +26,11 @@ def _inside(name: str) -> str:
     return name
 
 
+def made_with() -> str:
+    """This Lensmith and its version."""
+    return f"lensmith {metadata.version('lensmith')}"
+
+
 class RoboflowOrigin(BaseModel):
     """A version of a Roboflow project, as `cv pull-dataset` brought it.
 
@@ -115,7 +120,7 @@ class DatasetRecord(BaseModel):
     files: dict[Annotated[str, AfterValidator(_inside)], str]
     remarks: tuple[str, ...] = ()
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
-    made_with: str = Field(default_factory=lambda: f"lensmith {metadata.version('lensmith')}")
+    made_with: str = Field(default_factory=lambda: made_with())
 
     @model_validator(mode="before")
     @classmethod

@@ -24,7 +24,7 @@ from .parent import parent_of
 from .read import open_dataset
 from .record import DatasetRecord
 from .stratify import assign, share_out
-from .write import NewDataset, dataset_path, write_datasets
+from .write import NewDataset, dataset_path, ensure_writable, write_datasets
 
 if TYPE_CHECKING:
     from .check.finding import CheckReport, Twin
@@ -118,6 +118,7 @@ def split_dataset(given: str | Path, workspace: Workspace, config: SplitConfig =
         raise UsageError("Folds are two or more.", where="--folds", next_step="give --folds 5")
     dataset = open_dataset(given, workspace)
     new_names = _new_names(dataset, workspace, config)
+    ensure_writable(workspace)
     with progress("looking for pictures that show the same thing", dataset.count()) as advance:
         report = check_dataset(dataset, advance=advance)
     _need_readable(dataset, report)

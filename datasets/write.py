@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..core.errors import DataError, DiskFullError, UsageError, is_disk_full
+from ..core.errors import DataError, DiskFullError, LensmithError, UsageError, is_disk_full
 from ..core.files import restore_retired, sha256_of, slug, whole_folder
 from ..core.progress import progress
 from ..core.workspace import Workspace
@@ -136,6 +137,23 @@ def dataset_path(workspace: Workspace, name: str) -> Path:
             next_step=f"use letters and digits: {slug(name)}",
         )
     return workspace.datasets / name
+
+
+def ensure_writable(workspace: Workspace) -> None:
+    """Look whether a dataset can be written here, before the work for it begins.
+
+    Raises:
+        LensmithError: the folder does not let this person write.
+    """
+    folder = workspace.datasets
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise LensmithError(
+            "Nothing can be written into this folder.",
+            where=folder,
+            next_step="choose another with --workspace, or change who may write to this one",
+        )
 
 
 def _write_boxes(

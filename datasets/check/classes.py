@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ..model import SPLITS, Dataset, Split
 from .finding import Finding, Severity
 from .kinds import finding, many
-from .labels import Labels
 
 _FEWEST = 10
 _MOST_UNEVEN = 20
@@ -20,15 +20,19 @@ _SHOWN = 10
 _GAPS = re.compile(r"(?<=\w)[\s_\-]+(?=\w)|(?<=[^\W_])_+(?=\w)")
 
 
-def class_findings(dataset: Dataset, labels: Labels, pictures: Mapping[Split, int]) -> Iterator[Finding]:
+def class_findings(
+    dataset: Dataset, objects: np.ndarray, pictures: Mapping[Split, int], differing: Callable[[int], int]
+) -> Iterator[Finding]:
     """Findings of the kinds class-...
 
     Args:
         dataset: For its class names.
-        labels: What was counted.
+        objects: See `Labels.objects`.
         pictures: How many pictures train, valid and test have.
+        differing: How many pictures that show different things have a class. Where they are fewer than the splits, no
+            repair can bring the class into all of them.
     """
-    names, objects = dataset.names, labels.objects
+    names = dataset.names
     of = "picture" if dataset.task == "classify" else "box"
     unused = np.flatnonzero(objects.sum(axis=0) == 0)
     if len(unused):
@@ -37,9 +41,9 @@ def class_findings(dataset: Dataset, labels: Labels, pictures: Mapping[Split, in
     for number, split in enumerate(SPLITS):
         absent = np.flatnonzero((objects[number] == 0) & (objects.sum(axis=0) > 0))
         if pictures[split] and len(absent):
-            severity: Severity = "problem" if split == "train" else "warning"
-            what = f"{many(len(absent), 'class is', 'classes are')} missing from '{split}': {_named(names, absent)}."
-            yield finding("class-absent", what, count=len(absent), severity=severity)
+            splits = sum(map(bool, pictures.values()))
+            enough = np.array([differing(class_id) >= splits for class_id in absent.tolist()])
+            yield from _absent(names, split, absent[enough], absent[~enough])
     few = np.flatnonzero((objects[0] > 0) & (objects[0] < _FEWEST))
     if len(few):
         counts = [f"{names[int(k)]} ({many(int(objects[0][k]), of, 'boxes' if of == 'box' else None)})" for k in few]
@@ -49,6 +53,19 @@ def class_findings(dataset: Dataset, labels: Labels, pictures: Mapping[Split, in
     for alike in _alike(names):
         what = f"Class names that differ only in how they are written: {_joined([names[k] for k in alike])}."
         yield finding("class-names-alike", what, count=len(alike))
+
+
+def _absent(names: Sequence[str], split: Split, enough: np.ndarray, too_few: np.ndarray) -> Iterator[Finding]:
+    severity: Severity = "problem" if split == "train" else "warning"
+    if len(enough):
+        what = f"{many(len(enough), 'class is', 'classes are')} missing from '{split}': {_named(names, enough)}."
+        yield finding("class-absent", what, count=len(enough), severity=severity)
+    if len(too_few):
+        what = (
+            f"{many(len(too_few), 'class is', 'classes are')} missing from '{split}' for want of pictures that differ,"
+            f" so more photographs are needed: {_named(names, too_few)}."
+        )
+        yield replace(finding("class-absent", what, count=len(too_few), severity=severity), fix="")
 
 
 def _imbalance(names: Sequence[str], totals: np.ndarray) -> Iterator[Finding]:

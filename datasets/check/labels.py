@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -28,11 +29,13 @@ class Labels:
 
     Attributes:
         objects: int64 `(3, classes)`: objects of each class in train, valid and test; in classification, pictures.
+        having: The numbers of the pictures that have a class, by class.
         boxes: All boxes that can be used, `polygons` of them drawn as polygons.
         faults: Rows left out or mended, by fault: how many, and in which files.
     """
 
     objects: np.ndarray
+    having: dict[int, array[int]] = field(default_factory=lambda: defaultdict(lambda: array("I")))
     boxes: int = 0
     polygons: int = 0
     faults: dict[str, Counter[Path]] = field(default_factory=lambda: defaultdict(Counter))
@@ -50,6 +53,8 @@ def read_all_labels(dataset: Dataset, items: Items) -> Labels:
     seen = Labels(np.zeros((len(SPLITS), len(dataset.names)), np.int64))
     if dataset.task == "classify":
         np.add.at(seen.objects, (items.split, items.class_id), 1)
+        for number, class_id in enumerate(items.class_id.tolist()):
+            seen.having[class_id].append(number)
         return seen
     for number in range(len(items)):
         _read_one(dataset, items[number], number, seen)
@@ -68,6 +73,8 @@ def _read_one(dataset: Dataset, item: Item, number: int, seen: Labels) -> None:
         (seen.without_objects if labelled else seen.unlabelled).append(number)
         return
     seen.objects[SPLITS.index(item.split)] += np.bincount(boxes.class_id, minlength=len(dataset.names))
+    for class_id in np.unique(boxes.class_id).tolist():
+        seen.having[class_id].append(number)
     seen.boxes += len(boxes)
     seen.polygons += boxes.polygons
     if boxes.polygons:

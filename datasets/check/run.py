@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -16,13 +17,15 @@ from ..model import SPLITS, Dataset, Split
 from .cache import LookCache, Verdicts, cache_path
 from .classes import class_findings
 from .finding import CheckReport, Severity, Twin
-from .labels import label_findings, read_all_labels
+from .items import Items
+from .labels import Labels, label_findings, read_all_labels
 from .layout import layout_findings
 from .looks import Looks
 from .pictures import picture_findings
 from .scan import Scan
 from .splits import split_findings
 from .twins import find_twins
+from .union import Groups
 
 _ORDER: dict[Severity, int] = {"problem": 0, "warning": 1, "note": 2}
 _COMPARED_SIDE = 256  # pixels
@@ -69,10 +72,24 @@ def check_dataset(
         *split_findings(dataset, counts, twins),
         *picture_findings(looks),
         *label_findings(dataset, labels, looks),
-        *class_findings(dataset, labels, counts),
+        *class_findings(dataset, labels.objects, counts, _differing(looks.items, labels, twins)),
     ]
     findings.sort(key=lambda found: _ORDER[found.severity])
     return CheckReport(dataset, tuple(findings), tuple(twins), len(looks), counts, labels.objects)
+
+
+def _differing(items: Items, labels: Labels, twins: Sequence[Twin]) -> Callable[[int], int]:
+    """How many pictures that show different things have a class: one asks for few classes, if any."""
+
+    @cache
+    def roots() -> np.ndarray:
+        connected = Groups(len(items))
+        number = {items.path(index): index for index in range(len(items))}
+        for twin in twins:
+            connected.join(number[str(twin.first.image)], number[str(twin.second.image)])
+        return connected.roots()
+
+    return lambda class_id: len(np.unique(roots()[labels.having[class_id]]))
 
 
 def _find_twins(looks: Looks, cache: LookCache) -> list[Twin]:

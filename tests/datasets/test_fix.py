@@ -75,10 +75,36 @@ def test_kinds_that_cannot_be_repaired(workspace: Workspace, only: str, message:
 
 def test_names_count_up(workspace: Workspace) -> None:
     make_yolo_dataset(workspace.datasets / "set")  # its ../train/images paths are a fault
-    names = [fix_dataset("set", workspace).name for _ in range(3)]
+    names = [fix_dataset("set", workspace, FixConfig(seed=seed)).name for seed in range(3)]
     assert names == ["set-fixed", "set-fixed-2", "set-fixed-3"]
     with pytest.raises(UsageError, match="already"):
         fix_dataset("set", workspace, FixConfig(name="set-fixed"))
+
+
+def test_the_same_repair_is_not_written_twice(workspace: Workspace, tmp_path: Path) -> None:
+    root = make_yolo_dataset(workspace.datasets / "set")
+    first = fix_dataset("set", workspace)
+    before = snapshot(workspace.datasets)
+    again = fix_dataset("set", workspace)
+    assert (again.name, again.folder, again.record, again.already) == ("set-fixed", first.folder, first.record, True)
+    told = run_cv("fix-dataset", "set", cwd=tmp_path)
+    assert told.returncode == 0
+    assert "set-fixed is already this" in told.stderr
+    assert snapshot(workspace.datasets) == before
+    label(root, 0).write_text("")  # another dataset now
+    assert fix_dataset("set", workspace).name == "set-fixed-2"
+    picture(workspace.datasets / "set-fixed-2", 0).unlink()  # no longer what was written
+    assert fix_dataset("set", workspace).name == "set-fixed-3"
+
+
+def test_what_is_left_is_told_as_it_is_afterwards(workspace: Workspace) -> None:
+    root = make_folder_dataset(workspace.datasets / "set", {"train": 10, "valid": 4, "test": 4})
+    for number in range(3):
+        (root / f"train/cat/train-0-00{number}.png").write_bytes(b"")
+    report = fix_dataset("set", workspace)
+    assert [finding.what for finding in report.left if finding.kind == "class-few"] == [
+        "1 class has fewer than 10 examples in 'train': cat (7 pictures)."
+    ]
 
 
 def test_a_missing_valid_split_is_filled_and_the_test_split_stays(workspace: Workspace) -> None:
@@ -207,7 +233,9 @@ def test_the_command(workspace: Workspace, tmp_path: Path) -> None:
     done = run_cv("fix-dataset", "set", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
-    assert "1 of 10 pictures in 'test' (10%)" in done.stderr
+    assert "1 of 10 pictures in 'test' (10%) shows what pictures in 'train' or 'valid' show" in done.stderr
+    assert "Afterwards: 0." in done.stderr
+    assert "learnt" not in done.stderr  # there is no model yet
     assert "Next: cv train-yolo set-fixed" in done.stderr
     wrong = run_cv("fix-dataset", "set", "--only", "copy-acros", cwd=tmp_path)
     assert wrong.returncode == 2

@@ -12,15 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lensmith.core.errors import DataError, UsageError
+from lensmith.core.errors import DataError, LensmithError, UsageError
 from lensmith.core.workspace import Workspace
+from lensmith.datasets.crops import cut_crops
 from lensmith.datasets.fingerprint import fingerprint
+from lensmith.datasets.fix import fix_dataset
 from lensmith.datasets.formats.picture import Names, Picture
 from lensmith.datasets.model import Boxes
 from lensmith.datasets.read import open_dataset
 from lensmith.datasets.record import FolderOrigin, verify
+from lensmith.datasets.split import split_dataset
 from lensmith.datasets.write import NewDataset, write_dataset
-from tests.helpers import make_picture
+from tests.helpers import make_picture, make_yolo_dataset
 
 ORIGIN = FolderOrigin(path="/somewhere", format="yolo", linked=False)
 
@@ -118,8 +121,10 @@ SLOW_WRITER = """
 import sys, time
 from pathlib import Path
 from lensmith.core.workspace import Workspace
+from lensmith.datasets.fix import fix_dataset
 from lensmith.datasets.formats.picture import Picture
 from lensmith.datasets.record import FolderOrigin
+from lensmith.datasets.split import split_dataset
 from lensmith.datasets.write import NewDataset, write_dataset
 def pictures():
     data = Path(sys.argv[2]).read_bytes()
@@ -174,3 +179,16 @@ def test_two_writers_of_one_name_take_turns(workspace: Workspace, tmp_path: Path
     thread.join()
     assert result, "the second writer must find the first one's dataset"
     assert open_dataset("new", workspace).count() == 600
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_before_the_work(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_yolo_dataset(workspace.datasets / "set", width=200, height=150)
+    monkeypatch.setattr("lensmith.datasets.write.os.access", lambda *_: False)  # for root every folder is writable
+    monkeypatch.setattr("lensmith.datasets.fix.check_dataset", None)
+    monkeypatch.setattr("lensmith.datasets.split.check_dataset", None)
+    for work in (fix_dataset, split_dataset, cut_crops):
+        with pytest.raises(LensmithError) as caught:
+            work("set", workspace)
+        assert caught.value.where == str(workspace.datasets)

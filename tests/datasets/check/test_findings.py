@@ -14,9 +14,9 @@ from lensmith.core.workspace import Workspace
 from lensmith.datasets.check.classes import class_findings
 from lensmith.datasets.check.finding import CheckReport, Twin
 from lensmith.datasets.check.kinds import KINDS
-from lensmith.datasets.check.labels import Labels
 from lensmith.datasets.check.run import check_dataset
 from lensmith.datasets.check.splits import split_findings
+from lensmith.datasets.fix import fix_dataset
 from lensmith.datasets.model import Dataset, Item, LabelFault, RemarkKind
 from lensmith.datasets.read import open_dataset
 from tests.helpers import make_folder_dataset, make_picture, make_yolo_dataset
@@ -26,8 +26,8 @@ COUNTS = {"train": 24, "valid": 4, "test": 4}
 
 def _classes(names: tuple[str, ...], train: list[int], valid: list[int]) -> dict[str, str]:
     dataset = Dataset("x", Path("x"), "detect", names, "yolo", lambda _: iter(()))
-    labels = Labels(np.array([train, valid, [0] * len(names)]))
-    found = class_findings(dataset, labels, {"train": 5, "valid": 5, "test": 0})
+    objects = np.array([train, valid, [0] * len(names)])
+    found = class_findings(dataset, objects, {"train": 5, "valid": 5, "test": 0}, lambda _: 2)
     return {finding.kind: finding.severity for finding in found}
 
 
@@ -45,6 +45,23 @@ def _classes(names: tuple[str, ...], train: list[int], valid: list[int]) -> dict
 )
 def test_few_absent_unbalanced(train: list[int], valid: list[int], expected: dict[str, str]) -> None:
     assert _classes(("cat", "dog"), train, valid) == expected
+
+
+@pytest.mark.parametrize(("lions", "helps"), [(1, False), (2, False), (3, True)])
+def test_a_repair_of_a_missing_class_is_promised_only_where_one_is_possible(
+    workspace: Workspace, lions: int, helps: bool
+) -> None:
+    root = make_folder_dataset(workspace.datasets / "set", {"train": 20, "valid": 5, "test": 5})
+    make_folder_dataset(root, {"train": lions}, names=("lion",))
+    for copy in range(3):  # they show nothing else
+        (root / f"train/lion/again-{copy}.png").write_bytes((root / "train/lion/train-0-000.png").read_bytes())
+    report = _check(root, workspace)
+    absent = [finding for finding in report.findings if finding.kind == "class-absent"]
+    assert len(absent) == 2
+    assert all(bool(finding.fix) is helps and "lion" in finding.what for finding in absent)
+    assert all(("more photographs" in finding.what) is not helps for finding in absent)
+    done = fix_dataset(root, workspace)
+    assert ("class-absent" in done.repaired) is helps
 
 
 @pytest.mark.parametrize(
