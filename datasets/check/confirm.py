@@ -112,23 +112,44 @@ def _likeness(laid: _Laid) -> float:
 
 def _in_one_light(laid: _Laid) -> tuple[np.ndarray, np.ndarray]:
     """Both in grey, float32 `(s, s)`, in the light of the brighter one."""
-    low, high = np.minimum(laid.one, laid.other).min(axis=2), np.maximum(laid.one, laid.other).max(axis=2)
+    low, high = _darkest(cv2.min(laid.one, laid.other)), _brightest(cv2.max(laid.one, laid.other))
     whole = laid.common & (low > _DARK) & (high < _BRIGHT)
     dark, bright = laid.one.astype(np.float32), laid.other.astype(np.float32)
     if _is_grey(laid.one) != _is_grey(laid.other):
         dark, bright = _greyed(dark), _greyed(bright)
-    swapped = whole.any() and dark[whole].mean() > bright[whole].mean()
+    mask = whole.astype(np.uint8)
+    (dark_mean, dark_spread), (bright_mean, bright_spread) = _light(dark, mask), _light(bright, mask)
+    swapped = dark_mean > bright_mean
     if swapped:
         dark, bright = bright, dark
-    if whole.mean() > 0.02 and (spread := float(dark[whole].std())) > 1:
-        gain = float(bright[whole].std()) / spread
-        dark = np.clip((dark - dark[whole].mean()) * gain + bright[whole].mean(), 0, 255)
+        dark_mean, dark_spread, bright_mean, bright_spread = bright_mean, bright_spread, dark_mean, dark_spread
+    if mask.mean() > 0.02 and dark_spread > 1:
+        gain = bright_spread / dark_spread
+        dark = np.clip(dark * np.float32(gain) + np.float32(bright_mean - dark_mean * gain), 0, 255)
     dark, bright = (cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in (dark, bright))
     return (bright, dark) if swapped else (dark, bright)
 
 
+def _light(bgr: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of all values of all channels where `mask`, uint8, is 1; 0 where it never is."""
+    means, spreads = cv2.meanStdDev(bgr, mask=mask)
+    mean = float(means.mean())
+    return mean, float(np.sqrt(max((spreads**2 + means**2).mean() - mean**2, 0.0)))
+
+
 def _is_grey(bgr: np.ndarray) -> bool:
-    return float((bgr.max(axis=2) - bgr.min(axis=2)).mean()) < _COLOURLESS
+    return cv2.mean(cv2.subtract(_brightest(bgr), _darkest(bgr)))[0] < _COLOURLESS
+
+
+def _darkest(bgr: np.ndarray) -> np.ndarray:
+    """The least of the three channels; `min(axis=2)` takes ten times as long."""
+    blue, green, red = cv2.split(bgr)
+    return cv2.min(cv2.min(blue, green), red)
+
+
+def _brightest(bgr: np.ndarray) -> np.ndarray:
+    blue, green, red = cv2.split(bgr)
+    return cv2.max(cv2.max(blue, green), red)
 
 
 def _greyed(bgr: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from .confirm import confirm, prepare
 from .describe import DESCRIPTOR_BYTES, DESCRIPTOR_VERSION, describe
@@ -73,7 +74,10 @@ def find_near(
         nothing = np.zeros(len(descriptors), bool)
         known = Known(np.arange(len(descriptors)), np.zeros(len(descriptors), np.int64), nothing, nothing)
     compared = np.flatnonzero(~known.skip)
-    candidates = find_candidates(descriptors[compared], _CANDIDATE)
+    # The products are small: threads of the linear algebra library wait for each other longer than they compute, and on
+    # a busy machine ten times as long.
+    with threadpool_limits(1, "blas"):
+        candidates = find_candidates(descriptors[compared], _CANDIDATE)
     doubtful = np.cumsum(candidates.score < _SURE)
     candidates = candidates.take(np.flatnonzero(doubtful <= _DOUBTFUL + len(compared) // _DOUBTFUL_PER))
     candidates = replace(candidates, first=compared[candidates.first], second=compared[candidates.second])
