@@ -15,6 +15,7 @@ from pathlib import Path
 from .errors import DataError
 
 _CHUNK_BYTES = 1 << 20
+_LONGEST_SLUG = 200  # bytes; file systems take 255, and a hidden name beside it is longer
 _HIDDEN = re.compile(r"^\.(?P<name>.+)\.(?P<pid>\d+)-[0-9a-f]{8}\.(?P<kind>partial|retired)$")
 _OURS: set[str] = set()  # hidden names that this very process has given
 
@@ -28,13 +29,18 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def slug(name: str) -> str:
-    """A name that is safe as one path component on every system.
+def safe_name(name: str) -> str:
+    """A name that is safe as one path component on every system, however long it is.
 
     Letters and digits of any script stay, everything else becomes a dash; so `../x` cannot leave its folder.
     """
     kept = "".join(c if c.isalnum() or c in "-_." else "-" for c in unicodedata.normalize("NFC", name))
-    return re.sub(r"-{2,}", "-", kept).strip("-.")[:100] or "unnamed"
+    return re.sub(r"-{2,}", "-", kept).strip("-.") or "unnamed"
+
+
+def slug(name: str) -> str:
+    """A safe name of 100 characters and 200 bytes of UTF-8 at most; what comes after is cut off."""
+    return safe_name(name)[:100].encode()[:_LONGEST_SLUG].decode(errors="ignore").rstrip("-.")
 
 
 def is_text(name: str) -> bool:

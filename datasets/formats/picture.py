@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
-from ...core.files import slug
 from ..model import Boxes, Split
+from .stems import safe_stem
 
 _CHUNK_BYTES = 4 << 20
 
@@ -35,11 +33,20 @@ class Picture:
     class_id: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A picture that a layout cannot take, and why, in a few words."""
+
+    picture: Picture
+    reason: str
+
+
 class Names:
     """Gives file names that are safe everywhere, and whose stems are unique in any case: labels go by the stem."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
+        self._last: dict[str, int] = {}
 
     def file(self, wished: str) -> str:
         """A file's name: the wished one when it is free, else with `-2`, `-3`, ... at the end of its stem."""
@@ -48,15 +55,13 @@ class Names:
 
     def stem(self, wished: str) -> str:
         """A name without a suffix: of a folder, say."""
-        found = next(name for name in _numbered(slug(wished)) if name.casefold() not in self._taken)
+        found = stem = safe_stem(wished)
+        while found.casefold() in self._taken:
+            number = self._last.get(stem.casefold(), 1) + 1
+            self._last[stem.casefold()] = number
+            found = f"{stem}-{number}"
         self._taken.add(found.casefold())
         return found
-
-
-def _numbered(stem: str) -> Iterator[str]:
-    yield stem
-    for number in itertools.count(2):
-        yield f"{stem}-{number}"
 
 
 def place(picture: Picture, target: str, *, link: bool) -> str:
