@@ -5,24 +5,27 @@ from __future__ import annotations
 import contextlib
 import os
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import DiskFullError, UsageError, is_disk_full
-from ..core.files import partial_path, restore_retired, scratch_folder, slug, whole_folder
+from ..core.files import partial_path, place_new, restore_retired, scratch_folder, slug, whole_folder
 from ..core.images import IMAGE_SUFFIXES
 from ..core.progress import progress
 from ..core.workspace import Workspace
-from .formats.picture import Picture
+from .check.kinds import many
+from .formats.picture import LeftOut, Picture
 from .formats.write_coco import write_coco
 from .formats.write_folder import class_folders, write_folders
 from .formats.write_voc import VocLosses, write_voc
 from .formats.write_yolo import write_yolo
 from .licence import stated_licence
-from .model import SPLITS, Dataset, Format
+from .model import SPLITS, Dataset, Format, Split
 from .read import open_dataset
 from .record import DatasetRecord, RoboflowOrigin, read_record
+from .standing import export_lock, refuse_lost_export, write_sums
 
 _README = "README.dataset.txt"
 _MARK = "Exported by lensmith"
@@ -35,7 +38,7 @@ class ExportConfig:
 
     Attributes:
         to: The new folder, or a file ending in .zip; None makes `NAME-FORMAT` in the current folder.
-        force: Replace what an earlier export wrote there.
+        force: Replace what an earlier export wrote there, as long as nothing was changed or added since.
     """
 
     to: Path | None = None
@@ -53,7 +56,7 @@ class Exported:
     """
 
     path: Path
-    counts: dict[str, int]
+    counts: dict[Split, int]
     losses: tuple[str, ...]
 
 
@@ -71,27 +74,29 @@ def export_dataset(
     Raises:
         NotFoundError, DataError: see `open_dataset`.
         UsageError: the layout cannot hold this kind of dataset, or something is there already.
+        DataError: the export that is to be replaced was changed, or holds files that came later.
         DiskFullError, OSError: as the system gave it.
     """
     config = config or ExportConfig()
     dataset = open_dataset(given, workspace)
     _check_kind(dataset, format_)
     target = (config.to or Path(f"{slug(dataset.name)}-{format_}")).expanduser().absolute()
-    _check_target(target, dataset, config)
     losses: list[str] = []
-    try:
-        if target.suffix.lower() == ".zip":
-            with scratch_folder(target) as folder:
-                _fill(folder, dataset, format_, losses, link=True)
-                _zip(folder, target)
-        else:
-            with whole_folder(target, replace=config.force) as folder:
-                _fill(folder, dataset, format_, losses, link=False)
-    except OSError as error:
-        if is_disk_full(error):
-            raise DiskFullError(target.parent) from None
-        raise
-    return Exported(target, {split: dataset.count(split) for split in SPLITS}, tuple(losses))
+    with export_lock(target):
+        _check_target(target, dataset, config)
+        try:
+            if target.suffix.lower() == ".zip":
+                with scratch_folder(target) as folder:
+                    counts = _fill(folder, dataset, format_, losses, link=True)
+                    _zip(folder, target, replace=config.force)
+            else:
+                with whole_folder(target, replace=config.force) as folder:
+                    counts = _fill(folder, dataset, format_, losses, link=False)
+        except OSError as error:
+            if is_disk_full(error):
+                raise DiskFullError(target.parent) from None
+            raise
+    return Exported(target, counts, tuple(losses))
 
 
 def _check_kind(dataset: Dataset, format_: Format) -> None:
@@ -123,6 +128,7 @@ def _check_target(target: Path, dataset: Dataset, config: ExportConfig) -> None:
     if not _is_export(target):
         what = "This was not written by an export; --force does not replace it."
         raise UsageError(what, where=target, next_step="give another place with --to")
+    refuse_lost_export(target)
 
 
 def _is_export(path: Path) -> bool:
@@ -135,12 +141,14 @@ def _is_export(path: Path) -> bool:
         return archive.comment == _MARK.encode()
 
 
-def _fill(folder: Path, dataset: Dataset, format_: Format, losses: list[str], *, link: bool) -> None:
+def _fill(folder: Path, dataset: Dataset, format_: Format, losses: list[str], *, link: bool) -> dict[Split, int]:
+    """Write everything; returns how many pictures of each split were written."""
     record = read_record(dataset.root)
     licence = record.licence if record else stated_licence(dataset.root)
     with progress(f"writing {dataset.name} as {format_}", dataset.count()) as advance:
-        pictures = _pictures(dataset)
-        left_out: list[Path | bytes] = []
+        seen: Counter[str] = Counter()
+        pictures = _pictures(dataset, seen)
+        left_out: list[LeftOut] = []
         match format_:
             case "yolo":
                 for _ in write_yolo(folder, None, pictures, dataset.names, link=link, advance=advance):
@@ -153,18 +161,27 @@ def _fill(folder: Path, dataset: Dataset, format_: Format, losses: list[str], *,
                 losses += _voc_losses(voc, dataset)
             case "folder":
                 losses += _write_classes(folder, pictures, dataset, link=link, advance=advance)
-    if left_out:
-        shown = ", ".join(path.name for path in left_out[:_NAMED] if isinstance(path, Path))
-        losses.append(f"{len(left_out)} pictures that cannot be read were left out: {shown}.")
+    for reason in dict.fromkeys(lost.reason for lost in left_out):
+        same = [lost.picture.name for lost in left_out if lost.reason == reason]
+        more = f" and {len(same) - _NAMED} more" if len(same) > _NAMED else ""
+        losses.append(f"{many(len(same), 'picture')} left out, {reason}: {', '.join(same[:_NAMED])}{more}.")
+    if seen["spoilt"]:
+        what = "without labels, because no row of their label files can be used"
+        losses.append(f"{many(seen['spoilt'], 'picture')} {what}; cv check-dataset names them.")
     (folder / _README).write_text(_readme(dataset, record, licence), encoding="utf-8")
+    write_sums(folder)
+    return {split: seen[split] - sum(lost.picture.split == split for lost in left_out) for split in SPLITS}
 
 
-def _pictures(dataset: Dataset) -> Iterator[Picture]:
+def _pictures(dataset: Dataset, seen: Counter[str]) -> Iterator[Picture]:
+    """All pictures; counts them by split, and those whose labels are all lost as "spoilt"."""
     for item in dataset.items():
+        seen[item.split] += 1
         if item.class_id is not None:
             yield Picture(item.image, item.image.name, item.split, class_id=item.class_id)
             continue
-        boxes = dataset.boxes(item)[0] if item.label is not None and item.label.is_file() else None
+        boxes, problems = dataset.label(item)
+        seen["spoilt"] += boxes is None and bool(problems)
         yield Picture(item.image, item.image.name, item.split, boxes)
 
 
@@ -199,7 +216,7 @@ def _readme(dataset: Dataset, record: DatasetRecord | None, licence: str | None)
     return "\n".join(lines) + "\n"
 
 
-def _zip(folder: Path, target: Path) -> None:
+def _zip(folder: Path, target: Path, *, replace: bool) -> None:
     """Pack a folder. Pictures are packed already and only stored."""
     partial = partial_path(target)
     with contextlib.ExitStack() as stack:
@@ -212,4 +229,7 @@ def _zip(folder: Path, target: Path) -> None:
                     archive.write(path, path.relative_to(folder).as_posix(), compress_type=method)
         with partial.open("r+b") as file:
             os.fsync(file.fileno())
-        partial.replace(target)
+        if replace and target.exists():
+            partial.replace(target)
+        else:
+            place_new(partial, target)

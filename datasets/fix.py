@@ -20,6 +20,7 @@ from ..core.workspace import Workspace
 from .balance import Balance, balance, without_label
 from .check.classes import class_findings
 from .check.finding import CheckReport, Finding, Twin
+from .check.items import listed_once
 from .check.kinds import KINDS, many
 from .check.run import check_dataset
 from .check.twins import groups
@@ -118,7 +119,7 @@ def fix_dataset(given: str | Path, workspace: Workspace, config: FixConfig = Fix
         DiskFullError, OSError: as the system gave it.
     """
     kinds = choose(config.only, KINDS)
-    dataset = open_dataset(given, workspace)
+    dataset = listed_once(open_dataset(given, workspace))
     name = config.name or _free_name(workspace, dataset.name)
     dataset_path(workspace, name)
     ensure_writable(workspace)

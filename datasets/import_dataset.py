@@ -16,6 +16,7 @@ from ..core.images import ImageError, inspect_image
 from ..core.progress import progress
 from ..core.workspace import Workspace
 from .archive import Limits, extract_dataset
+from .check.items import listed_once
 from .fingerprint import Fingerprint
 from .formats.layout import recognise
 from .formats.picture import Picture
@@ -24,6 +25,7 @@ from .licence import stated_licence
 from .model import SPLITS, Boxes, Dataset, Format, Item, Split
 from .read import open_layout
 from .record import DatasetRecord, FolderOrigin, read_record, verify
+from .standing import refuse_lost_dataset
 from .write import NewDataset, dataset_path, write_dataset
 
 DEFAULT_RATIOS = "70/20/10"
@@ -42,7 +44,7 @@ class ImportConfig:
         seed: Of that choice.
         link: Make hard links of the pictures, where the disk allows it, instead of copies.
         format: The layout; None recognises it.
-        force: Replace what an earlier import of the same folder or zip made.
+        force: Replace what an earlier import of the same folder or zip made, as long as nothing was changed or added.
         limits: How much a zip may hold.
     """
 
@@ -119,7 +121,7 @@ def _in_words_of(archive: Path, scratch: Path) -> Iterator[None]:
 
 def _import_folder(folder: Path, given: Path, target: Path, workspace: Workspace, config: ImportConfig) -> Imported:
     layout = recognise(folder.resolve(), config.format)
-    dataset = open_layout(layout)
+    dataset = listed_once(open_layout(layout))
     remarks = [f"Recognised as {_LAYOUTS[dataset.format]}.", *(remark.what for remark in dataset.remarks)]
     splits = _splits(dataset, config, remarks)
     restore_retired(target)
@@ -199,19 +201,30 @@ def _pictures(dataset: Dataset, splits: Sequence[Split] | None, remarks: list[st
     """All pictures; when the last is taken, what was wrong with their labels is added to the remarks."""
     reasons: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
+    spoilt = usable = 0
     for number, item in enumerate(dataset.items()):
         split = item.split if splits is None else splits[number]
         if item.class_id is not None:
             yield Picture(item.image, item.image.name, split, class_id=item.class_id)
             continue
-        boxes = None  # nobody has labelled it: not the same as an empty label, which says that nothing is on it
-        if item.label is not None and item.label.is_file():
-            boxes, problems = dataset.boxes(item)
-            reasons.update(problem.reason for problem in problems)
-            if remarks is not None and len(boxes):
-                sizes.update(_size_problem(dataset, item))
+        boxes, problems = dataset.label(item)
+        reasons.update(problem.reason for problem in problems)
+        spoilt += boxes is None and bool(problems)
+        usable += 0 if boxes is None else len(boxes)
+        if remarks is not None and boxes is not None and len(boxes):
+            sizes.update(_size_problem(dataset, item))
         yield Picture(item.image, item.image.name, split, boxes)
+    if dataset.task == "detect" and not usable:
+        (reason, count), *_ = reasons.most_common(1) or [("there are none", 0)]
+        raise DataError(
+            f"No label row of this dataset can be used; {_many(count, 'row')} {reason}.",
+            where=dataset.root,
+            next_step="cv check-dataset names the rows",
+        )
     if remarks is not None:
+        if spoilt:
+            what = "came without labels, because no row of their label files can be used"
+            remarks.append(f"{_many(spoilt, 'picture')} {what}.")
         remarks += [f"{_many(count, 'label row')} {reason}." for reason, count in reasons.most_common(_MOST_REASONS)]
         remarks += [f"{_many(count, 'picture')} {what}." for what, count in sizes.most_common()]
         strays = sum(1 for _ in dataset.stray_labels())
@@ -255,6 +268,7 @@ def _already_there(
         what = f"There is a dataset called '{target.name}' already, and it is {made}{replaced}."
         raise UsageError(what, where=target, next_step=other)
     if config.force:
+        refuse_lost_dataset(target, record)
         return None
     if record.fingerprint != _fingerprint(dataset, splits):
         raise UsageError(
@@ -268,7 +282,7 @@ def _already_there(
         raise DataError(
             f"This dataset is no longer as it was imported; missing or changed: {', '.join(changed[:_NAMED])}{more}.",
             where=target,
-            next_step=f"{other}, or import it anew with --force",
+            next_step=f"{other}; or move your changes elsewhere, then import it anew with --force",
         )
     return Imported(target, record, fresh=False)
 

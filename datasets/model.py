@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -75,6 +75,7 @@ LabelFault = Literal[
     "clipped",
     "one-based",  # Pascal VOC pixel coordinates that start at 1
     "size-differs",  # the label file says another picture size than the picture has
+    "crowd",  # nothing but the outline of a crowd
 ]
 
 
@@ -93,6 +94,21 @@ class LabelProblem:
     row: int
     reason: str
     fault: LabelFault
+
+    @property
+    def left_out(self) -> bool:
+        """Whether the row is lost, not just mended or clipped."""
+        return self.reason.startswith("left out")
+
+
+def spoilt(boxes: Boxes, problems: Iterable[LabelProblem]) -> bool:
+    """Whether a picture has labels of which none can be used: nobody knows what is on it, unlike an empty label file.
+
+    Args:
+        boxes: What `Dataset.boxes` gave.
+        problems: The same.
+    """
+    return not len(boxes) and any(problem.left_out for problem in problems)
 
 
 RemarkKind = Literal[
@@ -169,3 +185,12 @@ class Dataset:
         No label file, or an empty one, means a picture without objects: no boxes.
         """
         return (Boxes.empty(), []) if self.read_boxes is None else self.read_boxes(item)
+
+    def label(self, item: Item) -> tuple[Boxes | None, list[LabelProblem]]:
+        """As `boxes`, but None where nobody knows what is on the picture: it has no label file, or one that is spoilt.
+
+        Whoever writes a picture on must not make an empty label of these: that would say that nothing is on it.
+        """
+        boxes, problems = self.boxes(item)
+        known = item.label is not None and item.label.is_file() and not spoilt(boxes, problems)
+        return boxes if known else None, problems

@@ -15,11 +15,12 @@ from ..core.files import slug
 from ..core.progress import progress
 from ..core.workspace import Workspace
 from .balance import Balance, balance, count_objects, without_label
+from .check.items import listed_once
 from .check.kinds import many
 from .check.run import check_dataset
 from .check.twins import groups
 from .formats.picture import Picture
-from .model import SPLITS, Boxes, Dataset, Item, LabelProblem, Split
+from .model import SPLITS, Boxes, Dataset, Item, LabelProblem, Split, spoilt
 from .parent import parent_of
 from .read import open_dataset
 from .record import DatasetRecord
@@ -116,7 +117,7 @@ def split_dataset(given: str | Path, workspace: Workspace, config: SplitConfig =
     """
     if config.folds and config.folds < 2:
         raise UsageError("Folds are two or more.", where="--folds", next_step="give --folds 5")
-    dataset = open_dataset(given, workspace)
+    dataset = listed_once(open_dataset(given, workspace))
     new_names = _new_names(dataset, workspace, config)
     ensure_writable(workspace)
     with progress("looking for pictures that show the same thing", dataset.count()) as advance:
@@ -128,7 +129,7 @@ def split_dataset(given: str | Path, workspace: Workspace, config: SplitConfig =
 
     def note(item: Item, boxes: Boxes, problems: list[LabelProblem]) -> None:
         mended.update(problem.fault for problem in problems)
-        if problems and not len(boxes):  # nobody knows what is on it, which is not the same as nothing
+        if spoilt(boxes, problems):
             unlabelled.add(item.image)
 
     objects = count_objects(dataset, items, note)

@@ -25,7 +25,7 @@ from ..core.files import whole_folder
 from ..core.images import ImageError, inspect_image, read_image, write_image
 from ..core.progress import progress, warn
 from ..datasets.holdout import training_splits
-from ..datasets.model import Boxes, Dataset, Item, LabelProblem, Split
+from ..datasets.model import Boxes, Dataset, Item, LabelProblem, Split, spoilt
 
 VIEW_NAME = "data"
 _SMALLEST_SIDE = 10  # Ultralytics drops smaller pictures without a word
@@ -130,6 +130,9 @@ def _write_item(dataset: Dataset, item: Item, folder: Path, stem: str) -> _Done:
         reason = f"it is smaller than {_SMALLEST_SIDE} x {_SMALLEST_SIDE} pixels"
         return _Done(item, "", 0, [], converted=False, skipped=reason)
     boxes, problems = dataset.boxes(item)
+    if spoilt(boxes, problems):
+        reason = "no row of its label file can be used, so nobody knows what is on it"
+        return _Done(item, "", 0, problems, converted=False, skipped=reason)
     rows, lost = _label_rows(boxes)
     if lost and item.label:
         reason = f"{lost} boxes lie outside the picture or have no area"

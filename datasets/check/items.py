@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import overload
 
 import numpy as np
 
-from ..model import SPLITS, Dataset, Item
+from ..model import SPLITS, Dataset, Item, Split
 
 
 class Items(Sequence[Item]):
@@ -57,3 +58,16 @@ class Items(Sequence[Item]):
             label=None if label is None else Path(label),
             class_id=None if class_id < 0 else class_id,
         )
+
+
+def listed_once(dataset: Dataset) -> Dataset:
+    """The same dataset with the pictures that it has now.
+
+    What is decided about a picture by its number stays with that picture, whatever happens to the folder meanwhile.
+    """
+    items = Items(dataset)
+
+    def iterate(split: Split) -> Iterator[Item]:
+        return (items[number] for number in np.flatnonzero(items.split == SPLITS.index(split)).tolist())
+
+    return replace(dataset, iterate=iterate)

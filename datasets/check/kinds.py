@@ -218,6 +218,10 @@ _LABELS: dict[str, Kind] = {
         "The picture was resized or exchanged after labelling, so boxes may lie in the wrong places. Look at a few with"
         " `cv preview`.",
     ),
+    "label-crowd": Kind(
+        "pictures of which only a crowd is labelled", "note",
+        "A crowd's outline is no box of one object, so nobody has said what else is there; these count as unlabelled.",
+    ),
     "label-unreadable": Kind(
         "label files that cannot be read", "problem", "All boxes of their pictures are lost.",
         "treats their pictures as unlabelled and leaves them out",

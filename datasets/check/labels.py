@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...core.images import is_image
-from ..model import SPLITS, Boxes, Dataset, Item
+from ..model import SPLITS, Boxes, Dataset, Item, spoilt
 from .finding import Finding, Severity
 from .items import Items
 from .kinds import finding, many
@@ -67,7 +67,7 @@ def _read_one(dataset: Dataset, item: Item, number: int, seen: Labels) -> None:
         seen.faults[problem.fault][problem.file] += 1
         seen.reasons[problem.fault][problem.reason] += 1
     if not len(boxes):
-        if problems:
+        if spoilt(boxes, problems):
             return
         labelled = item.label is not None and item.label.is_file()
         (seen.without_objects if labelled else seen.unlabelled).append(number)

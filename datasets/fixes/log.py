@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..model import Boxes, Dataset, Item, LabelProblem, Split
+from ..model import Boxes, Dataset, Item, LabelProblem, Split, spoilt
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class Log:
     def labels(self, item: Item, boxes: Boxes, problems: list[LabelProblem]) -> None:
         """The rows of one picture that a reader left out or mended."""
         self.advance(1)
-        if problems and not len(boxes):
-            self.spoilt[item.image] = f"label-{problems[0].fault}"
+        if spoilt(boxes, problems):
+            self.spoilt[item.image] = f"label-{next(problem.fault for problem in problems if problem.left_out)}"
         rows: list[str] = []
         if problems and problems[0].file.suffix == ".txt" and any(problem.row for problem in problems):
             rows = problems[0].file.read_bytes().decode("utf-8", errors="replace").splitlines()

@@ -139,7 +139,12 @@ def _boxes(source: Source, picture: int, item: Item) -> tuple[Boxes, list[LabelP
             problems.append(LabelProblem(index.path, number, f"left out: {fault[1]}", fault[0]))
         elif verdict != CROWD:
             rows.add(number, class_id, (box[0], box[1], box[2], box[3]), polygon=verdict == POLYGON)
-    return settle(rows, index.path, problems), problems
+    boxes = settle(rows, index.path, problems)
+    if not len(boxes):  # beside boxes, a crowd costs nothing that the remark does not say
+        reason = "left out: the outline of a crowd, which is no box of one object"
+        crowds = [number for number, verdict in zip(numbers, verdicts, strict=True) if verdict == CROWD]
+        problems += [LabelProblem(index.path, number, reason, "crowd") for number in crowds]
+    return boxes, problems
 
 
 def _classes(indexes: Sequence[CocoIndex], remarks: list[Remark]) -> tuple[tuple[str, ...], list[np.ndarray]]:

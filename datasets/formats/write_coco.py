@@ -13,8 +13,9 @@ from typing import IO
 
 import numpy as np
 
+from ...core.images import ImageError
 from ..model import SPLITS, Boxes, Split
-from .picture import Names, Picture, place
+from .picture import LeftOut, Names, Picture, place
 from .picture_size import size_of
 
 FILE_NAME = "_annotations.coco.json"
@@ -40,7 +41,7 @@ def write_coco(
     licence: str | None = None,
     link: bool = False,
     advance: Callable[[float], None] | None = None,
-) -> list[Path | bytes]:
+) -> list[LeftOut]:
     """Write pictures with boxes into an empty folder.
 
     Boxes are left, top, width, height in pixels from the upper left edge, with all the digits that bring back the same
@@ -55,28 +56,29 @@ def write_coco(
         advance: Called with 1 after each picture.
 
     Returns:
-        Sources of pictures that were left out, because their size in pixels cannot be read.
+        The pictures that were left out, because their size in pixels cannot be read.
 
     Raises:
         OSError: as the system gave it.
     """
-    left_out: list[Path | bytes] = []
+    left_out: list[LeftOut] = []
     open_files: dict[Split, _SplitFile] = {}
     with ExitStack() as stack:
         for picture in pictures:
             if picture.split not in open_files:
                 open_files[picture.split] = _start(folder / picture.split, names, licence, stack)
             written = open_files[picture.split]
-            size = size_of(picture.source) if picture.boxes is not None else None
-            if picture.boxes is None or size is not None:
-                name = written.names.file(picture.name)
-                place(picture, f"{folder}/{picture.split}/{name}", link=link)
-                if picture.boxes is not None and size is not None:
-                    _add(written, name, picture.boxes, size)
-            else:
-                left_out.append(picture.source)
             if advance is not None:
                 advance(1)
+            try:
+                size = (0, 0) if picture.boxes is None else size_of(picture.source)
+            except ImageError as error:
+                left_out.append(LeftOut(picture, error.reason))
+                continue
+            name = written.names.file(picture.name)
+            place(picture, f"{folder}/{picture.split}/{name}", link=link)
+            if picture.boxes is not None:
+                _add(written, name, picture.boxes, size)
         for split in SPLITS:
             if split in open_files:
                 _finish(open_files[split])

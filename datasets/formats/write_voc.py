@@ -11,8 +11,9 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
+from ...core.images import ImageError
 from ..model import Boxes, Split
-from .picture import Names, Picture, place, write_new
+from .picture import LeftOut, Names, Picture, place, write_new
 from .picture_size import size_of
 from .voc import OUR_DATABASE
 
@@ -24,14 +25,14 @@ class VocLosses:
     """What a VOC dataset does not hold of what was written into it.
 
     Attributes:
-        left_out: Sources of pictures whose size in pixels cannot be read.
+        left_out: Pictures whose size in pixels cannot be read.
         boxes: How many boxes there are.
         moved: How many of them had to be moved to whole pixels.
         farthest: How far the edge that moved most did, in pixels.
         unused: Classes without a box; VOC keeps no list of classes.
     """
 
-    left_out: list[Path | bytes] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
     boxes: int = 0
     moved: int = 0
     farthest: float = 0.0
@@ -68,18 +69,19 @@ def write_voc(
         if picture.split not in given:
             given[picture.split] = Names()
             (folder / picture.split).mkdir()
-        size = size_of(picture.source) if picture.boxes is not None else None
-        if picture.boxes is None or size is not None:
-            name = given[picture.split].file(picture.name)
-            place(picture, f"{folder}/{picture.split}/{name}", link=link)
-            if picture.boxes is not None and size is not None:
-                used.update(picture.boxes.class_id.tolist())
-                text = _xml(name, picture.boxes, names, size, losses)
-                write_new(f"{folder}/{picture.split}/{name.rpartition('.')[0]}.xml", text.encode())
-        else:
-            losses.left_out.append(picture.source)
         if advance is not None:
             advance(1)
+        try:
+            size = (0, 0) if picture.boxes is None else size_of(picture.source)
+        except ImageError as error:
+            losses.left_out.append(LeftOut(picture, error.reason))
+            continue
+        name = given[picture.split].file(picture.name)
+        place(picture, f"{folder}/{picture.split}/{name}", link=link)
+        if picture.boxes is not None:
+            used.update(picture.boxes.class_id.tolist())
+            text = _xml(name, picture.boxes, names, size, losses)
+            write_new(f"{folder}/{picture.split}/{name.rpartition('.')[0]}.xml", text.encode())
     losses.unused = [name for number, name in enumerate(names) if number not in used]
     return losses
 
