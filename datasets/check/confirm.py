@@ -18,6 +18,7 @@ _FAINT = 6.0  # grey levels: a place with less structure says nothing
 _BORDER = 11  # pixels: places nearer to an edge are half outside
 _LEAST = 0.02  # share of the picture that must have structure
 _HOPELESS = 0.7  # correlation at a glance of what need not be looked at closely; edited photographs have 0.9
+_MOVED = 0.0  # likeness at a glance below which something has moved for certain
 _DARK, _BRIGHT = 4, 250  # grey levels; beyond them light was cut off
 _COLOURLESS = 2.0  # grey levels between the channels, on average
 
@@ -66,13 +67,16 @@ def confirm(first: np.ndarray, second: np.ndarray, turn: int, window: Window) ->
     warp = np.array([[width, 0, left * side + (width - 1) / 2], [0, height, top * side + (height - 1) / 2]], np.float32)
     small = [cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA) for picture in (first, second)]
     glance = _lay_over(small[0], small[1], warp)
-    if glance is None or _correlation(glance) < _HOPELESS:
+    if glance is None:
+        return 0.0
+    structures = _structures(glance, _GLANCE)
+    if _correlation(*structures, glance.common) < _HOPELESS or _likeness(*structures, glance.common, _GLANCE) < _MOVED:
         return 0.0
     warp = glance.warp.copy()
     # Pixel centres: the middle of the first pixel lies at 0 at every size.
     warp[:, 2] = warp[:, 2] * _GLANCE + (_GLANCE - 1) / 2 * (1 - warp[:, :2].sum(axis=1))
     laid = _lay_over(first, second, warp)
-    return 0.0 if laid is None else _likeness(laid)
+    return 0.0 if laid is None else max(_likeness(*_structures(laid, 1), laid.common, 1), 0.0)
 
 
 def _lay_over(moving: np.ndarray, fixed: np.ndarray, warp: np.ndarray) -> _Laid | None:
@@ -93,21 +97,28 @@ def _lay_over(moving: np.ndarray, fixed: np.ndarray, warp: np.ndarray) -> _Laid 
     return _Laid(fixed, laid, common > 0, warp)
 
 
-def _correlation(laid: _Laid) -> float:
+def _structures(laid: _Laid, smaller: int) -> tuple[np.ndarray, np.ndarray]:
+    """The fine detail of both, float32 `(s, s)`; `smaller` is how many times they are smaller than 128 pixels."""
+    one, other = (
+        _blurred(grey, _FINEST / smaller) - _blurred(grey, _COARSEST / smaller) for grey in _in_one_light(laid)
+    )
+    return one, other
+
+
+def _correlation(one: np.ndarray, other: np.ndarray, common: np.ndarray) -> float:
     """Of all structure, -1..1."""
-    one, other = (_structure(grey, _GLANCE)[laid.common] for grey in _in_one_light(laid))
+    one, other = one[common], other[common]
     return float((one * other).sum() / max(np.sqrt((one * one).sum() * (other * other).sum()), 1e-6))
 
 
-def _likeness(laid: _Laid) -> float:
-    """In the place where they differ most, 0..1."""
-    a, b = (_structure(grey, 1) for grey in _in_one_light(laid))
-    before, after, between = (_blurred(values, _PLACE) for values in (a * a, b * b, (a - b) ** 2))
-    telling = laid.common & (np.maximum(before, after) > _FAINT**2)
+def _likeness(one: np.ndarray, other: np.ndarray, common: np.ndarray, smaller: int) -> float:
+    """In the place where they differ most, at most 1; less than 0 where one is the other's negative."""
+    values = (one * one, other * other, (one - other) ** 2)
+    before, after, between = (_blurred(value, _PLACE / smaller) for value in values)
+    telling = common & (np.maximum(before, after) > _FAINT**2)
     if telling.mean() < _LEAST:
         return 0.0
-    different = between[telling] / (before + after + _FAINT**2)[telling]
-    return float(np.clip(1 - different.max(), 0, 1))
+    return float(1 - (between[telling] / (before + after + _FAINT**2)[telling]).max())
 
 
 def _in_one_light(laid: _Laid) -> tuple[np.ndarray, np.ndarray]:
@@ -154,10 +165,6 @@ def _brightest(bgr: np.ndarray) -> np.ndarray:
 
 def _greyed(bgr: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
-
-
-def _structure(grey: np.ndarray, smaller: int) -> np.ndarray:
-    return _blurred(grey, _FINEST / smaller) - _blurred(grey, _COARSEST / smaller)
 
 
 def _blurred(values: np.ndarray, sigma: float) -> np.ndarray:
