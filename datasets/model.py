@@ -120,6 +120,7 @@ RemarkKind = Literal[
     "loose-pictures",  # pictures in no class folder
     "coco-category",  # a COCO category that groups others, or that nothing has
     "other-format",  # labels of a second format lie there too
+    "coco-merged",  # several COCO files of one split list the same pictures
     "labels-left-out",  # annotations of crowds, or of no picture
     "nested-folders",  # the dataset lies deeper in the folder than it was said to
 ]

@@ -123,6 +123,11 @@ _LAYOUT: dict[str, Kind] = {
         "a COCO category that nothing has", "note",
         "Roboflow adds one that groups the others; counted as a class it would shift all class ids.", "leaves it out",
     ),
+    "coco-merged": Kind(
+        "pictures listed in several COCO files", "note",
+        "Their annotations were put together. Where one file is an older version of another, boxes come twice: take the"
+        " older one out.",
+    ),
     "labels-left-out": Kind(
         "annotations that are not used", "note", "They stand for a crowd, or for no picture that is listed.",
         "leaves them out",

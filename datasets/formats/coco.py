@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from .boxes import Rows, settle
 from .coco_index import CROWD, FAULTS, POLYGON, UNKNOWN, Category, CocoIndex, read_coco
 from .coco_places import Pictures, Source, find_pictures, picture_base, splits_of
 from .pictures import tell_leaving_links
+
+_CROWD_REASON = "left out: the outline of a crowd, which is no box of one object"
 
 
 def open_coco(root: Path, files: Sequence[Path]) -> Dataset:
@@ -52,20 +55,19 @@ def open_coco(root: Path, files: Sequence[Path]) -> Dataset:
 
     def iterate(split: Split) -> Iterator[Item]:
         for name in order[split]:
-            place = pictures[split][name]
-            yield Item(root / name, split, None if place is None else sources[place[0]].index.path)
+            places = pictures[split][name]
+            yield Item(root / name, split, sources[places[0][0]].index.path if places else None)
 
-    def find(item: Item) -> tuple[int, int] | None:
-        return pictures[item.split].get(item.image.relative_to(root).as_posix())
+    def find(item: Item) -> list[tuple[Source, int]]:
+        places = pictures[item.split].get(item.image.relative_to(root).as_posix(), ())
+        return [(sources[number], place) for number, place in places]
 
     def read(item: Item) -> tuple[Boxes, list[LabelProblem]]:
-        place = find(item)
-        return (Boxes.empty(), []) if place is None else _boxes(sources[place[0]], place[1], item)
+        return _boxes(find(item), item)
 
     def stated(item: Item) -> tuple[int, int] | None:
-        place = find(item)
-        width, height = (0, 0) if place is None else sources[place[0]].index.size_wh[place[1]].tolist()
-        return (width, height) if width and height else None
+        sizes = (source.index.size_wh[place].tolist() for source, place in find(item))
+        return next(((width, height) for width, height in sizes if width and height), None)
 
     return Dataset(
         root.name, root, "detect", names, "coco", iterate, read, tuple(remarks), lambda: iter(missing), stated
@@ -73,7 +75,7 @@ def open_coco(root: Path, files: Sequence[Path]) -> Dataset:
 
 
 def _check_pictures(root: Path, pictures: Pictures, indexes: Sequence[CocoIndex]) -> None:
-    if not any(place is not None for known in pictures.values() for place in known.values()):
+    if not any(places for known in pictures.values() for places in known.values()):
         raise DataError(
             "None of the pictures that the COCO file lists is there.",
             where=indexes[0].path,
@@ -113,12 +115,45 @@ def _tell_left_out(root: Path, sources: Sequence[Source], remarks: list[Remark])
     tell_leaving_links(dict.fromkeys(source.base for source in sources), root, remarks)
 
 
-def _boxes(source: Source, picture: int, item: Item) -> tuple[Boxes, list[LabelProblem]]:
+@dataclass
+class _Gathered:
+    """What the files say of one picture.
+
+    Attributes:
+        rows: Those that can be used; their numbers are places in `origin`.
+        origin: The file and the annotation's id of each row.
+        crowds: Those that outline a crowd.
+    """
+
+    rows: Rows = field(default_factory=Rows)
+    origin: list[tuple[Path, int]] = field(default_factory=list)
+    problems: list[LabelProblem] = field(default_factory=list)
+    crowds: list[LabelProblem] = field(default_factory=list)
+
+
+def _boxes(places: Sequence[tuple[Source, int]], item: Item) -> tuple[Boxes, list[LabelProblem]]:
+    found = _Gathered()
+    for source, place in places:
+        _gather(source, place, item, found)
+    if not found.origin:
+        return Boxes.empty(), found.problems + found.crowds
+    settled: list[LabelProblem] = []
+    boxes = settle(found.rows, places[0][0].index.path, settled)
+    for problem in settled:
+        path, number = found.origin[problem.row]
+        found.problems.append(replace(problem, file=path, row=number))
+    if not len(boxes):  # beside boxes, a crowd costs nothing that the remark does not say
+        found.problems += found.crowds
+    found.problems.sort(key=lambda problem: (problem.file, problem.row))
+    return boxes, found.problems
+
+
+def _gather(source: Source, picture: int, item: Item, found: _Gathered) -> None:
+    """Take what one file says of a picture."""
     index = source.index
-    rows, problems = Rows(), []
     span = slice(index.start[picture], index.start[picture + 1])
     if span.start == span.stop:
-        return Boxes.empty(), []
+        return
     width, height = index.size_wh[picture].tolist()
     if not (width and height):
         try:
@@ -127,7 +162,8 @@ def _boxes(source: Source, picture: int, item: Item) -> tuple[Boxes, list[LabelP
             reason = (
                 f"left out: all boxes, the file gives no picture size, and the picture cannot be read ({error.reason})"
             )
-            return Boxes.empty(), [LabelProblem(index.path, 0, reason, "unreadable")]
+            found.problems.append(LabelProblem(index.path, 0, reason, "unreadable"))
+            return
         width, height = info.width, info.height
     x, y, w, h = index.xywh[span].T
     cxcywh = np.stack([(x + w / 2) / width, (y + h / 2) / height, w / width, h / height], axis=1).tolist()
@@ -135,16 +171,13 @@ def _boxes(source: Source, picture: int, item: Item) -> tuple[Boxes, list[LabelP
     numbers, verdicts = index.number[span].tolist(), index.verdict[span].tolist()
     for number, class_id, box, verdict in zip(numbers, class_ids, cxcywh, verdicts, strict=True):
         fault = FAULTS.get(verdict) or (FAULTS[UNKNOWN] if class_id < 0 and verdict != CROWD else None)
-        if fault:
-            problems.append(LabelProblem(index.path, number, f"left out: {fault[1]}", fault[0]))
-        elif verdict != CROWD:
-            rows.add(number, class_id, (box[0], box[1], box[2], box[3]), polygon=verdict == POLYGON)
-    boxes = settle(rows, index.path, problems)
-    if not len(boxes):  # beside boxes, a crowd costs nothing that the remark does not say
-        reason = "left out: the outline of a crowd, which is no box of one object"
-        crowds = [number for number, verdict in zip(numbers, verdicts, strict=True) if verdict == CROWD]
-        problems += [LabelProblem(index.path, number, reason, "crowd") for number in crowds]
-    return boxes, problems
+        if verdict == CROWD:
+            found.crowds.append(LabelProblem(index.path, number, _CROWD_REASON, "crowd"))
+        elif fault:
+            found.problems.append(LabelProblem(index.path, number, f"left out: {fault[1]}", fault[0]))
+        else:
+            found.rows.add(len(found.origin), class_id, (box[0], box[1], box[2], box[3]), polygon=verdict == POLYGON)
+            found.origin.append((index.path, number))
 
 
 def _classes(indexes: Sequence[CocoIndex], remarks: list[Remark]) -> tuple[tuple[str, ...], list[np.ndarray]]:

@@ -38,8 +38,9 @@ class Source:
     class_of: np.ndarray
 
 
-Pictures = dict[Split, dict[str, tuple[int, int] | None]]
-"""Pictures by split and by path below the root: which source lists it and at which place there; None for no source."""
+Places = tuple[tuple[int, int], ...]
+Pictures = dict[Split, dict[str, Places]]
+"""Pictures by split and by path below the root: which sources list it and at which place there; empty for none."""
 
 
 def coco_files(root: Path, found: Sequence[Path]) -> list[Path]:
@@ -116,7 +117,8 @@ def _locate(base: Path, name: str) -> str | None:
 def find_pictures(root: Path, sources: Sequence[Source], remarks: list[Remark]) -> tuple[Pictures, list[Path]]:
     """The pictures that are there, listed or not, and where those should be that are listed and are not.
 
-    A picture of two splits counts for the first. One that no file lists belongs to the split whose folder it lies in,
+    A picture of two splits counts for the first, and one that several files of a split list has the annotations of all
+    of them. One that no file lists belongs to the split whose folder it lies in,
     and to none where several splits share the folder.
     """
     pictures: Pictures = {split: {} for split in SPLITS}
@@ -133,12 +135,16 @@ def find_pictures(root: Path, sources: Sequence[Source], remarks: list[Remark]) 
                 continue
             below = Path(path).relative_to(root).as_posix()
             if taken.setdefault(below, source.split) == source.split:
-                pictures[source.split].setdefault(below, (number, place))
+                pictures[source.split][below] = (*pictures[source.split].get(below, ()), (number, place))
             else:
                 shared += 1
     if shared:
         what = f"{shared} pictures are listed in two splits; each counts in the first of train, valid, test only."
         remarks.append(Remark("split-shared", what, tuple(source.index.path for source in sources)))
+    merged = sum(len({n for n, _ in places}) > 1 for known in pictures.values() for places in known.values())
+    if merged:
+        what = f"{merged} pictures are listed in several COCO files of one split; their annotations were put together."
+        remarks.append(Remark("coco-merged", what, tuple(source.index.path for source in sources)))
     unused: list[Path] = []
     for folder, split in _folders(sources).items():
         for picture in walk_pictures(folder, root):
@@ -149,11 +155,11 @@ def find_pictures(root: Path, sources: Sequence[Source], remarks: list[Remark]) 
                 unused.append(picture)
             else:
                 taken[below] = split
-                pictures[split][below] = None
+                pictures[split][below] = ()
     if unused:
         what = f"{len(unused)} pictures are listed in no COCO file, in a folder that splits share, and are not used."
         remarks.append(Remark("loose-pictures", what, tuple(unused)))
-    return pictures, missing
+    return pictures, list(dict.fromkeys(missing))
 
 
 def _folders(sources: Sequence[Source]) -> dict[Path, Split | None]:
