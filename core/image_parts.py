@@ -6,6 +6,7 @@ import re
 import zlib
 
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # in a scan ff00 is a byte, and ffd0 to ffd7 only restart it
+_NO_PADDING = re.compile(rb"[^\xff]")
 _MOST_SEGMENTS = 10_000
 
 
@@ -14,11 +15,12 @@ def reaches_jpeg_end(data: bytes) -> bool:
     position = 2
     for _ in range(_MOST_SEGMENTS):
         position = data.find(b"\xff", position)
-        while data[position + 1 : position + 2] == b"\xff":  # padding
-            position += 1
-        marker = data[position + 1] if 0 <= position < len(data) - 1 else None
-        if marker is None or marker == 0xD9:
-            return marker is not None
+        after = _NO_PADDING.search(data, position) if position >= 0 else None
+        if after is None:
+            return False
+        marker, position = data[after.start()], after.start() - 1
+        if marker == 0xD9:
+            return True
         position += 2
         if marker == 0x01 or 0xD0 <= marker <= 0xD7:  # these stand alone
             continue

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lensmith.core.image_parts import reaches_jpeg_end
 from lensmith.core.images import (
     ImageError,
     decode_small,
@@ -258,3 +259,25 @@ def test_what_the_header_says(
     info = inspect_image(path)
     assert (info.bits, info.transparent, info.frames, info.misnamed) == (bits, transparent, frames, False)
     assert info.plain is (suffix == ".png" and mode == "RGB" and frames == 1)
+
+
+@pytest.mark.parametrize("end", [b"\xff\xe1\x00\x04ab", b"\xff\xe1\xff\xff", b"\xff" * 1000, b"\xff\xe1\x00\x00"])
+def test_a_jpeg_without_end_is_gone_through_once(end: bytes) -> None:
+    class Counted(bytes):
+        looked_at = 0
+
+        def find(self, what: bytes, start: int = 0) -> int:  # type: ignore[override]
+            found = super().find(what, start)
+            Counted.looked_at += (len(self) if found < 0 else found) - start
+            return found
+
+        def __getitem__(self, key):
+            Counted.looked_at += 1
+            return super().__getitem__(key)
+
+    whole = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    assert reaches_jpeg_end(whole)
+    assert reaches_jpeg_end(whole[:-2] + b"\xff" * 1000 + b"\xff\xd9")
+    data = Counted(whole[:-2] + end + bytes(16 << 20))
+    assert not reaches_jpeg_end(data)
+    assert Counted.looked_at < 2 * len(data)
