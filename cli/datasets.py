@@ -27,15 +27,19 @@ def datasets(context: typer.Context, workspace: WorkspaceOption = None, as_json:
     if context.invoked_subcommand is not None:
         context.obj = {"workspace": workspace, "as_json": as_json}
         return
+    from ..core.progress import say
     from ..core.workspace import Workspace
     from ..datasets.catalog import list_datasets
 
     place = Workspace.find(workspace)
-    found = list(list_datasets(place))
+    found, others = list_datasets(place)
     if as_json:
         print_json([asdict(entry) for entry in found])
     else:
         _list(found, place.datasets)
+    if others:
+        what = "folder without pictures is" if len(others) == 1 else "folders without pictures are"
+        say(f"{len(others)} {what} passed over in {place.datasets}")
 
 
 @datasets_app.command("show")

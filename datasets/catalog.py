@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import DataError
+from ..core.images import is_image
 from ..core.workspace import Workspace
 from .contents import Content, read_contents
 from .fingerprint import Fingerprint
 from .model import SPLITS, Boxes, Dataset, Item, Split, Task
 from .read import open_dataset
-from .record import DatasetRecord, read_record, verify
+from .record import RECORD_NAME, DatasetRecord, read_record, verify
 
 SMALL, LARGE = 32**2, 96**2
 """Areas in pixels between small, medium and large boxes, as the COCO evaluation has them."""
@@ -120,13 +121,29 @@ class Details:
     remarks: tuple[str, ...]
 
 
-def list_datasets(workspace: Workspace) -> Iterator[Entry]:
-    """Every folder in `datasets/`, by name, also those without a record and those that cannot be opened."""
-    if not workspace.datasets.is_dir():
-        return
-    for folder in sorted(workspace.datasets.iterdir()):
+def list_datasets(workspace: Workspace) -> tuple[list[Entry], list[Path]]:
+    """The datasets in `datasets/`, by name, also those without a record and those that cannot be opened.
+
+    Returns:
+        The datasets, and the folders that hold none: neither a record nor a data.yaml nor a picture.
+    """
+    found: list[Entry] = []
+    others: list[Path] = []
+    for folder in sorted(workspace.datasets.iterdir()) if workspace.datasets.is_dir() else ():
         if folder.is_dir() and not folder.name.startswith("."):
-            yield describe_folder(folder, workspace)
+            if _could_be_dataset(folder):
+                found.append(describe_folder(folder, workspace))
+            else:
+                others.append(folder)
+    return found, others
+
+
+def _could_be_dataset(folder: Path) -> bool:
+    return any(
+        name in {RECORD_NAME, "data.yaml", "data.yml"} or is_image(Path(name))
+        for _, _, files in os.walk(folder)
+        for name in files
+    )
 
 
 def describe_folder(folder: Path, workspace: Workspace) -> Entry:
@@ -139,7 +156,7 @@ def describe_folder(folder: Path, workspace: Workspace) -> Entry:
                          record.licence, record.created, recorded=True)  # fmt: skip
         dataset = open_dataset(folder, workspace)
     except DataError as error:
-        return Entry(folder.name, folder, None, {}, (), size, "", None, None, (folder / "dataset.json").exists(),
+        return Entry(folder.name, folder, None, {}, (), size, "", None, None, (folder / RECORD_NAME).exists(),
                      error.what)  # fmt: skip
     counts = {split: count for split in SPLITS if (count := dataset.count(split))}
     return Entry(folder.name, folder, dataset.task, counts, dataset.names, size, "a folder, no record", None,

@@ -21,7 +21,8 @@ _MOST_BYTES = 512 << 20  # a million files take 150 MB
 
 def _inside(name: str) -> str:
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in path.parts[0] or "\0" in name:
+    leaves = not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]
+    if leaves or "\\" in name or "\0" in name:
         raise ValueError("a dataset's files lie in its folder")
     return name
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lensmith.core.errors import UsageError
+from lensmith.core.errors import DataError, UsageError
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.catalog import ClassCount, list_datasets, show_dataset
 from lensmith.datasets.check.scan import scan_pictures
@@ -18,7 +18,7 @@ from lensmith.datasets.contents import read_contents
 from lensmith.datasets.fingerprint import fingerprint
 from lensmith.datasets.formats.picture import Picture
 from lensmith.datasets.read import open_dataset
-from lensmith.datasets.record import RECORD_NAME, DatasetOrigin
+from lensmith.datasets.record import RECORD_NAME, DatasetOrigin, read_record
 from lensmith.datasets.write import NewDataset, write_dataset
 from tests.helpers import make_folder_dataset, make_yolo_dataset, run_cv
 
@@ -43,23 +43,41 @@ def shapes(workspace: Workspace) -> Path:
 
 
 def test_the_list_has_folders_with_and_without_a_record_and_broken_ones(workspace: Workspace, shapes: Path) -> None:
-    assert [entry.name for entry in list_datasets(workspace)] == ["shapes"]
+    assert [entry.name for entry in list_datasets(workspace)[0]] == ["shapes"]
     copy_recorded(workspace, "shapes", "copy")
     make_folder_dataset(workspace.datasets / "pets")
-    (workspace.datasets / "nothing").mkdir()
+    (workspace.datasets / "moved").mkdir()
+    (workspace.datasets / "moved/data.yaml").write_text("names: [a]")
+    (workspace.datasets / "code/inner").mkdir(parents=True)
+    (workspace.datasets / "code/inner/read.py").write_text("import this")
     damaged = copy_recorded(workspace, "shapes", "damaged")
     (damaged / RECORD_NAME).write_text("{")
     (workspace.datasets / ".hidden").mkdir()
-    found = {entry.name: entry for entry in list_datasets(workspace)}
-    assert list(found) == ["copy", "damaged", "nothing", "pets", "shapes"]
+    entries, others = list_datasets(workspace)
+    assert [folder.name for folder in others] == ["code"]
+    found = {entry.name: entry for entry in entries}
+    assert list(found) == ["copy", "damaged", "moved", "pets", "shapes"]
     assert (found["copy"].task, found["copy"].licence, found["copy"].recorded) == ("detect", "CC0", True)
     assert found["copy"].counts == found["shapes"].counts == {"train": 4, "valid": 2, "test": 2}
     assert found["copy"].source == "shapes, by split"
     assert found["copy"].created is not None
     assert (found["pets"].task, found["pets"].names, found["pets"].recorded) == ("classify", ("cat", "dog"), False)
     assert found["shapes"].bytes == sum(path.stat().st_size for path in shapes.rglob("*") if path.is_file())
-    assert "no pictures" in found["nothing"].problem
+    assert "no pictures" in found["moved"].problem
     assert "dataset.json is damaged" in found["damaged"].problem
+
+
+@pytest.mark.parametrize("name", ["", ".", "/", "../a", "a\\b", "c:/a", "a\0b"])
+def test_a_record_with_a_bad_path_hides_no_other_dataset(workspace: Workspace, shapes: Path, name: str) -> None:
+    damaged = copy_recorded(workspace, "shapes", "damaged")
+    content = json.loads((damaged / RECORD_NAME).read_text())
+    (damaged / RECORD_NAME).write_text(json.dumps(content | {"files": {name: "0"}}))
+    with pytest.raises(DataError, match=r"dataset\.json is damaged"):
+        read_record(damaged)
+    assert [(entry.name, bool(entry.problem)) for entry in list_datasets(workspace)[0]] == [
+        ("damaged", True),
+        ("shapes", False),
+    ]
 
 
 def test_show_counts_what_is_there(workspace: Workspace, shapes: Path) -> None:
