@@ -155,6 +155,7 @@ class _Cutter:
             return None
         margin = self.config.margin * max(x2 - x1, y2 - y1)
         height, width = bgr.shape[:2]
-        left, top = max(round(x1 - margin), 0), max(round(y1 - margin), 0)
-        right, bottom = min(round(x2 + margin), width), min(round(y2 + margin), height)
+        left, top = min(max(round(x1 - margin), 0), width - 1), min(max(round(y1 - margin), 0), height - 1)
+        # A box of about one pixel may have both edges rounded to the same line.
+        right, bottom = max(min(round(x2 + margin), width), left + 1), max(min(round(y2 + margin), height), top + 1)
         return bgr[top:bottom, left:right]

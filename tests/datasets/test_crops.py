@@ -56,6 +56,15 @@ def test_the_right_pixels(workspace: Workspace, rows: str, margin: float, corner
     assert tuple(crop[-1, -1, :2]) == (x2 - 1, y2 - 1)
 
 
+@pytest.mark.parametrize("x", [0.08, 0.12, 0.125, 0.24, 0.92])
+def test_a_box_of_one_pixel_gives_one_pixel_at_least(workspace: Workspace, x: float) -> None:
+    one_picture(workspace.datasets / "set", f"0 {x} 0.5 0.01 0.2\n0 0.5 0.5 0.2 0.2", ["cat"])
+    report = cut_crops("set", workspace, CropsConfig(margin=0, min_size=1))
+    crops = [read_image(path).shape[:2] for path in sorted((report.folder / "train" / "cat").iterdir())]
+    assert len(crops) + report.too_small == 2
+    assert all(height == 40 and width >= 1 for height, width in crops)
+
+
 def test_a_picture_turned_by_its_exif_note_is_cut_upright(workspace: Workspace) -> None:
     path = one_picture(workspace.datasets / "set", "0 0.25 0.5 0.2 0.2", ["cat"], ".jpg")
     upright = Image.open(path).convert("RGB")
