@@ -44,6 +44,7 @@ def preview(
         raise UsageError("Which dataset?", next_step="cv datasets lists them; then: cv preview NAME")
 
     from ..core.progress import progress, say, warn
+    from ..datasets.check.kinds import many
     from ..datasets.model import SPLITS
     from ..datasets.preview import PreviewConfig
     from ..datasets.preview import preview as show
@@ -61,21 +62,29 @@ def preview(
                     "skipped": [[str(path), reason] for path, reason in done.skipped],
                     "boxes": done.boxes[0], "boxes_in_views": done.boxes[1]})  # fmt: skip
         return
-    say(f"{len(done.shown)} pictures: open {done.page}")
+    say(f"{many(len(done.shown), 'picture')}: open {done.page}")
     say(f"the same as one picture: {done.sheet}")
     if augment is None and write is None:
         say(f"Next: see what training may do to them: cv preview {dataset} --augment default")
 
 
 def _write(augment: str, path: Path) -> None:
-    from ..core.errors import UsageError
+    from ..core.errors import UsageError, is_disk_full
     from ..core.files import write_atomic
     from ..core.progress import say
     from ..datasets.augment_spec import PRESETS, preset_text, read_spec
 
     if path.exists():
         raise UsageError("This file is there already.", where=path, next_step="give --write a new name")
-    write_atomic(path, preset_text(augment) if augment in PRESETS else read_spec(augment).as_yaml())
+    text = preset_text(augment) if augment in PRESETS else read_spec(augment).as_yaml()
+    try:
+        write_atomic(path, text)
+    except OSError as error:
+        if is_disk_full(error):
+            raise
+        raise UsageError(
+            f"This file cannot be written: {error.strerror}.", where=path, next_step="give --write another place"
+        ) from None
     say(
         f"written: {path}; change it, look at it with cv preview NAME --augment {path}, then train with the same option"
     )

@@ -11,6 +11,7 @@ import difflib
 import hashlib
 import inspect
 import random
+import re
 import sys
 import warnings
 from importlib.util import find_spec
@@ -43,6 +44,7 @@ _REFUSED = {
 }
 _FROM_ELSEWHERE = {"metadata_key", "read_fn", "reference_images", "font_path", "templates"}
 _TRIAL_SIZE = (960, 1280)
+_TOO_LARGE = re.compile(r"Crop size \(height, width\) exceeds image dimensions \(height, width\): \((\d+), (\d+)\)")
 
 
 class Augmentation:
@@ -111,10 +113,18 @@ class Augmentation:
         return cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR), Boxes(cxcywh, class_id)
 
     def _fail(self, reason: str, bgr: np.ndarray, error: Exception | None) -> NoReturn:
+        height, width = bgr.shape[:2]
+        next_step = "change that line of the file, or take it out"
+        if piece := _TOO_LARGE.match(reason):
+            reason = f"it takes out a piece of {piece[2]} x {piece[1]}, which is larger."
+            next_step = (
+                "make it smaller than the shorter side, or set pad_if_needed: true. Pictures come as large as they are"
+                " trained on; for a detector the longer side has --imgsz pixels, 640 as a rule"
+            )
         raise DataError(
-            f"The augmentation cannot be done on a picture of {bgr.shape[1]} x {bgr.shape[0]} pixels: {reason}",
+            f"The augmentation cannot be done on a picture of {width} x {height} pixels: {reason}",
             where=self._spec.source,
-            next_step="look at it with cv preview --augment, and change the transform",
+            next_step=next_step,
         ) from error
 
 
@@ -132,7 +142,8 @@ def check_spec(spec: AugmentSpec) -> None:
         try:
             Augmentation(AugmentSpec(spec.name, (always,), spec.min_visibility, spec.source))(picture, 0, boxes)
         except DataError as error:
-            raise UsageError(f"{transform.name}: {error.what}", where=_where(spec, transform)) from None
+            where = _where(spec, transform)
+            raise UsageError(f"{transform.name}: {error.what}", where=where, next_step=error.next_step) from None
 
 
 def sample_seed(seed: int, epoch: int, index: int) -> int:
@@ -189,6 +200,8 @@ def _reason(error: Exception) -> str:
         return next(iter(str(error).splitlines()), type(error).__name__)
     first = cause.errors()[0]
     spot = str(first["loc"][0]) if first["loc"] else ""
+    if first["type"] == "missing":
+        return f"{spot} is missing"
     message = str(first["msg"]).removeprefix("Value error, ")
     return f"{spot}: {message}, not {first['input']!r}" if spot else message
 

@@ -193,12 +193,15 @@ class _Reader:
         self._source = source
 
     def spec(self, root: yaml.Node | None, name: str) -> AugmentSpec:
-        keys = self._mapping(root, "A spec has a key 'transforms:' with a list below it.") if root else {}
+        otherwise = "An augmentation file has a key 'transforms:' with a list below it."
+        keys = self._mapping(root, otherwise) if root else {}
         for key, node in keys.items():
             if key not in _KEYS:
-                raise self._wrong(f"A spec has no key '{key}'; it takes {' and '.join(_KEYS)}.", node)
+                near = difflib.get_close_matches(key, _KEYS, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"it takes {' and '.join(_KEYS)}."
+                raise self._wrong(f"An augmentation file has no key '{key}'; {hint}", node)
         if root is None or "transforms" not in keys:
-            raise self._wrong("A spec has a key 'transforms:' with a list below it.", root)
+            raise self._wrong(otherwise, root)
         visibility = self._value(keys["min_visibility"]) if "min_visibility" in keys else 0.25
         if isinstance(visibility, bool) or not isinstance(visibility, (int, float)) or not 0 <= visibility <= 1:
             raise self._wrong("min_visibility lies between 0 and 1.", keys["min_visibility"])

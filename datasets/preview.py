@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ..core.draw import class_colour, draw_boxes, draw_label
@@ -16,22 +15,16 @@ from ..core.errors import DataError, UsageError
 from ..core.files import slug, write_atomic
 from ..core.images import ImageError, read_image
 from ..core.workspace import Workspace
-from ..report.page import Page
 from .augment import Augmentation, check_spec, sample_seed
 from .augment_spec import AugmentSpec, read_spec
+from .check.kinds import many
 from .encode import encode
-from .model import Boxes, Dataset, Item, Split
+from .model import SPLITS, Boxes, Dataset, Item, Split
+from .preview_page import NOTHING, Shown, fitted, make_page, make_sheet, reduced
 
-NOTHING = -1
-"""Stands for the class of pictures without objects."""
 _LONG_SIDE = 640  # what a detector is trained on, unless told otherwise
-_CELL = (300, 400)
-_PAGE_WIDTH = 320  # CSS pixels: three pictures beside each other
 _TEXT, _SMALL_TEXT = 20, 15  # pixels of letters at the long side above
 _CROWD = 10  # from so many boxes on, letters are small
-_COLUMNS = 4
-_GAP = 8
-_PAPER = 246  # grey of the sheet's background
 
 
 @dataclass(frozen=True)
@@ -83,18 +76,6 @@ class Preview:
     boxes: tuple[int, int]
 
 
-@dataclass(frozen=True)
-class _Shown:
-    """One picture with its labels drawn, and its changed views."""
-
-    item: Item
-    class_id: int
-    drawn: np.ndarray
-    caption: str
-    views: tuple[tuple[np.ndarray, str], ...]
-    boxes: tuple[int, int]
-
-
 def preview(
     dataset: Dataset,
     workspace: Workspace,
@@ -108,20 +89,25 @@ def preview(
 
     Args:
         dataset: An opened dataset; its files are only read.
-        workspace: Where `reports/preview-NAME.png` and `.html` go.
+        workspace: Where `reports/preview-NAME.png` and `.html` go; with an augmentation `preview-NAME-AUGMENTATION`.
         config: What to show.
         advance: Called with 1 after each picture shown, for a progress bar.
 
     Raises:
-        UsageError: the augmentation is none.
+        UsageError: the augmentation is none, the dataset has no such split, or nothing can be written there.
         DataError: the split has no picture that can be read, or the augmentation fails on one.
     """
     config = config or PreviewConfig()
     spec = read_spec(config.augment) if config.augment is not None else None
     if spec:
         check_spec(spec)
+    if not dataset.count(config.split):
+        there = [split for split in SPLITS if dataset.count(split)]
+        raise UsageError(f"'{dataset.name}' has no '{config.split}' split.", where="--split",
+                         next_step=f"it has {' and '.join(there)}" if there else "add pictures first")  # fmt: skip
+    folder = _ready(config.to or workspace.root / "reports")
     painter = _Painter(dataset, spec, config)
-    shown: list[_Shown] = []
+    shown: list[Shown] = []
     skipped: list[tuple[Path, str]] = []
     for item, class_id in balanced(dataset, config.split, config.seed):
         if len(shown) == config.count:
@@ -138,13 +124,34 @@ def preview(
         raise DataError(f"No picture of '{config.split}' can be shown.{reason}", where=dataset.root,
                         next_step="give another --split, or look with cv check-dataset")  # fmt: skip
     shown.sort(key=lambda one: (one.class_id == NOTHING, one.class_id))
-    folder = config.to or workspace.root / "reports"
-    stem = f"preview-{slug(dataset.name)}"
+    stem = f"preview-{slug(dataset.name)}" + (f"-{slug(Path(spec.name).stem)}" if spec else "")
     sheet = folder / f"{stem}.png"
-    write_atomic(sheet, encode(_sheet(shown), ".png"))
-    page = _page(dataset, shown, spec, config).write(folder / f"{stem}.html")
+    write_atomic(sheet, encode(make_sheet(shown), ".png"))
+    lead = f"{many(len(shown), 'picture')} of {dataset.count(config.split)} in the split '{config.split}',"
+    lead += f" each class in turn, chosen by seed {config.seed}."
+    page = make_page(dataset, shown, spec, lead).write(folder / f"{stem}.html")
     before, after = (sum(one.boxes[side] for one in shown) for side in (0, 1))
     return Preview(sheet, page, tuple(one.item.image for one in shown), tuple(skipped), (before, after))
+
+
+def _ready(folder: Path) -> Path:
+    """Make the folder for the page if need be.
+
+    Raises:
+        UsageError: nothing can be written there.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError("This is a file, and a preview is written into a folder.", where=folder,
+                         next_step="give a folder with --to, or leave --to out")  # fmt: skip
+    reason = ""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f": {error.strerror}"
+    if reason or not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"Nothing can be written into this folder{reason}.", where=folder,
+                         next_step="give another folder with --to")  # fmt: skip
+    return folder
 
 
 def balanced(dataset: Dataset, split: Split, seed: int) -> Iterator[tuple[Item, int]]:
@@ -184,9 +191,9 @@ class _Painter:
         self._config = config
         self._number = 0
 
-    def show(self, item: Item, class_id: int) -> _Shown:
+    def show(self, item: Item, class_id: int) -> Shown:
         """Raises ImageError when the picture cannot be read."""
-        bgr = _reduced(read_image(item.image), _LONG_SIDE)
+        bgr = reduced(read_image(item.image), _LONG_SIDE)
         boxes = self._dataset.boxes(item)[0]
         changed = (
             []
@@ -200,12 +207,12 @@ class _Painter:
         self._number += 1
         caption = f"{item.image.name}{f', {self._about(boxes, None)}' if item.class_id is None else ''}"
         drawn = self._draw(bgr, boxes, item)
-        return _Shown(item, class_id, drawn, caption, tuple(views), (len(boxes), sum(len(left) for _, left in changed)))
+        return Shown(item, class_id, drawn, caption, tuple(views), (len(boxes), sum(len(left) for _, left in changed)))
 
     def _draw(self, bgr: np.ndarray, boxes: Boxes, item: Item) -> np.ndarray:
         """On a copy of a size that all have, so that labels can be read in a small picture too."""
         names = self._dataset.names
-        drawn = _fitted(bgr, _LONG_SIDE, _LONG_SIDE)
+        drawn = fitted(bgr, _LONG_SIDE, _LONG_SIDE)
         if item.class_id is not None:
             draw_label(drawn, names[item.class_id], class_colour(item.class_id), text_pixels=_TEXT)
             return drawn
@@ -219,70 +226,5 @@ class _Painter:
         if self._dataset.task == "classify":
             return ""
         if before is None or len(boxes) == before:
-            return f"{len(boxes)} box{'' if len(boxes) == 1 else 'es'}"
+            return many(len(boxes), "box", "boxes")
         return f"{len(boxes)} of {before} boxes"
-
-
-def _page(dataset: Dataset, shown: Sequence[_Shown], spec: AugmentSpec | None, config: PreviewConfig) -> Page:
-    lead = (
-        f"{len(shown)} of {dataset.count(config.split)} pictures of the split '{config.split}', "
-        f"each class in turn, chosen by seed {config.seed}."
-    )
-    if spec:
-        lead += (
-            f" Each is followed by {config.views} of the random changes that training with --augment {spec.name} makes"
-            f" (sha256 {spec.sha256[:8]})."
-        )
-        if dataset.task == "detect":
-            lead += f" A box of which a change leaves less than {spec.min_visibility:.0%} is dropped."
-    page = Page(f"Preview of {dataset.name}", lead)
-    if not spec:
-        names = [_class_name(dataset, one.class_id) for one in shown]
-        pictures = [(one.drawn, f"{name}: {one.caption}") for name, one in zip(names, shown, strict=True)]
-        page.pictures(pictures, width=_PAGE_WIDTH)
-        return page
-    for class_id, of_class in groupby(shown, key=lambda one: one.class_id):
-        page.section(_class_name(dataset, class_id))
-        for one in of_class:
-            page.pictures([(one.drawn, one.caption), *one.views], width=_PAGE_WIDTH)
-    page.section("What is done", "In this order; p is how often.")
-    page.table(("change", "arguments"), [(f"{'- ' * depth}{name}", text) for name, text, depth in _steps(spec)])
-    return page
-
-
-def _class_name(dataset: Dataset, class_id: int) -> str:
-    return "no objects" if class_id == NOTHING else dataset.names[class_id]
-
-
-def _steps(spec: AugmentSpec) -> Iterator[tuple[str, str, int]]:
-    stack = [(transform, 0) for transform in reversed(spec.transforms)]
-    while stack:
-        transform, depth = stack.pop()
-        yield transform.name, ", ".join(f"{key} {value}" for key, value in transform.arguments.items()), depth
-        stack += [(inner, depth + 1) for inner in reversed(transform.inside)]
-
-
-def _sheet(shown: Sequence[_Shown]) -> np.ndarray:
-    """All pictures in a grid; with views, a picture and its views in a row."""
-    views = len(shown[0].views)
-    cells = [picture for one in shown for picture in (one.drawn, *(view for view, _ in one.views))]
-    columns = views + 1 if views else min(_COLUMNS, len(cells))
-    height, width = _CELL
-    rows = -(-len(cells) // columns)
-    sheet = np.full((rows * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, 3), _PAPER, np.uint8)
-    for number, picture in enumerate(cells):
-        fitted = _fitted(picture, height, width)
-        top = _GAP + number // columns * (height + _GAP) + (height - fitted.shape[0]) // 2
-        left = _GAP + number % columns * (width + _GAP) + (width - fitted.shape[1]) // 2
-        sheet[top : top + fitted.shape[0], left : left + fitted.shape[1]] = fitted
-    return sheet
-
-
-def _fitted(bgr: np.ndarray, height: int, width: int) -> np.ndarray:
-    scale = min(height / bgr.shape[0], width / bgr.shape[1])
-    size = (max(round(bgr.shape[1] * scale), 1), max(round(bgr.shape[0] * scale), 1))
-    return cv2.resize(bgr, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-
-
-def _reduced(bgr: np.ndarray, long_side: int) -> np.ndarray:
-    return bgr if max(bgr.shape[:2]) <= long_side else _fitted(bgr, long_side, long_side)

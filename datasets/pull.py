@@ -21,7 +21,7 @@ from .roboflow.download import DownloadConfig, discard, fetch_zip
 from .roboflow.key import need_key
 from .roboflow.reference import Reference, parse_reference
 from .roboflow.version import FoundVersion, find_version
-from .write import dataset_path
+from .write import dataset_path, ensure_writable
 
 _NAMED = 5
 
@@ -69,6 +69,7 @@ def pull_roboflow(given: str, workspace: Workspace, config: PullConfig | None = 
     """
     config = config or PullConfig()
     wanted = parse_reference(given)
+    ensure_writable(workspace)
     if not config.force and wanted.version is not None:
         target = _target(workspace, wanted, config)
         with dataset_lock(workspace, target.name):

@@ -28,7 +28,7 @@ def _inside(name: str) -> str:
 
 
 def made_with() -> str:
-    """This Lensmith and its version."""
+    """The Lensmith that runs, with its version."""
     return f"lensmith {metadata.version('lensmith')}"
 
 

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from ..core.errors import DataError, UsageError
+from ..core.errors import DataError, NotFoundError, UsageError
 from ..core.files import sha256_of, slug, whole_folder, write_atomic
 from ..core.manifest import DatasetRef, library_versions
 from ..core.workspace import Workspace, locate
@@ -135,7 +135,7 @@ class Bundle:
         """
         path = self.file(GOLDEN_NAME)
         if path is None:
-            raise DataError("The bundle holds no golden samples.", where=self.folder)
+            raise DataError("The model comes without golden samples.", where=self.folder)
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 return arrays["inputs"], arrays["outputs"]
@@ -172,7 +172,12 @@ def open_bundle(given: str | Path, workspace: Workspace) -> Bundle:
         NotFoundError: there is no such bundle.
         DataError: a file is missing or changed, or the record is not one we know.
     """
-    return read_bundle(locate(given, workspace.weights, "bundle", marker=BUNDLE_NAME))
+    try:
+        folder = locate(given, workspace.weights, "model", marker=BUNDLE_NAME)
+    except NotFoundError as error:
+        more = "cv weights lists the models, and cv train-yolo or cv finetune makes one"
+        raise NotFoundError(error.what, where=error.where, next_step=f"{error.next_step}; {more}") from None
+    return read_bundle(folder)
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -181,9 +186,9 @@ def read_bundle(folder: Path) -> Bundle:
     for name, expected in record.files.items():
         path = folder / name
         if not path.is_file() or path.is_symlink():
-            raise DataError("A file of this bundle is missing.", where=path, next_step=_GET_AGAIN)
+            raise DataError("A file of this model is missing.", where=path, next_step=_GET_AGAIN)
         if sha256_of(path) != expected:
-            raise DataError("A file of this bundle was changed after it was made.", where=path, next_step=_GET_AGAIN)
+            raise DataError("A file of this model was changed after it was made.", where=path, next_step=_GET_AGAIN)
     return Bundle(folder, record)
 
 
@@ -193,7 +198,7 @@ def read_record(folder: Path) -> BundleRecord:
     try:
         return BundleRecord.model_validate_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
-        raise DataError("This is not a model bundle: it holds no bundle.json.", where=folder) from None
+        raise DataError("This is no model of Lensmith: it holds no bundle.json.", where=folder) from None
     except ValidationError as error:
         first = error.errors()[0]
         spot = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -260,7 +265,7 @@ def copy_model(source: Path, folder: Path, name: str) -> None:
     shutil.copyfile(source, folder / name)
 
 
-_GET_AGAIN = "use another copy of the bundle, or train it again; a changed model is never run"
+_GET_AGAIN = "use another copy of the model, or train it again; a changed model is never run"
 
 
 def _card(record: BundleRecord) -> str:

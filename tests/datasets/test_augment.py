@@ -213,3 +213,31 @@ def test_albumentations_leaves_torch_alone() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.split() == ["True", "False"]
     assert done.stderr == ""
+
+
+def test_a_key_that_is_misspelt_is_named_with_the_right_one(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("min_visibilty: 0.3\ntransforms:\n  - HorizontalFlip\n")
+    with pytest.raises(UsageError, match="no key 'min_visibilty'; did you mean min_visibility"):
+        read_spec(path)
+
+
+@pytest.mark.parametrize("side", [2000, 500])  # larger than any picture; larger than this one
+def test_a_piece_larger_than_the_picture_says_what_to_heed(tmp_path: Path, side: int) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"transforms:\n  - RandomCrop: {{width: {side}, height: {side}}}\n")
+    spec = read_spec(path)
+    with pytest.raises((DataError, UsageError)) as caught:
+        check_spec(spec)
+        Augmentation(spec)(np.zeros((400, 640, 3), np.uint8), 0)
+    told = str(caught.value)
+    assert f"a piece of {side} x {side}" in told
+    assert "--imgsz" in told
+    assert "cv preview" not in told  # which may be what has just failed
+
+
+def test_an_argument_that_is_missing_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("transforms:\n  - RandomCrop: {width: 300}\n")
+    with pytest.raises(UsageError, match="height is missing"):
+        check_spec(read_spec(path))

@@ -42,6 +42,9 @@ def test_nothing_to_repair_writes_nothing(workspace: Workspace, tmp_path: Path) 
     first = fix_dataset("set", workspace)
     again = fix_dataset("set-fixed", workspace)
     assert first.folder
+    moved = first.folder.rename(tmp_path / "moved")  # its data.yaml names the folder where it lay
+    assert not check_dataset(open_dataset(moved, workspace)).fixable
+    moved.rename(first.folder)
     assert (again.folder, again.changes) == (None, ())
     done = run_cv("fix-dataset", "set-fixed", cwd=tmp_path)
     assert done.returncode == 0

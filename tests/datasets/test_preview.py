@@ -16,7 +16,8 @@ from lensmith.core.images import read_image
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.augment import Augmentation, sample_seed
 from lensmith.datasets.augment_spec import read_spec
-from lensmith.datasets.preview import NOTHING, PreviewConfig, balanced, preview
+from lensmith.datasets.preview import PreviewConfig, balanced, preview
+from lensmith.datasets.preview_page import AS_IT_IS, NOTHING
 from lensmith.datasets.read import open_dataset
 from tests.helpers import make_folder_dataset, make_yolo_dataset, run_cv
 
@@ -44,7 +45,8 @@ def test_a_sheet_and_a_page_are_written(
     augment: str | None, workspace: Workspace, shapes: Path, tmp_path: Path
 ) -> None:
     done = preview(open_dataset("shapes", workspace), workspace, PreviewConfig(augment, count=5, views=2, to=tmp_path))
-    assert (done.sheet, done.page) == (tmp_path / "preview-shapes.png", tmp_path / "preview-shapes.html")
+    stem = "preview-shapes-heavy" if augment else "preview-shapes"
+    assert (done.sheet, done.page) == (tmp_path / f"{stem}.png", tmp_path / f"{stem}.html")
     columns, rows = (3, 5) if augment else (4, 2)
     assert read_image(done.sheet).shape[:2] == (rows * 308 + 8, columns * 408 + 8)
     page = done.page.read_text(encoding="utf-8")
@@ -117,8 +119,6 @@ def test_unreadable_pictures_are_named_and_others_take_their_place(workspace: Wo
     (shapes / "train" / "images" / "train-007.png").write_bytes(b"x")
     with pytest.raises(DataError, match="No picture of 'train'"):
         preview(dataset, workspace, PreviewConfig(count=5))
-    with pytest.raises(DataError, match="No picture of 'test'"):
-        preview(dataset, workspace, PreviewConfig(split="test"))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are text there")
@@ -162,3 +162,37 @@ def test_the_command(workspace: Workspace, shapes: Path, tmp_path: Path) -> None
         done = run_cv("preview", *arguments, cwd=workspace.root)
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_split_that_is_not_there_is_named(workspace: Workspace, tmp_path: Path) -> None:
+    make_yolo_dataset(workspace.datasets / "set", {"train": 3, "valid": 2})
+    with pytest.raises(UsageError, match="'set' has no 'test' split") as caught:
+        preview(open_dataset("set", workspace), workspace, PreviewConfig(split="test", to=tmp_path))
+    assert "train and valid" in str(caught.value)
+
+
+def test_a_place_that_takes_no_page_is_named_before_anything_is_drawn(workspace: Workspace, tmp_path: Path) -> None:
+    make_yolo_dataset(workspace.datasets / "set", {"train": 3})
+    (tmp_path / "file").write_text("mine")
+    for to in (tmp_path / "file", tmp_path / "file" / "below"):
+        done = run_cv("preview", "set", "--to", to, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "did not expect" not in done.stderr
+        assert str(to) in done.stderr
+    done = run_cv("preview", "--write", tmp_path / "file" / "mine.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "partial" not in done.stderr
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_with_an_augmentation_the_files_and_the_pictures_say_so(workspace: Workspace, tmp_path: Path) -> None:
+    make_yolo_dataset(workspace.datasets / "set", {"train": 2})
+    dataset = open_dataset("set", workspace)
+    plain = preview(dataset, workspace, PreviewConfig(count=2))
+    changed = preview(dataset, workspace, PreviewConfig(count=2, augment="light"))
+    assert (plain.page.name, plain.sheet.name) == ("preview-set.html", "preview-set.png")
+    assert (changed.page.name, changed.sheet.name) == ("preview-set-light.html", "preview-set-light.png")
+    text = changed.page.read_text(encoding="utf-8")
+    assert text.count(f"{AS_IT_IS}: train-00") == 2 * 2  # caption and alternative text
+    assert AS_IT_IS not in plain.page.read_text(encoding="utf-8")
+    assert text.count("minmax(150px") == 2  # six beside each other on a page of 1000

@@ -78,7 +78,7 @@ def _changed(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("prepare", "arguments", "code", "says"),
     [
-        pytest.param(lambda w: None, ["shots"], 3, "no bundle called 'cells'", id="no bundle"),
+        pytest.param(lambda w: None, ["shots"], 3, "no model called 'cells'", id="no bundle"),
         pytest.param(_changed, ["shots"], 5, "changed after it was made", id="changed byte"),
         pytest.param(
             lambda w: make_detector(w.weights / "cells", golden_shift=0.2),

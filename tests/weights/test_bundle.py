@@ -90,7 +90,7 @@ def _edit(change: Callable[[dict], object]) -> Callable[[Path], None]:
         (_flip_byte, "changed"),
         (lambda folder: (folder / "model.keras").unlink(), "missing"),
         (_swap_for_link, "missing"),
-        (lambda folder: (folder / "bundle.json").unlink(), "not a model bundle"),
+        (lambda folder: (folder / "bundle.json").unlink(), "no model of Lensmith"),
         (lambda folder: (folder / "bundle.json").write_text("{"), "cannot be used"),
         (_edit(lambda record: record.update(schema_version=2)), "schema_version"),
         (_edit(lambda record: record.update(surprise=1)), "surprise"),
