@@ -111,7 +111,8 @@ _LAYOUT: dict[str, Kind] = {
         "They are not followed, because what they point at may change or be missing elsewhere.", "leaves them out",
     ),
     "loose-pictures": Kind(
-        "pictures that lie in no class folder", "warning", "Nobody knows their class, so they are not used.",
+        "pictures that nothing reads", "warning",
+        "They lie in no class folder, or outside the folders of the splits, so they are not used.",
         "leaves them out",
     ),
     "other-format": Kind(

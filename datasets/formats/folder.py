@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...core.errors import DataError
-from ...core.images import is_image
 from ..model import SPLITS, Dataset, Item, Remark, Split
-from .pictures import has_split_folders, is_inside, split_folder, tell_leaving_links, walk_pictures
+from .pictures import has_split_folders, is_inside, loose_pictures, split_folder, tell_leaving_links, walk_pictures
 
 _HOW_TO_LAY_OUT = "lay pictures out as train/CLASS/picture.jpg, valid/CLASS/..., test/CLASS/..."
 
@@ -25,9 +24,7 @@ def open_folders(root: Path) -> Dataset:
         homes = {split: folder for split in SPLITS if (folder := split_folder(root, split))}
     classes = {split: _class_folders(home, root) for split, home in homes.items()}
     names = tuple(sorted({name for folders in classes.values() for name in folders}))
-    loose = tuple(
-        path for home in homes.values() for path in sorted(home.iterdir()) if path.is_file() and is_image(path)
-    )
+    loose = loose_pictures(root, [folder for folders in classes.values() for folder in folders.values()])
     if not names:
         raise _nothing_found(root, len(loose))
     if not classes.get("train"):
@@ -71,7 +68,9 @@ def _remarks(root: Path, homes: dict[Split, Path], loose: tuple[Path, ...]) -> t
     remarks: list[Remark] = []
     if loose:
         remarks.append(
-            Remark("loose-pictures", f"{len(loose)} pictures lie in no class folder and are not used.", loose)
+            Remark(
+                "loose-pictures", f"{len(loose)} pictures lie in no class folder of a split and are not used.", loose
+            )
         )
     tell_leaving_links(homes.values(), root, remarks)
     if homes.get("train") == root:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from ...core.images import IMAGE_SUFFIXES, is_image
@@ -17,6 +17,9 @@ FOLDER_NAMES: dict[Split, tuple[str, ...]] = {
     "test": ("test",),
 }
 """What the folder of a split may be called, the first that is there counts."""
+MASK_FOLDERS = ("segmentationclass", "segmentationobject", "masks", "mask")
+_ASIDE = frozenset({*MASK_FOLDERS, "preview", "previews", "reports", "runs"})
+"""Folders with pictures that nobody means as part of a dataset."""
 
 
 def split_folder(root: Path, split: Split, *below: str) -> Path | None:
@@ -81,10 +84,10 @@ class Inside:
         return known
 
 
-def walk_pictures(folder: Path, root: Path) -> Iterator[Path]:
+def walk_pictures(folder: Path, root: Path, without: Collection[Path] = ()) -> Iterator[Path]:
     """Pictures in `folder` and below, sorted within each folder; a folder's own before those of its sub-folders.
 
-    Hidden files and folders are passed over, and so is what `leaving_links` names.
+    Hidden files and folders are passed over, and so are what `leaving_links` names, and the folders `without`.
     """
     waiting = [folder]
     while waiting:
@@ -94,7 +97,8 @@ def walk_pictures(folder: Path, root: Path) -> Iterator[Path]:
             path = here / name
             if is_plain or _is_usable(path, root):
                 yield path
-        waiting += [here / name for name in sorted(folders, reverse=True)]
+        below = (here / name for name in sorted(folders, reverse=True))
+        waiting += [path for path in below if path not in without] if without else below
 
 
 def _pictures_and_folders(folder: Path) -> tuple[list[tuple[str, bool]], list[str]]:
@@ -131,10 +135,36 @@ def leaving_links(folder: Path, root: Path) -> Iterator[Path]:
 
 def tell_leaving_links(folders: Iterable[Path], root: Path, remarks: list[Remark]) -> None:
     """Add a remark about what `leaving_links` finds in the folders, if anything."""
-    links = tuple(path for folder in folders for path in leaving_links(folder, root))
+    links = tuple(dict.fromkeys(path for folder in folders for path in leaving_links(folder, root)))
     if links:
         what = f"{len(links)} links lead out of the dataset folder or nowhere, or are no files, and are not followed."
         remarks.append(Remark("links-leaving", what, links))
+
+
+def loose_pictures(root: Path, homes: Collection[Path], used: Collection[str] = ()) -> tuple[Path, ...]:
+    """Pictures in a dataset's folder that nothing reads, but for masks, and what trainings and reports leave.
+
+    Args:
+        root: The dataset's folder, resolved.
+        homes: The folders of which all pictures are used.
+        used: Other pictures that are used, by their paths below the root.
+    """
+    without = {*homes, *(home.resolve() for home in homes)}
+    loose = [
+        path
+        for path in walk_pictures(root, root, without)
+        if (below := path.relative_to(root)).as_posix() not in used
+        and not any(part.lower() in _ASIDE for part in below.parts[:-1])
+    ]
+    reached = set(_reached_by_links(homes)) if loose else set()
+    return tuple(path for path in loose if path not in reached)
+
+
+def _reached_by_links(homes: Iterable[Path]) -> Iterator[Path]:
+    for home in homes:
+        for directory, _, _ in os.walk(home):
+            with os.scandir(directory) as listing:
+                yield from (Path(os.path.realpath(entry.path)) for entry in listing if entry.is_symlink())
 
 
 def _is_usable(path: Path, root: Path) -> bool:

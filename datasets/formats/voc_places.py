@@ -9,10 +9,9 @@ from pathlib import Path
 
 from ...core.images import is_image
 from ..model import SPLITS, Remark, Split
-from .pictures import FOLDER_NAMES, is_inside
+from .pictures import FOLDER_NAMES, MASK_FOLDERS, is_inside
 
 _PICTURE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img", "pictures")
-_MASKS = ("segmentationclass", "segmentationobject", "masks", "mask")
 _XML_FOLDERS = ("Annotations", "annotations", "labels", "xmls", "xml", "annotation", "annots", "bboxes")
 
 
@@ -35,7 +34,7 @@ def find_homes(root: Path, remarks: list[Remark]) -> list[Home]:
     found: list[Home] = []
     bare: list[Path] = []
     for directory, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name.lower() not in _MASKS)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name.lower() not in MASK_FOLDERS)
         folder = Path(directory)
         stems = {os.path.splitext(name)[0] for name in files if is_image(Path(name))}  # noqa: PTH122
         labels = _label_folder(folder, root, stems) if stems else None

@@ -12,11 +12,11 @@ from functools import partial
 from pathlib import Path
 
 from ...core.errors import DataError
-from ..model import SPLITS, Boxes, Dataset, Item, LabelProblem, Split
+from ..model import SPLITS, Boxes, Dataset, Item, LabelProblem, Remark, Split
 from .data_yaml import read_names, read_yaml
 from .labels import read_labels
-from .pictures import Inside, is_inside, split_folder, tell_leaving_links, walk_pictures
-from .yolo_places import LAYOUT, Places, find_places, listed_pictures
+from .pictures import Inside, is_inside, loose_pictures, split_folder, tell_leaving_links, walk_pictures
+from .yolo_places import LAYOUT, Places, find_places, listed_pictures, nested_in
 
 _YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
 _NO_LABELS = ("classes", "_classes", "labels", "train", "valid", "val", "test", "obj", "notes", "requirements")
@@ -46,7 +46,7 @@ def open_yolo(root: Path) -> Dataset:
     label_of = _label_finder(root)
 
     def iterate(split: Split) -> Iterator[Item]:
-        pictures = _walk(places[split], root) if listed is None else (root / name for name in listed[split])
+        pictures = _walk(split, places, root) if listed is None else (root / name for name in listed[split])
         for image in pictures:
             yield Item(image=image, split=split, label=label_of(image))
 
@@ -55,9 +55,17 @@ def open_yolo(root: Path) -> Dataset:
     names, name_remarks = read_names(content, root, yaml_path)
     folders = [home for homes in places.values() for home in homes if home.is_dir()]
     tell_leaving_links(folders, root, remarks)
+    _tell_loose(root, folders, listed, remarks)
     read = partial(_read_inside, inside=Inside(root), classes=len(names), keypoints="kpt_shape" in content)
     stray = partial(_stray_labels, root, folders, iterate)
     return Dataset(root.name, root, "detect", names, "yolo", iterate, read, (*remarks, *name_remarks), stray)
+
+
+def _tell_loose(root: Path, folders: list[Path], listed: dict[Split, list[str]] | None, remarks: list[Remark]) -> None:
+    used = {name for names in listed.values() for name in names} if listed else set()
+    if root not in folders and (loose := loose_pictures(root, folders, used)):
+        where = "in no list and no folder of a split" if listed else "outside the folders of the splits"
+        remarks.append(Remark("loose-pictures", f"{len(loose)} pictures lie {where} and are not used.", loose))
 
 
 def picture_folders(root: Path) -> Places:
@@ -71,9 +79,9 @@ def picture_folders(root: Path) -> Places:
     return find_places(root, yaml_path, read_yaml(yaml_path) if yaml_path else {})[0]
 
 
-def _walk(homes: list[Path], root: Path) -> Iterator[Path]:
-    for home in homes:
-        yield from walk_pictures(home, root)
+def _walk(split: Split, places: Places, root: Path) -> Iterator[Path]:
+    for home in places[split]:
+        yield from walk_pictures(home, root, nested_in(home, places))
 
 
 def _read_inside(item: Item, *, inside: Inside, classes: int, keypoints: bool) -> tuple[Boxes, list[LabelProblem]]:

@@ -43,6 +43,7 @@ def find_places(root: Path, yaml_path: Path | None, content: dict[str, object]) 
         remarks.append(Remark("split-none", "The dataset has no splits; all pictures count as training pictures."))
         found["train"] = [root / "images" if (root / "images").is_dir() else root]
     _share_out(root, found, remarks)
+    _tell_nested(root, found, remarks)
     return found, remarks
 
 
@@ -141,6 +142,24 @@ def _share_out(root: Path, found: Places, remarks: list[Remark]) -> None:
                 remarks.append(Remark("split-shared", what, (folder,)))
 
 
+def nested_in(home: Path, places: Places) -> set[Path]:
+    """The folders in a picture folder that are named themselves: a picture belongs to the innermost that is named."""
+    return {other for homes in places.values() for other in homes if home in other.parents}
+
+
+def _tell_nested(root: Path, found: Places, remarks: list[Remark]) -> None:
+    named = [(home, split) for split in SPLITS for home in found[split]]
+    for outer, split in named:
+        for inner in sorted(nested_in(outer, found)):
+            owner = next(other for other in SPLITS if inner in found[other])
+            if owner != split and inner.is_dir():
+                what = (
+                    f"{inner.relative_to(root).as_posix()} of '{owner}' lies in {outer.relative_to(root).as_posix()}"
+                    f" of '{split}'; its pictures count as '{owner}' only."
+                )
+                remarks.append(Remark("split-shared", what, (inner,)))
+
+
 def listed_pictures(root: Path, places: Places, remarks: list[Remark]) -> dict[Split, list[str]] | None:
     """The pictures of each split by their paths below the root, where any split is given as a list; else None.
 
@@ -160,7 +179,8 @@ def listed_pictures(root: Path, places: Places, remarks: list[Remark]) -> dict[S
                 names |= inside
                 missing += absent
             else:
-                names |= {path.relative_to(root).as_posix() for path in walk_pictures(place, root)}
+                own = walk_pictures(place, root, nested_in(place, places))
+                names |= {path.relative_to(root).as_posix() for path in own}
         twice += len(names & taken)
         found[split] = sorted(names - taken)
         taken |= names
