@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
@@ -17,6 +18,8 @@ from .model import Format, Task
 
 RECORD_NAME = "dataset.json"
 _MOST_BYTES = 512 << 20  # a million files take 150 MB
+_HEAD_BYTES = 1 << 20
+_OURS = frozenset({"schema_version", "files"})
 
 
 def _inside(name: str) -> str:
@@ -138,6 +141,22 @@ class DatasetRecord(BaseModel):
         write_atomic(folder / RECORD_NAME, self.model_dump_json(indent=2) + "\n")
 
 
+def has_record(folder: Path) -> bool:
+    """Whether a folder has a record of ours, be it damaged; another tool's dataset.json (COCO, say) is none."""
+    path = folder / RECORD_NAME
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        data = file.read(_HEAD_BYTES + 1)
+    if len(data) > _HEAD_BYTES:
+        return all(f'"{key}"'.encode() in data for key in _OURS)
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):  # it breaks off, say
+        return True
+    return isinstance(content, dict) and content.keys() >= _OURS
+
+
 def read_record(folder: Path) -> DatasetRecord | None:
     """The record in a dataset's folder; None when it has none (a dataset that a person made).
 
@@ -145,12 +164,14 @@ def read_record(folder: Path) -> DatasetRecord | None:
         DataError: there is one and it cannot be understood.
     """
     path = folder / RECORD_NAME
-    if path.exists() and (not path.is_file() or path.stat().st_size > _MOST_BYTES):
-        raise DataError("dataset.json is none of ours: it is no file, or far too large.", where=path)
+    if path.exists() and not path.is_file():
+        raise DataError("dataset.json is none of ours: it is no file.", where=path)
+    if not has_record(folder):
+        return None
+    if path.stat().st_size > _MOST_BYTES:
+        raise DataError("dataset.json is none of ours: it is far too large.", where=path)
     try:
         return DatasetRecord.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
     except ValidationError as error:
         first = error.errors()[0]
         spot = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -11,6 +11,7 @@ from pathlib import Path
 from ...core.errors import DataError
 from ...core.images import IMAGE_SUFFIXES
 from ..model import SPLITS, Format, Remark
+from ..record import has_record
 from .coco_places import coco_files
 from .pictures import FOLDER_NAMES
 from .yolo import has_yolo_layout
@@ -64,7 +65,7 @@ def recognise(root: Path, wanted: Format | None = None) -> Layout:
     """
     given, root = root, _unwrapped(root)
     remarks: list[Remark] = []
-    if wanted is None and (root / "dataset.json").is_file():  # we made it, so nobody need look
+    if wanted is None and has_record(root):  # we made it, so nobody need look
         return Layout(root, "yolo" if has_yolo_layout(root) else "folder")
     survey = _survey(root)
     coco = coco_files(root, survey.jsons)

@@ -7,7 +7,7 @@ from pathlib import Path
 from ...core.errors import DataError
 from ...core.images import is_image
 from ..model import SPLITS, Remark, Split
-from ..record import RECORD_NAME
+from ..record import has_record
 from .data_yaml import split_entries
 from .pictures import FOLDER_NAMES, is_inside, split_folder, walk_pictures
 
@@ -34,7 +34,7 @@ def find_places(root: Path, yaml_path: Path | None, content: dict[str, object]) 
             found[split] = [folder]
     base = str(content.get("path", "")).strip()
     # A dataset of ours that was moved or renamed names the folder where it lay; what is in it lies beside data.yaml.
-    if not mended and base and not _is_folder_of(root, base) and not (root / RECORD_NAME).is_file():
+    if not mended and base and not _is_folder_of(root, base) and not has_record(root):
         mended.append(f"the folder that it lies in is used instead of `path: {base}`")
     if mended:
         what = f"data.yaml names folders that are outside or not there; {', '.join(mended)}."

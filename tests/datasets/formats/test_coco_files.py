@@ -7,9 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lensmith.core.errors import DataError
 from lensmith.core.workspace import Workspace
+from lensmith.datasets.import_dataset import ImportConfig, import_dataset
+from lensmith.datasets.read import open_dataset
+from lensmith.datasets.record import RECORD_NAME, read_record
 from tests.datasets.formats.test_coco import _box, _image, _open, _write
-from tests.helpers import make_picture
+from tests.helpers import make_picture, make_yolo_dataset
 
 
 def _two_files(root: Path, second: str = "p{}.jpg") -> Path:
@@ -56,3 +60,26 @@ def test_a_box_of_two_files_counts_once_and_is_named_where_it_stands(workspace: 
     ((found, problems),) = [dataset.boxes(item) for item in dataset.items()]
     assert len(found) == 1
     assert [(problem.file.name, problem.row, problem.fault) for problem in problems] == [("old.json", 22, "duplicate")]
+
+
+@pytest.mark.parametrize("padding", [0, 2 << 20])
+def test_a_coco_file_called_as_our_record_is_called_is_read(workspace: Workspace, tmp_path: Path, padding: int) -> None:
+    root = tmp_path / "set"
+    for number in range(4):
+        make_picture(root / f"images/p{number}.jpg", seed=number)
+    images = [_image(number, f"p{number}.jpg") for number in range(4)]
+    boxes = [_box(number, number) for number in range(4)]
+    _write(root / "dataset.json", images=images, annotations=boxes, info={"version": " " * padding})
+    assert _open(root, workspace).count() == 4
+    done = import_dataset(root, workspace, ImportConfig(split="50/50"))
+    assert open_dataset("set", workspace).count() == 4
+    assert read_record(done.folder) == done.record
+
+
+def test_a_record_that_breaks_off_is_still_ours(workspace: Workspace, tmp_path: Path) -> None:
+    folder = import_dataset(make_yolo_dataset(tmp_path / "set"), workspace).folder
+    whole = (folder / RECORD_NAME).read_text()
+    for text in (whole[:100], whole.replace('"detect"', '"guess"')):
+        (folder / RECORD_NAME).write_text(text)
+        with pytest.raises(DataError, match=r"dataset\.json is damaged"):
+            read_record(folder)
