@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from ...core.images import IMAGE_SUFFIXES, is_image
-from ..model import SPLITS, Remark, Split
+from ..model import SPLITS, LabelProblem, Remark, Split
 
 FOLDER_NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train",),
@@ -82,6 +82,12 @@ class Inside:
         if known is None:
             known = self._known[folder] = is_inside(Path(folder), self._root)
         return known
+
+
+def not_followed(label: Path) -> list[LabelProblem]:
+    """What is said of a label file that `Inside` does not hold, if there is anything at its place."""
+    reason = "left out: the whole file, its path leads out of the dataset"
+    return [LabelProblem(label, 0, reason, "unreadable")] if os.path.lexists(label) else []
 
 
 def walk_pictures(folder: Path, root: Path, without: Collection[Path] = ()) -> Iterator[Path]:

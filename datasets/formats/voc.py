@@ -15,7 +15,7 @@ from ...core.errors import DataError
 from ...core.images import ImageError, inspect_image
 from ..model import Boxes, Dataset, Item, LabelProblem, Remark, Split
 from .boxes import BadRowError, Rows, settle
-from .pictures import Inside, tell_leaving_links
+from .pictures import Inside, not_followed, tell_leaving_links
 from .voc_places import Home, find_homes, labelled, picture_names
 from .voc_xml import BadXmlError, VocFile, VocObject, read_voc
 
@@ -75,7 +75,7 @@ def open_voc(root: Path) -> Dataset:
     homes = find_homes(root, remarks)
     inside = Inside(root)
     evidence = _Evidence()
-    for _, label in labelled(homes):
+    for _, label in labelled(homes, root):
         if inside.holds(label):
             try:
                 evidence.take(read_voc(label))
@@ -94,7 +94,7 @@ def open_voc(root: Path) -> Dataset:
 
     def read(item: Item) -> tuple[Boxes, list[LabelProblem]]:
         if item.label is None or not inside.holds(item.label):
-            return Boxes.empty(), []
+            return Boxes.empty(), not_followed(item.label) if item.label else []
         return _boxes(item, item.label, numbers, one_based=evidence.one_based)
 
     def stated(item: Item) -> tuple[int, int] | None:

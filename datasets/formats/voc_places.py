@@ -120,12 +120,12 @@ def picture_names(folder: Path, root: Path) -> list[str]:
         )
 
 
-def labelled(homes: list[Home]) -> Iterator[tuple[str, Path]]:
+def labelled(homes: list[Home], root: Path) -> Iterator[tuple[str, Path]]:
     """Each picture that is used and has an XML file, with that file."""
     for home in homes:
         with os.scandir(home.labels) as listing:
             stems = {entry.name[:-4]: entry.name for entry in listing if entry.name.endswith(".xml")}
-        for name in picture_names(home.pictures, home.pictures):
+        for name in picture_names(home.pictures, root):
             stem = os.path.splitext(name)[0]  # noqa: PTH122
             if stem in stems and home.split_of(name):
                 yield name, home.labels / stems[stem]

@@ -15,7 +15,7 @@ from ...core.errors import DataError
 from ..model import SPLITS, Boxes, Dataset, Item, LabelProblem, Remark, Split
 from .data_yaml import read_names, read_yaml
 from .labels import read_labels
-from .pictures import Inside, is_inside, loose_pictures, split_folder, tell_leaving_links, walk_pictures
+from .pictures import Inside, is_inside, loose_pictures, not_followed, split_folder, tell_leaving_links, walk_pictures
 from .yolo_places import LAYOUT, Places, find_places, listed_pictures, nested_in
 
 _YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
@@ -85,9 +85,8 @@ def _walk(split: Split, places: Places, root: Path) -> Iterator[Path]:
 
 
 def _read_inside(item: Item, *, inside: Inside, classes: int, keypoints: bool) -> tuple[Boxes, list[LabelProblem]]:
-    # A label file that is a link to somewhere else is treated as not there.
     if item.label is None or not inside.holds(item.label):
-        return Boxes.empty(), []
+        return Boxes.empty(), not_followed(item.label) if item.label else []
     return read_labels(item.label, classes, keypoints=keypoints)
 
 
