@@ -19,8 +19,8 @@ from ...core.isolation import cache_folder
 from .look import Look
 
 _DECIDES = (
-    "look.py", "describe.py", "near.py", "search.py", "confirm.py", "frames.py", "twins.py", "union.py",
-    "../../core/images.py", "../../core/image_parts.py",
+    "look.py", "describe.py", "near.py", "search.py", "confirm.py", "frames.py", "siblings.py", "twins.py",
+    "union.py", "../../core/images.py", "../../core/image_parts.py",
 )  # fmt: skip
 _SECONDS_TO_WAIT = 30.0
 _KEPT_DAYS = 90

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 
 SIDE = 16  # a descriptor is the picture reduced to 16 x 16 grey values
-DESCRIPTOR_VERSION = 3
 DESCRIPTOR_BYTES = SIDE * SIDE
 TURNS = 8  # upright and mirrored, each turned by 0, 90, 180 and 270 degrees
 

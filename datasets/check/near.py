@@ -18,11 +18,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .confirm import confirm, prepare
-from .describe import DESCRIPTOR_BYTES, DESCRIPTOR_VERSION, describe
+from .describe import DESCRIPTOR_BYTES, describe
 from .search import ALIGNED, Candidates, find_candidates
 from .union import Groups
 
-__all__ = ["DESCRIPTOR_BYTES", "DESCRIPTOR_VERSION", "Known", "describe", "find_near"]
+__all__ = ["DESCRIPTOR_BYTES", "Known", "describe", "find_near"]
 
 _CANDIDATE = 0.8
 _SURE = 0.93  # an edited photograph nearly always has a look as near as this; the less alike are bursts and odd crops

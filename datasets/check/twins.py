@@ -11,11 +11,8 @@ from ..model import SPLITS, Item
 from .finding import Twin, TwinKind
 from .frames import find_frames
 from .near import Known, find_near
+from .siblings import find_siblings
 from .union import Groups
-
-_GENERIC = frozenset(
-    {"download", "file", "frame", "image", "images", "img", "photo", "pic", "picture", "screenshot", "untitled"}
-)
 
 
 class Looks(Protocol):
@@ -52,8 +49,7 @@ def find_twins(
     """Pairs of pictures that show the same, enough to connect each group; a leaked picture has one that it leaks from.
 
     - copy: the same bytes.
-    - sibling: the same name before `.rf.`: what Roboflow's augmentation made of one photograph. The name is trusted
-      even where looks differ, because augmentation may change them beyond recognition.
+    - sibling: what Roboflow's augmentation made of one photograph, see `siblings`.
     - near: the same photograph after editing, see `near`.
     - frame: neighbouring frames of a video, see `frames`.
 
@@ -71,10 +67,9 @@ def find_twins(
         copied[second] = True
         copies.setdefault(first, []).append(second)
         pairs.add(first, second, "copy", 1.0)
-    for first, second in _stars(
-        order[(looks.described & ~copied)[order]], lambda index: _source(items[index].image.name)
-    ):
-        pairs.add(first, second, "sibling", 1.0)
+    names = [item.image.name for item in items]
+    for first, second, similarity in find_siblings(names, order[(looks.described & ~copied)[order]], looks.descriptors):
+        pairs.add(first, second, "sibling", similarity)
     known = Known(pairs.groups.roots(), pairs.split, pairs.leaked, copied | ~looks.described)
     for first, second, similarity in find_near(looks.descriptors, read, memo, known):
         pairs.add(first, second, "near", similarity)
@@ -82,8 +77,8 @@ def find_twins(
         for copy in copies.get(later, []):  # what gives a picture away gives its copies away
             pairs.add_news(first if later == second else second, copy, "near", similarity)
     compared = np.flatnonzero(~known.skip)
-    names = [items[index].image.name for index in compared.tolist()]
-    for before, after, similarity in find_frames(names, looks.descriptors[compared]):
+    compared_names = [names[index] for index in compared.tolist()]
+    for before, after, similarity in find_frames(compared_names, looks.descriptors[compared]):
         pairs.add_news(int(compared[before]), int(compared[after]), "frame", similarity)
     return [Twin(items[first], items[second], kind, similarity) for first, second, kind, similarity in pairs.found]
 
@@ -128,9 +123,3 @@ def _stars(order: np.ndarray, key: Callable[[int], object]) -> Iterator[tuple[in
         this = key(index)
         if this is not None and first.setdefault(this, index) != index:
             yield first[this], index
-
-
-def _source(name: str) -> str | None:
-    """The photograph that Roboflow made this file of; None when it made none, or nobody can tell."""
-    stem, mark, _ = name.partition(".rf.")
-    return stem if mark and stem.rpartition("_")[0].lower() not in _GENERIC else None

@@ -145,8 +145,8 @@ def test_leaks_are_closed_by_moving_few(workspace: Workspace) -> None:
         for copy, (split, start) in enumerate((("train", 0), ("train", 10), ("test", 0))):
             at = start + number
             path, text = picture(root, at, split), label(root, at, split)
-            path.rename(path.with_name(f"photo{number}_jpg.rf.{copy}.png"))
-            text.rename(text.with_name(f"photo{number}_jpg.rf.{copy}.txt"))
+            path.rename(path.with_name(f"harbour{number}_jpg.rf.{copy}.png"))
+            text.rename(text.with_name(f"harbour{number}_jpg.rf.{copy}.txt"))
     report = fix_dataset("set", workspace, FixConfig(only=("sibling-across",)))
     moved = [change for change in report.changes if change.kind == "sibling-across"]
     assert [(change.before, change.after) for change in moved] == [("test", "train")] * 2
@@ -158,8 +158,8 @@ def test_a_test_split_that_leaks_through_and_through_keeps_its_size(workspace: W
     for number in range(18):
         for split, at in (("train", number), ("train", 20 + number), ("test", number)):
             path, text = picture(root, at, split), label(root, at, split)
-            path.rename(path.with_name(f"photo{number}_jpg.rf.{split}{at}.png"))
-            text.rename(text.with_name(f"photo{number}_jpg.rf.{split}{at}.txt"))
+            path.rename(path.with_name(f"harbour{number}_jpg.rf.{split}{at}.png"))
+            text.rename(text.with_name(f"harbour{number}_jpg.rf.{split}{at}.txt"))
     report = fix_dataset("set", workspace)
     assert report.leaked_before["test"] == 18
     assert report.leaked_after == {"valid": 0, "test": 0}

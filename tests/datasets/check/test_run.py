@@ -45,10 +45,10 @@ def test_what_is_wrong_is_found(workspace: Workspace) -> None:
     shutil.copy(root / "train/images/train-004.png", root / "train/images/again.png")
     shutil.copy(root / "train/labels/train-004.txt", root / "train/labels/again.txt")
     for split, number in (("train", 70), ("test", 71)):
-        make_picture(root / f"{split}/images/photo{number}_jpg.rf.aaaa.png", seed=number)
-        (root / f"{split}/labels/photo{number}_jpg.rf.aaaa.txt").write_text("0 0.5 0.5 0.25 0.25\n")
-    (root / "test/images/photo71_jpg.rf.aaaa.png").rename(root / "test/images/photo70_jpg.rf.bbbb.png")
-    (root / "test/labels/photo71_jpg.rf.aaaa.txt").rename(root / "test/labels/photo70_jpg.rf.bbbb.txt")
+        make_picture(root / f"{split}/images/harbour{number}_jpg.rf.aaaa.png", seed=number)
+        (root / f"{split}/labels/harbour{number}_jpg.rf.aaaa.txt").write_text("0 0.5 0.5 0.25 0.25\n")
+    (root / "test/images/harbour71_jpg.rf.aaaa.png").rename(root / "test/images/harbour70_jpg.rf.bbbb.png")
+    (root / "test/labels/harbour71_jpg.rf.aaaa.txt").rename(root / "test/labels/harbour70_jpg.rf.bbbb.txt")
     report = _check(root, workspace)
     found = {finding.kind: (finding.severity, finding.count) for finding in report.findings}
     assert found == {
@@ -64,7 +64,7 @@ def test_what_is_wrong_is_found(workspace: Workspace) -> None:
     by_kind = {finding.kind: [path.name for path in finding.files] for finding in report.findings}
     assert by_kind["copy-across"] == ["train-003.png", "copy.png"]
     assert by_kind["picture-without-label"] == ["train-002.png"]
-    assert [path.name for path in report.leaked] == ["copy.png", "photo70_jpg.rf.bbbb.png"]
+    assert [path.name for path in report.leaked] == ["copy.png", "harbour70_jpg.rf.bbbb.png"]
     order = [finding.severity for finding in report.findings]
     assert order == sorted(order, key=["problem", "warning", "note"].index)
     assert all(finding.why == KINDS[finding.kind].why for finding in report.findings)

@@ -71,6 +71,23 @@ def test_a_name_that_everybody_has_makes_no_siblings() -> None:
     assert found == set()
 
 
+@pytest.mark.parametrize("name", ["frame_0001_jpg", "image_0001_jpg", "IMG-12_png", "video 3_mp4-12_jpg", "frame7"])
+def test_names_that_every_upload_has_are_siblings_only_when_they_look_alike(name: str) -> None:
+    turned = np.rot90(A)[10:, :-8]
+    found, together = twins_of(
+        (f"{name}.rf.aa.jpg", "train", A), (f"{name}.rf.bb.jpg", "train", B), (f"{name}.rf.cc.jpg", "test", turned),
+        (f"{name}.rf.dd.jpg", "test", C),
+    )  # fmt: skip
+    assert found == {(f"{name}.rf.aa.jpg", f"{name}.rf.cc.jpg", "sibling")}
+    assert together == [[f"{name}.rf.aa.jpg", f"{name}.rf.cc.jpg"]]
+
+
+@pytest.mark.parametrize("name", ["10_JPG", "IMG_20240609_201533_072_jpg", "frame_0001-market_jpg", "dsc00012_jpg"])
+def test_names_of_one_picture_are_trusted(name: str) -> None:
+    found, _ = twins_of((f"{name}.rf.aa.jpg", "train", A), (f"{name}.rf.bb.jpg", "test", B))
+    assert found == {(f"{name}.rf.aa.jpg", f"{name}.rf.bb.jpg", "sibling")}
+
+
 def test_the_first_kind_that_holds_is_told() -> None:
     found, together = twins_of(
         ("x_jpg.rf.aa.jpg", "train", A),
