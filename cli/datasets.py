@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ..datasets.compare import Difference
 
 _NAMED = 5
+_COMMANDS = {"fix": "fix-dataset", "split": "split-dataset", "crops": "crops"}
 datasets_app = typer.Typer(invoke_without_command=True, no_args_is_help=False)
 
 
@@ -138,12 +140,16 @@ def _show(details: Details) -> None:
 
 
 def _count_of(pictures: int, boxes: int) -> str:
-    many = f"{pictures} picture{'' if pictures == 1 else 's'}"
-    return f"{boxes} in {many}" if boxes else many if pictures else "-"
+    from ..datasets.check.kinds import many
+
+    shown = many(pictures, "picture")
+    return f"{boxes} in {shown}" if boxes else shown if pictures else "-"
 
 
 def _facts(details: Details) -> dict[str, str]:
     from rich.filesize import decimal
+
+    from ..datasets.check.kinds import many
 
     entry, record, boxes = details.entry, details.record, details.boxes
     sizes = [f"{width} x {height} ({count})" for (width, height), count in details.sizes[:3]]
@@ -167,17 +173,30 @@ def _facts(details: Details) -> dict[str, str]:
             f" {boxes.most} at most on one"
         )
     if record is not None and record.origin.kind == "dataset":
-        options = ", ".join(f"{key} {value}" for key, value in record.origin.options.items())
         facts["made from"] = (
-            f"{record.origin.parent} ({record.origin.parent_fingerprint[:16]}) by {record.origin.made_by}"
-            f"{f' with {options}' if options else ''}"
+            f"{record.origin.parent} (fingerprint {record.origin.parent_fingerprint[:16]})"
+            f" with cv {_COMMANDS[record.origin.made_by]}{as_typed(record.origin.options)}"
         )
     if details.label_problems:
         facts["label rows"] = f"{details.label_problems} left out or mended; cv check-dataset {entry.name} names them"
     if details.unreadable:
         path, reason = details.unreadable[0]
-        facts["not usable"] = f"{len(details.unreadable)} pictures; the first: {path.name}: {reason}"
+        facts["not usable"] = f"{many(len(details.unreadable), 'picture')}; the first: {path.name}, {reason}"
     return facts | ({"notes": "\n".join(details.remarks)} if details.remarks else {})
+
+
+def as_typed(options: Mapping[str, Any]) -> str:
+    """As they would be typed; those that ask for nothing are left out."""
+    shown = []
+    for key, value in options.items():
+        if not value or key == "fold" or (key == "ratios" and options.get("folds")):
+            continue
+        parts = value if isinstance(value, list) else [value]
+        text = ("/" if key == "ratios" else ",").join(
+            f"{one:g}" if isinstance(one, float) else f"{one}" for one in parts
+        )
+        shown.append(f" --{key.replace('_', '-')} {text}")
+    return "".join(shown) + (f", fold {options['fold']}" if options.get("fold") else "")
 
 
 def _as_recorded(details: Details) -> str:
@@ -191,26 +210,30 @@ def _as_recorded(details: Details) -> str:
 
 
 def _tell_difference(found: Difference, root: Path) -> None:
+    from ..datasets.check.kinds import many
+
     if found.nothing:
-        typer.echo(f"Nothing: {found.same} pictures, with the same labels in the same splits.")
+        typer.echo(f"Nothing: {many(found.same, 'picture')}, with the same labels in the same splits.")
         return
-    typer.echo(f"{found.same} pictures are the same in both")
-    rows: list[tuple[str, list[str]]] = [
-        ("pictures added", [_short(path, root) for path in found.added]),
-        ("pictures removed", [path.name for path in found.removed]),
-        ("pictures with new content", [_short(path, root) for path in found.rewritten]),
-        ("pictures moved", [f"{_short(m.path, root)} ({m.before} -> {m.after})" for m in found.moved]),
-        ("pictures relabelled", [
+    typer.echo(f"{many(found.same, 'picture is', 'pictures are')} the same in both")
+    slightly = "with boxes moved slightly (less than half a pixel)"
+    rows: list[tuple[str, str, list[str]]] = [
+        ("picture", "added", [_short(path, root) for path in found.added]),
+        ("picture", "removed", [path.name for path in found.removed]),
+        ("picture", "with new content", [_short(path, root) for path in found.rewritten]),
+        ("picture", "moved", [f"{_short(m.path, root)} ({m.before} -> {m.after})" for m in found.moved]),
+        ("picture", "relabelled", [
             f"{_short(change.path, root)} (+{change.added} -{change.removed}"
             f"{f', {change.renamed} of another class' if change.renamed else ''})" for change in found.relabelled
         ]),
-        ("classes added", list(found.classes_added)),
-        ("classes removed", list(found.classes_removed)),
+        ("picture", slightly, [_short(path, root) for path in found.nudged]),
+        ("class", "added", list(found.classes_added)),
+        ("class", "removed", list(found.classes_removed)),
     ]  # fmt: skip
-    for what, which in rows:
+    for one, what, which in rows:
         if which:
             named = "; ".join(which[:_NAMED]) + ("; ..." if len(which) > _NAMED else "")
-            typer.echo(plain(f"{len(which)} {what}: {named}"))
+            typer.echo(plain(f"{many(len(which), one, 'classes' if one == 'class' else None)} {what}: {named}"))
     if found.classes_reordered:
         typer.echo("the classes stand in another order")
 

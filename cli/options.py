@@ -35,7 +35,14 @@ def print_json(value: Any) -> None:
     from ..core.redact import redact
 
     # A file's name need not be text: as an escape it stays one JSON document, and names the same file.
-    typer.echo(_as_text(redact(json.dumps(value, ensure_ascii=False, default=str))))
+    typer.echo(_as_text(redact(json.dumps(value, ensure_ascii=False, default=_as_json))))
+
+
+def _as_json(value: Any) -> str:
+    """What JSON has no words for: a time as ISO 8601 in UTC, anything else as its text."""
+    from datetime import UTC, datetime
+
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
 
 
 def plain(text: str) -> str:

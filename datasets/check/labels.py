@@ -156,10 +156,12 @@ def _row_findings(labels: Labels) -> Iterator[Finding]:
             what = f"{rows} of {labels.boxes} boxes reach past the edge of their picture."
             yield finding("label-misread", what, files, rows)
             continue
-        reasons = labels.reasons[fault].most_common(2)
-        told = "; ".join(reason for reason, _ in reasons) + ("; ..." if len(labels.reasons[fault]) > 2 else "")
+        reasons = [reason for reason, _ in labels.reasons[fault].most_common(2)]
+        done = reasons[0].partition(": ")[0] + ": "  # "left out", "mended" or "clipped", said once
+        told = "; ".join(reason.removeprefix(done) for reason in reasons)
+        told = f" {done}{told}{'; ...' if len(labels.reasons[fault]) > 2 else ''}"
         where = f" in {many(len(files), 'file')}" if rows > 1 else ""
-        yield finding(f"label-{fault}", f"{many(rows, 'label row')}{where}: {told}.", files, rows)
+        yield finding(f"label-{fault}", f"{many(rows, 'label row')}{where}{told}.", files, rows)
 
 
 def _box_findings(labels: Labels, items: Items) -> Iterator[Finding]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lensmith.cli.datasets import as_typed
 from lensmith.core.errors import DataError, UsageError
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.catalog import ClassCount, list_datasets, show_dataset
@@ -202,11 +204,18 @@ def test_rounding_is_no_change_and_half_a_pixel_is(workspace: Workspace, shapes:
 
     with_box("first", 0.4000049)  # the two round to different fifth decimals
     with_box("rounded", 0.4000051)
+    with_box("nudged", 0.405)  # of 64 pixels: a third of one
     with_box("moved", 0.408)
     first = open_dataset("first", workspace)
     assert compare_datasets(first, open_dataset("rounded", workspace)).nothing
     (change,) = compare_datasets(first, open_dataset("moved", workspace)).relabelled
     assert (change.added, change.removed) == (1, 1)
+    slightly = compare_datasets(first, open_dataset("nudged", workspace))
+    assert ([path.name for path in slightly.nudged], slightly.relabelled) == (["train-000.png"], ())
+    assert not slightly.nothing
+    told = run_cv("datasets", "diff", "first", "nudged", cwd=workspace.root).stdout
+    assert "1 picture with boxes moved slightly (less than half a pixel): train/images/train-000.png" in told
+    assert "relabelled" not in told
 
 
 def test_a_detection_and_a_classification_are_not_compared(workspace: Workspace, shapes: Path) -> None:
@@ -223,6 +232,7 @@ def test_the_commands(workspace: Workspace, shapes: Path) -> None:
     about = json.loads(shown.stdout)
     assert about["counts"] == {"train": 4, "valid": 2, "test": 2}
     assert about["classes"]["train"]["cat"] == {"pictures": 2, "boxes": 2}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", about["created"])
     assert about["changed"] == []
     assert about["origin"]["parent"] == "shapes"
     changed = run_cv("datasets", "diff", "shapes", "copy-red", "--json", cwd=workspace.root)
@@ -232,6 +242,20 @@ def test_the_commands(workspace: Workspace, shapes: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert done.stdout
     assert run_cv("datasets", "show", "nothing", cwd=workspace.root).returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ({"only": [], "seed": 0}, ""),
+        ({"only": ["copy-within", "yaml-path"], "seed": 3}, " --only copy-within,yaml-path --seed 3"),
+        ({"ratios": [70.0, 20.0, 10.0], "folds": 0, "seed": 0}, " --ratios 70/20/10"),
+        ({"ratios": [70.0, 20.0, 10.0], "folds": 5, "seed": 0, "fold": 2}, " --folds 5, fold 2"),
+        ({"margin": 0.1, "min_size": 16}, " --margin 0.1 --min-size 16"),
+    ],
+)
+def test_what_a_dataset_was_made_with_is_told_as_it_is_typed(options: dict[str, object], shown: str) -> None:
+    assert as_typed(options) == shown
 
 
 def test_class_names_do_not_reach_the_terminal_as_commands(workspace: Workspace, shapes: Path) -> None:
