@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import stat
 import warnings
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -28,16 +26,12 @@ MAX_MEGAPIXELS = 50.0
 _MOST_BYTES = 512 << 20  # 50 megapixels of four 16-bit channels, not packed, are 400 MB
 
 _FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP", "MPO")
-_SUFFIX_OF = {
-    "BMP": {".bmp"}, "JPEG": {".jpg", ".jpeg"}, "MPO": {".jpg", ".jpeg"}, "PNG": {".png"}, "TIFF": {".tif", ".tiff"},
-    "WEBP": {".webp"},
+SUFFIXES_OF = {
+    "BMP": (".bmp",), "JPEG": (".jpg", ".jpeg"), "MPO": (".jpg", ".jpeg"), "PNG": (".png",), "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
 }  # fmt: skip
+"""What the files of each format may be called, the usual first."""
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*", b"RIFF")
-
-# What libjpeg remarks about pictures that are all there: odd headers, and a few bytes that some cameras add at the end.
-_HARMLESS = re.compile("Adobe color transform|JFIF revision|SOS parameters|ICC")
-_EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
-_MOST_EXTRANEOUS = 16
 
 ImageFault = Literal[
     "missing",  # no file, a folder, no permission
@@ -98,7 +92,7 @@ def is_image(path: Path) -> bool:
 
 def suffix_fits(path: Path | str, kind: str) -> bool:
     """Whether a file of this format ("JPEG", "PNG", ...) may have this name."""
-    return os.path.splitext(path)[1].lower() in _SUFFIX_OF.get(kind, set())  # noqa: PTH122 - also for a hundred thousand names
+    return os.path.splitext(path)[1].lower() in SUFFIXES_OF.get(kind, ())  # noqa: PTH122 - also for a hundred thousand names
 
 
 def inspect_image(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> ImageInfo:
@@ -122,68 +116,6 @@ def read_image(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndar
     """
     data = read_bytes(path)
     return _decode(data, path, inspect_bytes(data, path, max_megapixels=max_megapixels))
-
-
-def decode_small(data: bytes, path: Path | None, info: ImageInfo, side: int) -> np.ndarray:
-    """Decode a picture to grey uint8 `(h, w)`, upright, as small as it is cheap to get, but not smaller than asked for.
-
-    A JPEG is reduced while it is decoded, which takes a half to a quarter of the time, and damage in it is
-    noticed, where `read_image` shows what the decoder made up for the missing part. Other formats come in full size.
-
-    Args:
-        data: The content of the file.
-        path: For the error.
-        info: What `inspect_bytes` said about it.
-        side: pixels, the least that the long side may have, unless the picture itself is smaller.
-
-    Raises:
-        ImageError: "truncated": the data is damaged.
-    """
-    grey = _decode_jpeg_small(data, path, info, side) if info.format in {"JPEG", "MPO"} else None
-    if grey is not None:
-        return grey
-    if info.format != "TIFF":  # of damaged ones OpenCV shows what it has
-        grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-    if grey is None or (grey.shape[1], grey.shape[0]) != (info.width, info.height):
-        grey = cv2.cvtColor(_decode_with_pillow(data, path), cv2.COLOR_BGR2GRAY)
-    return grey
-
-
-def _decode_jpeg_small(data: bytes, path: Path | None, info: ImageInfo, side: int) -> np.ndarray | None:
-    """None when the decoder does not know the kind of JPEG."""
-    import simplejpeg
-
-    if info.mode not in {"RGB", "L"}:
-        return None
-    lying = info.orientation >= 5
-    width, height = (info.height, info.width) if lying else (info.width, info.height)
-    min_width, min_height = (min(side, width), 0) if width >= height else (0, min(side, height))
-    decode = partial(simplejpeg.decode_jpeg, data, "GRAY", fastdct=True, min_width=min_width, min_height=min_height)
-    try:
-        grey = decode()
-    except ValueError as error:
-        said = str(error)
-        if "JPEG process" in said:
-            return None
-        few_too_many = _EXTRANEOUS.search(said)
-        if not (few_too_many and int(few_too_many[1]) <= _MOST_EXTRANEOUS) and not _HARMLESS.search(said):
-            raise ImageError("a part of it is damaged or missing", path, "truncated") from None
-        try:
-            grey = decode(strict=False)
-        except ValueError:  # some warnings it takes for errors however it is asked
-            return None
-    return _upright(grey[:, :, 0], info.orientation)
-
-
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn a picture `(h, w, ...)` the way its EXIF orientation asks for."""
-    if orientation >= 5:
-        pixels = np.swapaxes(pixels, 0, 1)
-    if orientation in {2, 3, 6, 7}:
-        pixels = pixels[:, ::-1]
-    if orientation in {3, 4, 7, 8}:
-        pixels = pixels[::-1]
-    return np.ascontiguousarray(pixels)
 
 
 def write_image(path: Path, bgr: np.ndarray) -> None:
@@ -283,14 +215,18 @@ def _is_cut_short(data: bytes, kind: str) -> bool:
 def _decode(data: bytes, path: Path | None, info: ImageInfo) -> np.ndarray:
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)  # applies the EXIF orientation
     if bgr is None or (bgr.shape[1], bgr.shape[0]) != (info.width, info.height):
-        bgr = _decode_with_pillow(data, path)
+        bgr = decode_with_pillow(data, path)
     if bgr.dtype != np.uint8 or bgr.ndim != 3 or bgr.shape[2] != 3:
         raise ImageError("its pixels have an unknown layout", path)
     return bgr
 
 
-def _decode_with_pillow(data: bytes, path: Path | None) -> np.ndarray:
-    """For the few files that OpenCV does not read, or reads without turning them upright."""
+def decode_with_pillow(data: bytes, path: Path | None) -> np.ndarray:
+    """Decode to BGR uint8 `(h, w, 3)`, upright: the few files that OpenCV does not read, or does not turn.
+
+    Raises:
+        ImageError: "truncated": the data is damaged.
+    """
     from PIL import ImageOps
 
     try:

@@ -20,7 +20,7 @@ from .look import Look
 
 _DECIDES = (
     "look.py", "describe.py", "near.py", "search.py", "confirm.py", "frames.py", "siblings.py", "twins.py",
-    "union.py", "../../core/images.py", "../../core/image_parts.py",
+    "union.py", "../../core/images.py", "../../core/image_parts.py", "../../core/small_images.py",
 )  # fmt: skip
 _SECONDS_TO_WAIT = 30.0
 _KEPT_DAYS = 90

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ...core.images import ImageError, ImageInfo, decode_small, inspect_bytes, read_bytes
+from ...core.images import ImageError, ImageInfo, inspect_bytes, read_bytes
+from ...core.small_images import decode_small
 from .describe import describe
 
 _DESCRIBED_SIDE = 56  # pixels: enough for 16 x 16 values, and the smaller, the quicker a JPEG is decoded

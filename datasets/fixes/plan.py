@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ...core.errors import DataError
-from ...core.images import inspect_image
+from ...core.images import SUFFIXES_OF, inspect_image
 from ..balance import count_objects
 from ..check.finding import CheckReport
 from ..check.twins import groups
@@ -16,7 +16,6 @@ from .log import Log, Plan
 from .moves import plan_splits
 
 _WHAT_IS_WRONG = "cv check-dataset says what is wrong with each picture and label"
-SUFFIX_OF = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp", "TIFF": ".tif"}
 
 
 def make_plan(
@@ -69,7 +68,7 @@ def _plan_pictures(plan: Plan, log: Log, found: Mapping[str, Sequence[Path]], nu
             elif kind in REDRAWN:
                 plan.redrawn.add(number)
             elif kind in RENAMED:
-                plan.names[number] = image.stem + SUFFIX_OF[inspect_image(image).format]
+                plan.names[number] = image.stem + SUFFIXES_OF[inspect_image(image).format][0]
                 log.add(image, kind, "renamed after what it is", image.name, plan.names[number])
     redrawn = {kind: set(found[kind]) for kind in sorted(REDRAWN & found.keys())}
     for number in sorted(plan.redrawn):

@@ -17,12 +17,12 @@ from PIL import Image
 from lensmith.core.image_parts import reaches_jpeg_end
 from lensmith.core.images import (
     ImageError,
-    decode_small,
     inspect_bytes,
     inspect_image,
     read_image,
     write_image,
 )
+from lensmith.core.small_images import decode_small
 
 
 def _gradient(width: int = 40, height: int = 24) -> np.ndarray:
