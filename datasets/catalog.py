@@ -16,6 +16,7 @@ from ..core.images import is_image
 from ..core.workspace import Workspace
 from .contents import Content, read_contents
 from .fingerprint import Fingerprint
+from .formats.data_yaml import YAML_NAMES
 from .model import SPLITS, Boxes, Dataset, Item, Split, Task
 from .read import open_dataset
 from .record import RECORD_NAME, DatasetRecord, read_record, verify
@@ -140,9 +141,7 @@ def list_datasets(workspace: Workspace) -> tuple[list[Entry], list[Path]]:
 
 def _could_be_dataset(folder: Path) -> bool:
     return any(
-        name in {RECORD_NAME, "data.yaml", "data.yml"} or is_image(Path(name))
-        for _, _, files in os.walk(folder)
-        for name in files
+        name in {RECORD_NAME, *YAML_NAMES} or is_image(Path(name)) for _, _, files in os.walk(folder) for name in files
     )
 
 

@@ -17,6 +17,7 @@ from ..core.progress import progress
 from ..core.workspace import Workspace
 from .archive import Limits, extract_dataset
 from .check.items import listed_once
+from .check.kinds import many
 from .fingerprint import Fingerprint
 from .formats.layout import recognise
 from .formats.picture import Picture
@@ -28,7 +29,6 @@ from .record import DatasetRecord, FolderOrigin, read_record, verify
 from .standing import refuse_lost_dataset
 from .write import NewDataset, dataset_path, write_dataset
 
-DEFAULT_RATIOS = "70/20/10"
 _NAMED = 5
 _MOST_REASONS = 20
 
@@ -170,11 +170,11 @@ def _splits(dataset: Dataset, config: ImportConfig, remarks: list[str]) -> Seque
     from .balance import count_objects
     from .check.run import check_dataset
     from .check.twins import groups
-    from .split import parse_ratios
+    from .split import DEFAULT_RATIOS, parse_ratios
     from .stratify import share_out
 
     try:
-        ratios = parse_ratios(config.split or DEFAULT_RATIOS)
+        ratios = parse_ratios(config.split) if config.split else DEFAULT_RATIOS
     except UsageError as error:
         raise UsageError(error.what, where="--split", next_step=error.next_step) from None
     items = list(dataset.items())
@@ -217,16 +217,16 @@ def _pictures(dataset: Dataset, splits: Sequence[Split] | None, remarks: list[st
     if dataset.task == "detect" and not usable:
         (reason, count), *_ = reasons.most_common(1) or [("there are none", 0)]
         raise DataError(
-            f"No label row of this dataset can be used; {_many(count, 'row')} {reason}.",
+            f"No label row of this dataset can be used; {many(count, 'row')} {reason}.",
             where=dataset.root,
             next_step="cv check-dataset names the rows",
         )
     if remarks is not None:
         if spoilt:
             what = "came without labels, because no row of their label files can be used"
-            remarks.append(f"{_many(spoilt, 'picture')} {what}.")
-        remarks += [f"{_many(count, 'label row')} {reason}." for reason, count in reasons.most_common(_MOST_REASONS)]
-        remarks += [f"{_many(count, 'picture')} {what}." for what, count in sizes.most_common()]
+            remarks.append(f"{many(spoilt, 'picture')} {what}.")
+        remarks += [f"{many(count, 'label row')} {reason}." for reason, count in reasons.most_common(_MOST_REASONS)]
+        remarks += [f"{many(count, 'picture')} {what}." for what, count in sizes.most_common()]
         strays = sum(1 for _ in dataset.stray_labels())
         if strays:
             what = "pictures are listed and not there" if dataset.format == "coco" else "label files have no picture"
@@ -245,10 +245,6 @@ def _size_problem(dataset: Dataset, item: Item) -> list[str]:
     if stated == (info.height, info.width):
         return ["with width and height swapped in the label file, as an EXIF rotation does; look at the boxes"]
     return ["of another size than the label file states; boxes are taken as shares of the stated size"]
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _already_there(

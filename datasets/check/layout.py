@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...core.errors import DataError
-from ..formats.data_yaml import read_yaml
+from ..formats.data_yaml import YAML_NAMES, read_yaml
 from ..model import Dataset
 from .finding import Finding
 from .kinds import finding, many
@@ -18,7 +18,6 @@ _NOT_READ = frozenset({
     ".arw", ".avif", ".cr2", ".dng", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jxl", ".nef", ".orf", ".pbm",
     ".pgm", ".ppm", ".psd", ".raw", ".rw2", ".svg", ".tga",
 })  # fmt: skip
-_YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
 
 
 def layout_findings(dataset: Dataset) -> Iterator[Finding]:
@@ -40,7 +39,7 @@ def layout_findings(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _downloads(root: Path) -> Iterator[Finding]:
-    for name in _YAML_NAMES:
+    for name in YAML_NAMES:
         path = root / name
         if not path.is_file() or path.is_symlink():
             continue

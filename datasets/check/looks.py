@@ -39,7 +39,7 @@ class Looks:
         orientation, bits: uint8 `(n,)`, see `ImageInfo`.
         transparent, misnamed: bool `(n,)`, see `ImageInfo`.
         frames: int32 `(n,)`.
-        descriptors: uint8 `(n, 256)`, see `near.describe`.
+        descriptors: uint8 `(n, 256)`, see `describe.describe`.
         described: bool `(n,)`, which of them are there.
         reasons: Why a picture cannot be used, in words, by its number.
     """

@@ -20,7 +20,7 @@ class Looks(Protocol):
 
     Attributes:
         sha256: uint8 `(n, 32)`, of the file's bytes.
-        descriptors: uint8 `(n, 256)` from `near.describe`; anything where there is none.
+        descriptors: uint8 `(n, 256)` from `describe.describe`; anything where there is none.
         described: bool `(n,)`: whether there is a descriptor. Without it a picture has no twins.
     """
 
@@ -31,7 +31,7 @@ class Looks(Protocol):
 
     @property
     def descriptors(self) -> np.ndarray:
-        """What `near.describe` gave."""
+        """What `describe.describe` gave."""
         ...
 
     @property

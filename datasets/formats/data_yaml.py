@@ -12,6 +12,9 @@ from ...core.errors import DataError
 from ...core.files import is_text
 from ..model import Remark, Split
 
+YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
+"""What the file is called; the first that is there counts."""
+
 _MOST_BYTES = 1 << 20
 _LONGEST, _LONGEST_PART = 4000, 255  # a path, and one part of it in bytes
 _NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt")

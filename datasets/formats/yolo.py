@@ -13,12 +13,11 @@ from pathlib import Path
 
 from ...core.errors import DataError
 from ..model import SPLITS, Boxes, Dataset, Item, LabelProblem, Remark, Split
-from .data_yaml import read_names, read_yaml
+from .data_yaml import YAML_NAMES, read_names, read_yaml
 from .labels import read_labels
 from .pictures import Inside, is_inside, loose_pictures, not_followed, split_folder, tell_leaving_links, walk_pictures
 from .yolo_places import LAYOUT, Places, find_places, listed_pictures, nested_in
 
-_YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
 _NO_LABELS = ("classes", "_classes", "labels", "train", "valid", "val", "test", "obj", "notes", "requirements")
 """Text files of these names, and all called README or LICENSE, are no labels."""
 
@@ -117,7 +116,7 @@ def label_folder(images: Path, root: Path) -> Path:
 
 
 def _yaml_of(root: Path) -> Path | None:
-    found = (root / name for name in _YAML_NAMES)
+    found = (root / name for name in YAML_NAMES)
     return next((path for path in found if path.is_file() and is_inside(path, root)), None)
 
 

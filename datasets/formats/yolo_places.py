@@ -121,7 +121,7 @@ def _is_list(path: Path) -> bool:
 
 def _share_out(root: Path, found: Places, remarks: list[Remark]) -> None:
     """Give a folder that two splits name to one of them: to the one it is called after, else to the earlier."""
-    for folder in {folder for folders in found.values() for folder in folders}:
+    for folder in dict.fromkeys(folder for folders in found.values() for folder in folders):
         claimants: list[Split] = [split for split in SPLITS if folder in found[split]]
         if len(claimants) < 2:
             continue
