@@ -14,10 +14,12 @@ from ...core.workspace import Workspace
 from ...report.page import Page
 from ..model import SPLITS, Dataset, Item
 from .finding import CheckReport, Finding, Twin
+from .kinds import many
 from .tell import shown_path
 
 _THUMBNAILS = 6  # of each finding
-_PAIRS = 24
+_FILES = 8  # more of them by name
+_WORST_PAIRS = 12
 _SIDE = 320  # pixels, the long side of a thumbnail
 _GAP = 6
 _WORST: dict[str, int] = {"copy": 0, "near": 1, "sibling": 2, "frame": 3}
@@ -33,17 +35,18 @@ def write_check_page(report: CheckReport, workspace: Workspace, path: Path | Non
     """
     dataset = report.dataset
     severities = [finding.severity for finding in report.findings]
-    page = Page(f"Check of {dataset.name}", f"{dataset.root}, {dataset.format} layout, {len(dataset.names)} classes.")
+    classes = many(len(dataset.names), "class", "classes")
+    page = Page(f"Check of {dataset.name}", f"{dataset.root}, {dataset.format} layout, {classes}.")
     page.numbers([
         ("Pictures", f"{report.pictures}", ", ".join(f"{split} {count}" for split, count in report.counts.items())),
-        ("Problems", f"{severities.count('problem')}", "spoil training or its result"),
-        ("Warnings", f"{severities.count('warning')}", "probably do"),
-        ("Leaked pictures", f"{len(report.leaked)}", "given away by an earlier split"),
+        ("Problems", f"{severities.count('problem')}", "spoil the training or its score"),
+        ("Warnings", f"{severities.count('warning')}", "may do so: look before you train"),
+        ("Leaked pictures", f"{len(report.leaked)}", "of valid and test, seen in an earlier split"),
     ])  # fmt: skip
     items = _wanted_items(report)
-    _add_leaks(page, report)
     for finding in report.findings:
         _add_finding(page, finding, dataset, items)
+    _add_leaks(page, report)
     _add_balance(page, report)
     return page.write(path or workspace.root / "reports" / f"check-{slug(dataset.name)}.html")
 
@@ -60,7 +63,7 @@ def _add_leaks(page: Page, report: CheckReport) -> None:
         "Each pair shows the same thing: the left picture lies in an earlier split than the right one, which therefore"
         " measures what the model has learnt by heart.",
     )
-    shown = [_side_by_side(report.dataset, twin) for twin in leaks[:_PAIRS]]
+    shown = [_side_by_side(report.dataset, twin) for twin in leaks[:_WORST_PAIRS]]
     caption = f"The worst {len(shown)} of {len(leaks)} pairs." if len(leaks) > len(shown) else ""
     page.pictures(shown, caption, width=420)
 
@@ -72,7 +75,7 @@ def _side_by_side(dataset: Dataset, twin: Twin) -> tuple[np.ndarray, str]:
     sheet[: left.shape[0], : left.shape[1]] = left
     sheet[: right.shape[0], left.shape[1] + _GAP :] = right
     names = " | ".join(shown_path(item.image, dataset.root) for item in (twin.first, twin.second))
-    return sheet, f"{twin.kind}: {names}"
+    return sheet, f"{twin.kind}-across: {names}"
 
 
 def _add_finding(page: Page, finding: Finding, dataset: Dataset, items: dict[Path, Item]) -> None:
@@ -86,8 +89,8 @@ def _add_finding(page: Page, finding: Finding, dataset: Dataset, items: dict[Pat
         page.pictures(pictures, width=200)
     plain = [path for path in dict.fromkeys(finding.files) if path not in items or path not in examples]
     if plain:
-        more = len(plain) - _PAIRS
-        plain, caption = plain[:_PAIRS], f"and {more} more" if more > 0 else ""
+        more = len(plain) - _FILES
+        plain, caption = plain[:_FILES], f"and {more} more" if more > 0 else ""
         page.table(["file"], [[shown_path(path, dataset.root)] for path in plain], caption)
 
 
