@@ -118,21 +118,3 @@ class Scan:
     def __exit__(self, _kind: type[BaseException] | None, _e: BaseException | None, _t: TracebackType | None) -> None:
         self._crew.stop()
         cv2.utils.logging.setLogLevel(self._log_level)
-
-
-def scan_pictures(
-    dataset: Dataset, workers: int | None = None, advance: Callable[[float], None] | None = None
-) -> Looks:
-    """Look at every picture of a dataset, or remember what was seen in it before.
-
-    Args:
-        dataset: An opened dataset. Its files are only read.
-        workers: How many processes may work, this one among them; None takes one for each core.
-        advance: Called with how many more pictures are done, for a progress bar.
-    """
-    cache = LookCache(cache_path())
-    try:
-        with Scan(dataset, cache, workers, advance) as scan:
-            return scan.finish()
-    finally:
-        cache.close()

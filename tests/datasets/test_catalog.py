@@ -14,7 +14,7 @@ from lensmith.cli.datasets import as_typed
 from lensmith.core.errors import DataError, UsageError
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.catalog import ClassCount, list_datasets, show_dataset
-from lensmith.datasets.check.scan import scan_pictures
+from lensmith.datasets.check.run import CheckConfig, check_dataset
 from lensmith.datasets.compare import Moved, Relabelled, compare_datasets
 from lensmith.datasets.contents import read_contents
 from lensmith.datasets.fingerprint import fingerprint
@@ -122,7 +122,7 @@ def test_what_a_check_has_seen_is_not_read_again_unless_it_changed(
 ) -> None:
     dataset = open_dataset("shapes", workspace)
     before = list(read_contents(dataset))
-    scan_pictures(dataset, workers=1)
+    check_dataset(dataset, CheckConfig(workers=1))
     read: list[str] = []
     real = Path.read_bytes
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from lensmith.datasets.check import scan as scan_module
 from lensmith.datasets.check.cache import LookCache, cache_path, state_of
 from lensmith.datasets.check.crew import Crew
 from lensmith.datasets.check.look import Look, look_at
-from lensmith.datasets.check.scan import scan_pictures
+from lensmith.datasets.check.looks import Looks
+from lensmith.datasets.check.scan import Scan
+from lensmith.datasets.model import Dataset
 from lensmith.datasets.read import open_dataset
 from tests.helpers import make_folder_dataset, make_picture, make_yolo_dataset
 
@@ -37,6 +40,17 @@ def _all(crew: Crew) -> dict[int, Look]:
         seen.update(zip(numbers, looks, strict=True))
     crew.stop()
     return seen
+
+
+def scan_pictures(
+    dataset: Dataset, workers: int | None = None, advance: Callable[[float], None] | None = None
+) -> Looks:
+    cache = LookCache(cache_path())
+    try:
+        with Scan(dataset, cache, workers, advance) as scan:
+            return scan.finish()
+    finally:
+        cache.close()
 
 
 def test_helpers_see_what_this_process_sees(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,11 +237,12 @@ from pathlib import Path
 from lensmith.core.isolation import cache_folder
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.check import crew, scan
+from lensmith.datasets.check.run import CheckConfig, check_dataset
 from lensmith.datasets.read import open_dataset
 crew._START = {slow!r}
 scan.look_at = lambda *_: time.sleep(600)
 scan._BYTES_PER_HELPER = scan._PART_BYTES = 1
-scan.scan_pictures(open_dataset(sys.argv[1], Workspace(Path.cwd())), workers=3)
+check_dataset(open_dataset(sys.argv[1], Workspace(Path.cwd())), CheckConfig(workers=3))
 """
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(root)], cwd=tmp_path, stderr=subprocess.DEVNULL, start_new_session=True
