@@ -45,6 +45,7 @@ def crops(
     from rich.table import Table
 
     from ..core.progress import console, say
+    from ..datasets.check.kinds import many
     from ..datasets.model import SPLITS
 
     table = Table("class", *SPLITS, box=None, padding=(0, 2, 0, 0))
@@ -56,6 +57,7 @@ def crops(
     for remark in report.record.remarks:
         say(f"note: {remark}")
     if report.too_small:
-        say(f"note: {report.too_small} boxes are smaller than {min_size} pixels and were passed over (--min-size).")
+        small = many(report.too_small, "box is", "boxes are")
+        say(f"note: {small} smaller than {min_size} pixels: passed over (--min-size).")
     say(f"The crops are in {report.folder}, in the splits that their pictures are in.")
     say(f"Next: {follow}")

@@ -52,6 +52,7 @@ def import_dataset(
     from ..core.workspace import Workspace
     from ..datasets.import_dataset import ImportConfig
     from ..datasets.import_dataset import import_dataset as run
+    from ..datasets.write import ensure_writable
 
     config = ImportConfig(
         name=name,
@@ -61,7 +62,9 @@ def import_dataset(
         format=None if layout is Layout.auto else layout.value,
         force=force,
     )
-    done = run(path, Workspace.find(workspace), config)
+    place = Workspace.find(workspace)
+    ensure_writable(place)
+    done = run(path, place, config)
     record = done.record
     next_step = f"cv check-dataset {done.folder.name}"
     if as_json:

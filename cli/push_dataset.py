@@ -111,6 +111,7 @@ def _push_unsure(
     from pathlib import Path
 
     from ..core.progress import say
+    from ..datasets.check.kinds import many
     from ..datasets.push import push_pictures
     from ..datasets.roboflow.workers import Refused
     from ..predict.engines.choose import open_engine
@@ -123,7 +124,8 @@ def _push_unsure(
     source = open_source(named if len(Path(name).parts) == 1 and named.is_dir() else name)
     chosen = find_unsure(source, bundle, open_engine(bundle), UnsureConfig(*bounds, limit))
     skipped = tuple(Refused(Path(path), reason) for path, reason in source.skipped)
-    say(f"{bundle.name} is unsure of {len(chosen)} frames" + ("" if chosen else "; a wider --uncertain finds more"))
+    more = "" if chosen else "; a wider --uncertain finds more"
+    say(f"{bundle.name} is unsure of {many(len(chosen), 'frame')}{more}")
     with tempfile.TemporaryDirectory() as folder:
         outgoing = (_outgoing(*pair, bundle) for pair in picture_files(source, chosen, Path(folder)))
         done = push_pictures(
@@ -157,11 +159,12 @@ def _tell(done: Pushed, dry_run: bool, as_json: bool) -> None:
     from dataclasses import asdict
 
     from ..core.progress import say, warn
+    from ..datasets.check.kinds import many
 
     if as_json:
         print_json({"dry_run": dry_run, **asdict(done)})
     else:
-        say(f"{'would upload' if dry_run else 'uploaded'}: {done.uploaded} pictures to {done.project}")
+        say(f"{'would upload' if dry_run else 'uploaded'}: {many(done.uploaded, 'picture')} to {done.project}")
         say(f"{'would label' if dry_run else 'labelled'}:  {done.annotated}")
         if done.already_there:
             say(f"already there: {done.already_there}")

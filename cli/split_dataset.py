@@ -69,9 +69,11 @@ def _as_data(report: SplitReport) -> dict[str, object]:
 
 def _tell(report: SplitReport) -> None:
     from ..core.progress import say, warn
+    from ..datasets.check.kinds import many
     from .tables import print_balance
 
-    say(f"{report.grouped} pictures in {report.groups} groups show the same thing and stay together.")
+    said = f"{many(report.grouped, 'picture')} in {many(report.groups, 'group')} show the same thing and stay together."
+    say(said if report.groups else "No two pictures show the same thing.")
     if report.leaks_before:
         say(f"Pairs of such pictures in two splits: {report.leaks_before} before, {report.leaks_after} now.")
     for folder, after in zip(report.folders, report.after, strict=True):

@@ -14,6 +14,7 @@ from ..core.images import ImageError, read_image
 from ..core.progress import warn
 from ..core.workspace import Workspace
 from .balance import count_objects
+from .check.kinds import many
 from .encode import encode
 from .formats.picture import Picture
 from .model import SPLITS, Dataset, Split
@@ -108,7 +109,8 @@ def cut_crops(given: str | Path, workspace: Workspace, config: CropsConfig = Cro
             next_step="give a smaller --min-size" if small else "cv check-dataset says what is wrong with its labels",
         ) from None
     if cutter.unreadable:
-        warn(f"{len(cutter.unreadable)} pictures could not be read and gave no crops; cv check-dataset names them")
+        unread = many(len(cutter.unreadable), "picture")
+        warn(f"{unread} could not be read and gave no crops; cv check-dataset names what is unreadable")
     crops: dict[str, dict[Split, int]] = {
         name: {split: int(cutter.crops[number, place]) for place, split in enumerate(SPLITS)}
         for number, name in enumerate(dataset.names)

@@ -54,7 +54,7 @@ def test_a_program_gets_all_of_it(workspace: Workspace, leaky: Path, tmp_path: P
     html = page.read_text(encoding="utf-8")
     assert "&lt;b&gt;dog&lt;/b&gt;" in html
     assert "<b>dog</b>" not in html
-    assert html.index("[picture-empty]") < html.index("Pictures in two splits")  # what is wrong, then what it looks like
+    assert html.index("[picture-empty]") < html.index("Pictures in two splits")
     assert "copy-across: train/images/train-003.png | test/images/copy.png" in html
     assert html.count("data:image/jpeg;base64,") == 4  # the pair side by side, each alone, and the empty file
 
