@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from ..core.errors import DataError, LensmithError
 from ..core.images import IMAGE_SUFFIXES
 from ..core.progress import progress
+from .formats.unread import ARCHIVES
 
 _WANTED_SUFFIXES = IMAGE_SUFFIXES | {".txt", ".json", ".xml"}
 _WANTED_NAMES = frozenset({"data.yaml", "data.yml", "_classes.csv"})
@@ -66,6 +67,16 @@ class Extracted:
 
     files: dict[str, str]
     left_out: Counter[str] = field(default_factory=Counter)
+
+
+def check_is_zip(path: Path) -> None:
+    """Raise a DataError that says what to do when a file is no whole zip."""
+    if zipfile.is_zipfile(path):
+        return
+    if path.suffix.lower() == ".zip":
+        raise DataError("This zip is damaged or incomplete.", where=path, next_step="download or copy it again")
+    hint = "unpack it, and give the folder" if path.suffix.lower() in ARCHIVES else "give the dataset's folder"
+    raise DataError("Only a folder or a zip can be imported.", where=path, next_step=hint)
 
 
 def extract_dataset(archive: Path, target: Path, limits: Limits | None = None) -> Extracted:

@@ -17,6 +17,7 @@ from ..core.progress import progress
 from ..core.workspace import Workspace
 from .check.kinds import many
 from .formats.picture import LeftOut, Picture
+from .formats.unread import ARCHIVES
 from .formats.write_coco import write_coco
 from .formats.write_folder import class_folders, write_folders
 from .formats.write_voc import VocLosses, write_voc
@@ -81,6 +82,8 @@ def export_dataset(
     dataset = open_dataset(given, workspace)
     _check_kind(dataset, format_)
     target = (config.to or Path(f"{slug(dataset.name)}-{format_}")).expanduser().absolute()
+    if target.suffix.lower() in ARCHIVES - {".zip"}:
+        raise UsageError("An export is a folder or a zip.", where="--to", next_step=f"--to {target.stem}.zip")
     losses: list[str] = []
     with export_lock(target):
         _check_target(target, dataset, config)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +14,13 @@ from ..core.files import restore_retired, scratch_folder, sha256_of, slug
 from ..core.images import ImageError, inspect_image
 from ..core.progress import progress
 from ..core.workspace import Workspace
-from .archive import Limits, extract_dataset
+from .archive import Limits, check_is_zip, extract_dataset
 from .check.items import listed_once
 from .check.kinds import many
 from .fingerprint import Fingerprint
 from .formats.layout import recognise
 from .formats.picture import Picture
+from .formats.unread import NOT_READ, files_with, tell_unread
 from .formats.write_folder import class_folders
 from .licence import stated_licence
 from .model import SPLITS, Boxes, Dataset, Format, Item, Split
@@ -95,12 +95,12 @@ def import_dataset(given: str | Path, workspace: Workspace, config: ImportConfig
             "The dataset would lie in the folder that it is made from.", where=path, next_step="give --name"
         )
     if path.is_dir():
-        return _import_folder(path, path, target, workspace, config)
-    if not zipfile.is_zipfile(path):
-        raise DataError("Only a folder or a zip can be imported.", where=path, next_step="give the dataset's folder")
+        unread = Counter(found.suffix.lower() for found in files_with(path, NOT_READ))
+        return _import_folder(path, path, target, workspace, config, unread)
+    check_is_zip(path)
     with scratch_folder(target) as scratch, _in_words_of(path, scratch):
-        extract_dataset(path, scratch, config.limits)
-        return _import_folder(scratch, path, target, workspace, config)
+        left_out = extract_dataset(path, scratch, config.limits).left_out
+        return _import_folder(scratch, path, target, workspace, config, left_out)
 
 
 @contextlib.contextmanager
@@ -119,18 +119,26 @@ def _in_words_of(archive: Path, scratch: Path) -> Iterator[None]:
         raise
 
 
-def _import_folder(folder: Path, given: Path, target: Path, workspace: Workspace, config: ImportConfig) -> Imported:
+def _import_folder(
+    folder: Path, given: Path, target: Path, workspace: Workspace, config: ImportConfig, others: Counter[str]
+) -> Imported:
+    """Import a folder; `others` counts files by suffix, those among them that are pictures of other kinds too."""
     layout = recognise(folder.resolve(), config.format)
     dataset = listed_once(open_layout(layout))
-    remarks = [f"Recognised as {_LAYOUTS[dataset.format]}.", *(remark.what for remark in dataset.remarks)]
+    remarks = [f"Recognised as {_LAYOUTS[dataset.format]}."]
     splits = _splits(dataset, config, remarks)
+    remarks += [remark.what for remark in dataset.remarks if splits is None or remark.kind != "split-none"]
+    if unread := tell_unread(others):
+        remarks.append(unread)
     restore_retired(target)
     if target.exists() and (done := _already_there(dataset, splits, target, given, config)):
         return done
     unpacked = folder != given
     target.parent.mkdir(parents=True, exist_ok=True)
     linked = config.link and not unpacked and folder.stat().st_dev == target.parent.stat().st_dev
-    if config.link and not linked and not unpacked:
+    if config.link and unpacked:
+        remarks.append("A zip is always unpacked, so --link changed nothing.")
+    elif config.link and not linked:
         remarks.append("The pictures were copied, because hard links cannot lead to another disk.")
     parent = read_record(dataset.root)
     licence = stated_licence(dataset.root, layout.coco) or stated_licence(folder)
@@ -192,7 +200,7 @@ def _splits(dataset: Dataset, config: ImportConfig, remarks: list[str]) -> Seque
         )
     parts = share_out(items, count_objects(dataset, items), bound, ratios, config.seed)
     shares = "/".join(f"{ratio:g}" for ratio in ratios)
-    why = "Nothing was split; pictures were" if len(there) == 1 else "Pictures were"
+    why = "It had no splits; its pictures were" if len(there) == 1 else "Pictures were"
     remarks.append(f"{why} shared out {shares} (seed {config.seed}), those that show the same thing together.")
     return [SPLITS[part] for part in parts.tolist()]
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from ...core.errors import DataError
 from ..formats.data_yaml import YAML_NAMES, read_yaml
+from ..formats.unread import NOT_READ, files_with
 from ..model import Dataset
 from .finding import Finding
 from .kinds import finding, many
 
 _CACHES = frozenset({".cache", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 _PROGRAMS = frozenset({".bat", ".cmd", ".com", ".dll", ".exe", ".js", ".ps1", ".py", ".pyc", ".sh", ".so", ".vbs"})
-_NOT_READ = frozenset({
-    ".arw", ".avif", ".cr2", ".dng", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jxl", ".nef", ".orf", ".pbm",
-    ".pgm", ".ppm", ".psd", ".raw", ".rw2", ".svg", ".tga",
-})  # fmt: skip
 
 
 def layout_findings(dataset: Dataset) -> Iterator[Finding]:
@@ -26,9 +22,9 @@ def layout_findings(dataset: Dataset) -> Iterator[Finding]:
         yield finding(remark.kind, remark.what, remark.files, max(len(remark.files), 1))
     if dataset.task == "detect":
         yield from _downloads(dataset.root)
-    files = list(_files_with(dataset.root, _CACHES | _PROGRAMS | _NOT_READ))
-    unread = [path for path in files if path.suffix.lower() in _NOT_READ]
-    odd = [path for path in files if path.suffix.lower() not in _NOT_READ]
+    files = list(files_with(dataset.root, _CACHES | _PROGRAMS | NOT_READ))
+    unread = [path for path in files if path.suffix.lower() in NOT_READ]
+    odd = [path for path in files if path.suffix.lower() not in NOT_READ]
     if unread:
         endings = ", ".join(sorted({path.suffix.lower() for path in unread}))
         what = f"{many(len(unread), 'picture')} in formats that are not read: {endings}."
@@ -49,11 +45,3 @@ def _downloads(root: Path) -> Iterator[Finding]:
             continue
         if content.get("download"):
             yield finding("yaml-download", f"{name} has a `download:` line.", [path])
-
-
-def _files_with(root: Path, suffixes: frozenset[str]) -> Iterator[Path]:
-    for directory, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if os.path.splitext(name)[1].lower() in suffixes:  # noqa: PTH122 - a hundred thousand names
-                yield Path(directory, name)

@@ -8,6 +8,7 @@ from pathlib import Path
 from ...core.errors import DataError
 from ..model import SPLITS, Dataset, Item, Remark, Split
 from .pictures import has_split_folders, is_inside, loose_pictures, split_folder, tell_leaving_links, walk_pictures
+from .unread import what_is_there_instead
 
 _HOW_TO_LAY_OUT = "lay pictures out as train/CLASS/picture.jpg, valid/CLASS/..., test/CLASS/..."
 
@@ -61,7 +62,9 @@ def _nothing_found(root: Path, loose: int) -> DataError:
             where=root,
             next_step=_HOW_TO_LAY_OUT,
         )
-    return DataError("The dataset has no pictures.", where=root, next_step=_HOW_TO_LAY_OUT)
+    instead = what_is_there_instead(root)
+    what = "The dataset has no pictures" + (" that can be read." if instead else ".")
+    return DataError(what, where=root, next_step=instead or _HOW_TO_LAY_OUT)
 
 
 def _remarks(root: Path, homes: dict[Split, Path], loose: tuple[Path, ...]) -> tuple[Remark, ...]:

@@ -78,7 +78,8 @@ def recognise(root: Path, wanted: Format | None = None) -> Layout:
             what = f"Labels of several layouts lie here: {used}, not {' or '.join(others)}."
             remarks.append(Remark("other-format", what, tuple(_labels_of(survey, coco, chosen, covered))))
     if chosen == "coco" and not coco:
-        raise DataError("There is no COCO file (JSON with images and annotations) here.", where=root)
+        raise DataError("There is no COCO file (JSON with images and annotations) here.", where=root,
+                        next_step="leave --format out, and the layout is recognised")  # fmt: skip
     if chosen == "yolo" and not has_yolo_layout(root):
         root = _only_yolo_below(root) or root
     if root != given or any(_is_doubled(root, name) for split in SPLITS for name in FOLDER_NAMES[split]):

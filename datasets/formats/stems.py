@@ -36,5 +36,7 @@ def _cut(text: str, most: int) -> str:
     head = min(_HEAD, most // 4)
     steps = -(-(len(data) - most + len("-01234567-")) // _STEP)
     end = head + steps * _STEP
-    digest = hashlib.sha256(data[head:end]).hexdigest()[:8]
-    return f"{data[:head].decode(errors='ignore')}-{digest}-{data[end:].decode(errors='ignore')}"
+    front = data[:head].decode(errors="ignore").rstrip("-")
+    back = data[end:].decode(errors="ignore").lstrip("-")
+    cut_out = data[len(front.encode()) : len(data) - len(back.encode())]
+    return f"{front}-{hashlib.sha256(cut_out).hexdigest()[:8]}-{back}"

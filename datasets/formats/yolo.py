@@ -16,6 +16,7 @@ from ..model import SPLITS, Boxes, Dataset, Item, LabelProblem, Remark, Split
 from .data_yaml import YAML_NAMES, read_names, read_yaml
 from .labels import read_labels
 from .pictures import Inside, is_inside, loose_pictures, not_followed, split_folder, tell_leaving_links, walk_pictures
+from .unread import what_is_there_instead
 from .yolo_places import LAYOUT, Places, find_places, listed_pictures, nested_in
 
 _NO_LABELS = ("classes", "_classes", "labels", "train", "valid", "val", "test", "obj", "notes", "requirements")
@@ -142,7 +143,9 @@ def _is_no_label(path: Path) -> bool:
 def _check_pictures(root: Path, iterate: Callable[[Split], Iterator[Item]]) -> None:
     has = {split: next(iterate(split), None) is not None for split in SPLITS}
     if not any(has.values()):
-        raise DataError("The dataset has no pictures.", where=root, next_step=LAYOUT)
+        instead = what_is_there_instead(root)
+        what = "The dataset has no pictures" + (" that can be read." if instead else ".")
+        raise DataError(what, where=root, next_step=instead or LAYOUT)
     if not has["train"]:
         raise DataError(
             "The dataset has no training pictures: its 'train' split is empty or missing.",

@@ -115,7 +115,7 @@ def test_unsplit_pictures_are_shared_out_in_groups(workspace: Workspace, tmp_pat
     split_of = {}
     for name, digest in done.record.files.items():
         assert split_of.setdefault(digest, name.split("/")[0]) == name.split("/")[0]
-    assert "Nothing was split" in " ".join(done.record.remarks)
+    assert "It had no splits" in " ".join(done.record.remarks)
     again = import_dataset(tmp_path / "set", workspace, ImportConfig(name="again"))
     assert again.record.fingerprint == done.record.fingerprint
     assert not import_dataset(tmp_path / "set", workspace).fresh
