@@ -16,6 +16,7 @@ from lensmith.core.images import read_image, write_image
 from lensmith.core.isolation import isolate_ultralytics
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.check.finding import CheckReport, Twin
+from lensmith.datasets.model import Split
 from lensmith.datasets.read import open_dataset
 from lensmith.detect.evaluate import evaluate_detector
 from lensmith.detect.finish import strip_checkpoint
@@ -156,12 +157,18 @@ def test_the_score_with_and_without_the_pictures_that_leak(coco: Bundle, test_da
         item.label.write_text("15 0.02 0.02 0.04 0.04\n16 0.02 0.02 0.04 0.04\n")
     twins = tuple(Twin(train, item, "near", 0.9) for item in spoilt)
     shutil.copytree(coco.folder, workspace.weights / "coco")
+    counts: dict[Split, int] = {"train": 1, "valid": 30, "test": 0}
 
-    (effect,) = leak_effect(CheckReport(dataset, (), twins, 31), "coco", workspace)
+    (effect,) = leak_effect(CheckReport(dataset, (), twins, 31, counts, np.zeros((3, 80), np.int64)), "coco", workspace)
     assert (effect.split, effect.metric, effect.pictures, effect.leaked) == ("valid", "mAP50", 30, 5)
     assert effect.with_leaked and effect.without_leaked
     assert effect.without_leaked > effect.with_leaked + 0.02
     rest = evaluate_detector(coco, dataset, "valid", without={item.image for item in spoilt})
     assert (rest.pictures, rest.map50) == (25, effect.without_leaked)
     every = tuple(Twin(train, item, "near", 0.9) for item in dataset.items("valid"))
-    assert leak_effect(CheckReport(dataset, (), every, 31), "coco", workspace)[0].without_leaked is None
+    assert (
+        leak_effect(CheckReport(dataset, (), every, 31, counts, np.zeros((3, 80), np.int64)), "coco", workspace)[
+            0
+        ].without_leaked
+        is None
+    )

@@ -222,7 +222,8 @@ def _coco_by_chance(given: Path, rng: random.Random) -> Callable[[], list[str]]:
             found, problems = dataset.boxes(item)
             wrong += _sound(found, len(dataset.names))
             boxes += len(found)
-            left_out += sum(problem.reason.startswith("left out") for problem in problems)
+            # Crowds are told of together, in a remark; a picture with nothing else names them once more.
+            left_out += sum(problem.left_out and problem.fault != "crowd" for problem in problems)
         told = sum(
             int(match[1])
             for remark in dataset.remarks
