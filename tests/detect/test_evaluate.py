@@ -158,8 +158,9 @@ def test_the_score_with_and_without_the_pictures_that_leak(coco: Bundle, test_da
     twins = tuple(Twin(train, item, "near", 0.9) for item in spoilt)
     shutil.copytree(coco.folder, workspace.weights / "coco")
     counts: dict[Split, int] = {"train": 1, "valid": 30, "test": 0}
+    objects = np.zeros((3, 80), np.int64)
 
-    (effect,) = leak_effect(CheckReport(dataset, (), twins, 31, counts, np.zeros((3, 80), np.int64)), "coco", workspace)
+    (effect,) = leak_effect(CheckReport(dataset, (), twins, 31, counts, objects), "coco", workspace)
     assert (effect.split, effect.metric, effect.pictures, effect.leaked) == ("valid", "mAP50", 30, 5)
     assert effect.with_leaked and effect.without_leaked
     assert effect.without_leaked > effect.with_leaked + 0.02
@@ -167,8 +168,5 @@ def test_the_score_with_and_without_the_pictures_that_leak(coco: Bundle, test_da
     assert (rest.pictures, rest.map50) == (25, effect.without_leaked)
     every = tuple(Twin(train, item, "near", 0.9) for item in dataset.items("valid"))
     assert (
-        leak_effect(CheckReport(dataset, (), every, 31, counts, np.zeros((3, 80), np.int64)), "coco", workspace)[
-            0
-        ].without_leaked
-        is None
+        leak_effect(CheckReport(dataset, (), every, 31, counts, objects), "coco", workspace)[0].without_leaked is None
     )
