@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 from ..model import Boxes, Split
 from .stems import safe_stem
 
-_CHUNK_BYTES = 4 << 20
+_BUFFER_BYTES = 1 << 18
+_own = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +84,23 @@ def place(picture: Picture, target: str, *, link: bool) -> str:
         return hashlib.sha256(picture.source).hexdigest()
     digest = hashlib.sha256()
     with open(picture.source, "rb", buffering=0) as source:  # noqa: PTH123 - half the time of a link goes into Path
-        # The whole of a usual picture in one read, and no larger buffer than it needs.
-        size = min(os.fstat(source.fileno()).st_size + 1, _CHUNK_BYTES)
+        buffer = _buffer()
         if link and _link(picture.source, target):
-            while chunk := source.read(size):
-                digest.update(chunk)
+            while count := source.readinto(buffer):
+                digest.update(buffer[:count])
             return digest.hexdigest()
         with _create(target) as file:
-            while chunk := source.read(size):
-                digest.update(chunk)
-                _write(file.fileno(), chunk)
+            while count := source.readinto(buffer):
+                digest.update(buffer[:count])
+                _write(file.fileno(), buffer[:count])
     return digest.hexdigest()
+
+
+def _buffer() -> memoryview:
+    """One for each thread, used again and again: new memory for each file costs more than reading it."""
+    if not hasattr(_own, "buffer"):
+        _own.buffer = memoryview(bytearray(_BUFFER_BYTES))
+    return _own.buffer
 
 
 def write_new(target: str, data: bytes) -> None:
@@ -109,7 +117,7 @@ def _create(target: str) -> FileIO:
     return open(target, "xb", buffering=0)  # noqa: PTH123 - as above; the caller closes it
 
 
-def _write(descriptor: int, data: bytes) -> None:
+def _write(descriptor: int, data: bytes | memoryview) -> None:
     left = memoryview(data)
     while left:  # a full disk may take a part first, and say so at the next call
         left = left[os.write(descriptor, left) :]
