@@ -45,7 +45,7 @@ def crops(
     from rich.table import Table
 
     from ..core.progress import console, say
-    from ..datasets.check.kinds import many
+    from ..core.words import many
     from ..datasets.model import SPLITS
 
     table = Table("class", *SPLITS, box=None, padding=(0, 2, 0, 0))

@@ -140,7 +140,7 @@ def _show(details: Details) -> None:
 
 
 def _count_of(pictures: int, boxes: int) -> str:
-    from ..datasets.check.kinds import many
+    from ..core.words import many
 
     shown = many(pictures, "picture")
     return f"{boxes} in {shown}" if boxes else shown if pictures else "-"
@@ -149,7 +149,7 @@ def _count_of(pictures: int, boxes: int) -> str:
 def _facts(details: Details) -> dict[str, str]:
     from rich.filesize import decimal
 
-    from ..datasets.check.kinds import many
+    from ..core.words import many
 
     entry, record, boxes = details.entry, details.record, details.boxes
     sizes = [f"{width} x {height} ({count})" for (width, height), count in details.sizes[:3]]
@@ -210,7 +210,8 @@ def _as_recorded(details: Details) -> str:
 
 
 def _tell_difference(found: Difference, root: Path) -> None:
-    from ..datasets.check.kinds import many
+    from ..core.words import many
+    from ..datasets.check.tell import shown_path
 
     if found.nothing:
         typer.echo(f"Nothing: {many(found.same, 'picture')}, with the same labels in the same splits.")
@@ -218,15 +219,15 @@ def _tell_difference(found: Difference, root: Path) -> None:
     typer.echo(f"{many(found.same, 'picture is', 'pictures are')} the same in both")
     slightly = "with boxes moved slightly (less than half a pixel)"
     rows: list[tuple[str, str, list[str]]] = [
-        ("picture", "added", [_short(path, root) for path in found.added]),
+        ("picture", "added", [shown_path(path, root) for path in found.added]),
         ("picture", "removed", [path.name for path in found.removed]),
-        ("picture", "with new content", [_short(path, root) for path in found.rewritten]),
-        ("picture", "moved", [f"{_short(m.path, root)} ({m.before} -> {m.after})" for m in found.moved]),
+        ("picture", "with new content", [shown_path(path, root) for path in found.rewritten]),
+        ("picture", "moved", [f"{shown_path(m.path, root)} ({m.before} -> {m.after})" for m in found.moved]),
         ("picture", "relabelled", [
-            f"{_short(change.path, root)} (+{change.added} -{change.removed}"
+            f"{shown_path(change.path, root)} (+{change.added} -{change.removed}"
             f"{f', {change.renamed} of another class' if change.renamed else ''})" for change in found.relabelled
         ]),
-        ("picture", slightly, [_short(path, root) for path in found.nudged]),
+        ("picture", slightly, [shown_path(path, root) for path in found.nudged]),
         ("class", "added", list(found.classes_added)),
         ("class", "removed", list(found.classes_removed)),
     ]  # fmt: skip
@@ -236,10 +237,6 @@ def _tell_difference(found: Difference, root: Path) -> None:
             typer.echo(plain(f"{many(len(which), one, 'classes' if one == 'class' else None)} {what}: {named}"))
     if found.classes_reordered:
         typer.echo("the classes stand in another order")
-
-
-def _short(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def _details_as_json(details: Details) -> dict[str, Any]:

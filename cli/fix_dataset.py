@@ -99,7 +99,7 @@ def _tell(given: str, report: FixReport, dry_run: bool) -> None:
 def _tell_leaks(report: FixReport) -> None:
     """How much of a split is given away, in numbers."""
     from ..core.progress import say
-    from ..datasets.check.kinds import many
+    from ..core.words import many
     from ..datasets.model import Split
 
     meanings: dict[Split, str] = {

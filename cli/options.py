@@ -17,6 +17,10 @@ WorkspaceOption = Annotated[
 DatasetArgument = Annotated[
     str, typer.Argument(metavar="DATASET", help="A dataset's name in datasets/, or its folder.")
 ]
+ApiKeyOption = Annotated[
+    str | None,
+    typer.Option("--api-key", help="Roboflow key. Better in ROBOFLOW_API_KEY: other users see what is typed here."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on standard output.")]
 DeviceOption = Annotated[
     str,

@@ -44,7 +44,7 @@ def preview(
         raise UsageError("Which dataset?", next_step="cv datasets lists them; then: cv preview NAME")
 
     from ..core.progress import progress, say, warn
-    from ..datasets.check.kinds import many
+    from ..core.words import many
     from ..datasets.model import SPLITS
     from ..datasets.preview import PreviewConfig
     from ..datasets.preview import preview as show

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import JsonOption, WorkspaceOption, print_json
+from .options import ApiKeyOption, JsonOption, WorkspaceOption, print_json
 
 
 def pull_dataset(
@@ -18,10 +18,7 @@ def pull_dataset(
             help="WORKSPACE/PROJECT/VERSION on Roboflow, or the address of its page. Without a version: the newest.",
         ),
     ],
-    api_key: Annotated[
-        str | None,
-        typer.Option("--api-key", help="Roboflow key. Better in ROBOFLOW_API_KEY: other users see what is typed here."),
-    ] = None,
+    api_key: ApiKeyOption = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the dataset. Default: PROJECT-vVERSION.")] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Fetch again and replace what an earlier pull brought.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import JsonOption, WorkspaceOption, print_json
+from .options import ApiKeyOption, JsonOption, WorkspaceOption, print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,10 +29,7 @@ def push_dataset(
         str,
         typer.Option("--project", help="WORKSPACE/PROJECT on Roboflow, or the address of its page. It must exist."),
     ],
-    api_key: Annotated[
-        str | None,
-        typer.Option("--api-key", help="Roboflow key. Better in ROBOFLOW_API_KEY: other users see what is typed here."),
-    ] = None,
+    api_key: ApiKeyOption = None,
     workers: Annotated[int, typer.Option("--workers", min=1, max=32, help="Pictures that are sent at a time.")] = 4,
     batch_name: Annotated[
         str | None, typer.Option("--batch-name", help="What the batch is called there. Default: NAME.")
@@ -111,7 +108,7 @@ def _push_unsure(
     from pathlib import Path
 
     from ..core.progress import say
-    from ..datasets.check.kinds import many
+    from ..core.words import many
     from ..datasets.push import push_pictures
     from ..datasets.roboflow.workers import Refused
     from ..predict.engines.choose import open_engine
@@ -159,7 +156,7 @@ def _tell(done: Pushed, dry_run: bool, as_json: bool) -> None:
     from dataclasses import asdict
 
     from ..core.progress import say, warn
-    from ..datasets.check.kinds import many
+    from ..core.words import many
 
     if as_json:
         print_json({"dry_run": dry_run, **asdict(done)})

@@ -69,7 +69,7 @@ def _as_data(report: SplitReport) -> dict[str, object]:
 
 def _tell(report: SplitReport) -> None:
     from ..core.progress import say, warn
-    from ..datasets.check.kinds import many
+    from ..core.words import many
     from .tables import print_balance
 
     said = f"{many(report.grouped, 'picture')} in {many(report.groups, 'group')} show the same thing and stay together."

@@ -97,11 +97,7 @@ def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     standing = _identity(target) if replace else None
     if not replace and target.exists():
         raise DataError("The folder exists already.", where=target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(target)
-    partial = partial_path(target)
-    partial.mkdir()
-    try:
+    with scratch_folder(target) as partial:
         yield partial
         _sync_tree(partial)
         if standing is not None and target.exists():
@@ -109,8 +105,6 @@ def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
         else:
             _move_to_free(partial, target)
         _sync(target.parent)
-    finally:
-        _remove(partial)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -12,9 +12,9 @@ from ..core.errors import DataError, UsageError
 from ..core.files import slug
 from ..core.images import ImageError, read_image
 from ..core.progress import warn
+from ..core.words import many
 from ..core.workspace import Workspace
 from .balance import count_objects
-from .check.kinds import many
 from .encode import encode
 from .formats.picture import Picture
 from .model import SPLITS, Dataset, Split

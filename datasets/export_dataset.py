@@ -14,8 +14,8 @@ from ..core.errors import DiskFullError, UsageError, is_disk_full
 from ..core.files import partial_path, place_new, restore_retired, scratch_folder, slug, whole_folder
 from ..core.images import IMAGE_SUFFIXES
 from ..core.progress import progress
+from ..core.words import many, some
 from ..core.workspace import Workspace
-from .check.kinds import many
 from .formats.picture import LeftOut, Picture
 from .formats.unread import ARCHIVES
 from .formats.write_coco import write_coco
@@ -30,7 +30,6 @@ from .standing import export_lock, refuse_lost_export, write_sums
 
 _README = "README.dataset.txt"
 _MARK = "Exported by lensmith"
-_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -166,8 +165,7 @@ def _fill(folder: Path, dataset: Dataset, format_: Format, losses: list[str], *,
                 losses += _write_classes(folder, pictures, dataset, link=link, advance=advance)
     for reason in dict.fromkeys(lost.reason for lost in left_out):
         same = [lost.picture.name for lost in left_out if lost.reason == reason]
-        more = f" and {len(same) - _NAMED} more" if len(same) > _NAMED else ""
-        losses.append(f"{many(len(same), 'picture')} left out, {reason}: {', '.join(same[:_NAMED])}{more}.")
+        losses.append(f"{many(len(same), 'picture')} left out, {reason}: {some(same)}.")
     if seen["spoilt"]:
         what = "without labels, because no row of their label files can be used"
         losses.append(f"{many(seen['spoilt'], 'picture')} {what}; cv check-dataset names them.")

@@ -16,12 +16,13 @@ from ..core.errors import DataError
 from ..core.files import slug
 from ..core.images import ImageError, read_image
 from ..core.progress import progress
+from ..core.words import many
 from ..core.workspace import Workspace
 from .balance import Balance, balance, without_label
 from .check.classes import class_findings
 from .check.finding import CheckReport, Finding, Twin
 from .check.items import listed_once
-from .check.kinds import KINDS, many
+from .check.kinds import KINDS
 from .check.run import check_dataset
 from .check.twins import groups
 from .encode import encode

@@ -13,10 +13,10 @@ from ..core.errors import DataError, DiskFullError, NotFoundError, UsageError, i
 from ..core.files import restore_retired, scratch_folder, sha256_of, slug
 from ..core.images import ImageError, inspect_image
 from ..core.progress import progress
+from ..core.words import many, some
 from ..core.workspace import Workspace
 from .archive import Limits, check_is_zip, extract_dataset
 from .check.items import listed_once
-from .check.kinds import many
 from .fingerprint import Fingerprint
 from .formats.layout import recognise
 from .formats.picture import Picture
@@ -29,7 +29,6 @@ from .record import DatasetRecord, FolderOrigin, read_record, verify
 from .standing import refuse_lost_dataset
 from .write import NewDataset, dataset_path, write_dataset
 
-_NAMED = 5
 _MOST_REASONS = 20
 
 
@@ -282,9 +281,8 @@ def _already_there(
             next_step=f"{other}, or replace it with --force",
         )
     if changed := verify(target, record):
-        more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
         raise DataError(
-            f"This dataset is no longer as it was imported; missing or changed: {', '.join(changed[:_NAMED])}{more}.",
+            f"This dataset is no longer as it was imported; missing or changed: {some(changed)}.",
             where=target,
             next_step=f"{other}; or move your changes elsewhere, then import it anew with --force",
         )

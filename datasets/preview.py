@@ -14,10 +14,10 @@ from ..core.draw import class_colour, draw_boxes, draw_label
 from ..core.errors import DataError, UsageError
 from ..core.files import slug, write_atomic
 from ..core.images import ImageError, read_image
+from ..core.words import many
 from ..core.workspace import Workspace
 from .augment import Augmentation, check_spec, sample_seed
 from .augment_spec import AugmentSpec, read_spec
-from .check.kinds import many
 from .encode import encode
 from .model import SPLITS, Boxes, Dataset, Item, Split
 from .preview_page import NOTHING, Shown, fitted, make_page, make_sheet, reduced

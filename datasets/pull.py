@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..core.errors import DataError, DiskFullError, LensmithError, UsageError, is_disk_full
 from ..core.files import restore_retired, sha256_of, slug, whole_folder
+from ..core.words import some
 from ..core.workspace import Workspace
 from .archive import Limits, extract_dataset
 from .fingerprint import fingerprint
@@ -22,8 +23,6 @@ from .roboflow.key import need_key
 from .roboflow.reference import Reference, parse_reference
 from .roboflow.version import FoundVersion, find_version
 from .write import dataset_path, ensure_writable
-
-_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -108,9 +107,8 @@ def _already_there(target: Path, wanted: Reference) -> Pulled | None:
             next_step="give this one another name with --name NAME",
         )
     if changed := verify(target, record):
-        more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
         raise DataError(
-            f"This dataset is no longer as it was pulled; missing or changed: {', '.join(changed[:_NAMED])}{more}.",
+            f"This dataset is no longer as it was pulled; missing or changed: {some(changed)}.",
             where=target,
             next_step="keep your changes under another name (rename the folder), or fetch it anew with --force",
         )

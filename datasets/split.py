@@ -13,10 +13,10 @@ import numpy as np
 from ..core.errors import DataError, UsageError
 from ..core.files import slug
 from ..core.progress import progress
+from ..core.words import many
 from ..core.workspace import Workspace
 from .balance import Balance, balance, count_objects, without_label
 from .check.items import listed_once
-from .check.kinds import many
 from .check.run import check_dataset
 from .check.twins import groups
 from .formats.picture import Picture

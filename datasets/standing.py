@@ -12,13 +12,13 @@ from pathlib import Path
 from ..core.errors import DataError
 from ..core.files import sha256_of
 from ..core.isolation import cache_folder
+from ..core.words import some
 from .lock import only_one
 from .record import RECORD_NAME, DatasetRecord
 
 SUMS_NAME = "SHA256SUMS"
 _OF_THE_SYSTEM = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 _CACHE_SUFFIX = ".cache"  # other tools leave these beside labels, and make them anew
-_NAMED = 5
 
 
 def export_lock(target: Path) -> AbstractContextManager[None]:
@@ -64,9 +64,8 @@ def refuse_lost_dataset(folder: Path, record: DatasetRecord) -> None:
 def _refuse(lost: list[str], target: Path, made: str, other: str) -> None:
     if not lost:
         return
-    more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
     raise DataError(
-        f"Replacing this would lose what was changed or added after {made}: {', '.join(lost[:_NAMED])}{more}.",
+        f"Replacing this would lose what was changed or added after {made}: {some(lost)}.",
         where=target,
         next_step=f"move these files elsewhere, or {other}",
     )

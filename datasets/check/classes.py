@@ -10,9 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from ...core.words import many, some
 from ..model import SPLITS, Dataset, Split
 from .finding import Finding, Severity
-from .kinds import finding, many
+from .kinds import finding
 
 _FEWEST = 10
 _MOST_UNEVEN = 20
@@ -48,10 +49,10 @@ def class_findings(
     if len(few):
         counts = [f"{names[int(k)]} ({many(int(objects[0][k]), of, 'boxes' if of == 'box' else None)})" for k in few]
         what = f"{many(len(few), 'class has', 'classes have')} fewer than {_FEWEST} examples in 'train':"
-        yield finding("class-few", f"{what} {_joined(counts)}.", count=len(few))
+        yield finding("class-few", f"{what} {some(counts, _SHOWN)}.", count=len(few))
     yield from _imbalance(names, objects.sum(axis=0))
     for alike in _alike(names):
-        what = f"Class names that differ only in how they are written: {_joined([names[k] for k in alike])}."
+        what = f"Class names that differ only in how they are written: {some([names[k] for k in alike], _SHOWN)}."
         yield finding("class-names-alike", what, count=len(alike))
 
 
@@ -88,8 +89,4 @@ def _alike(names: Sequence[str]) -> list[list[int]]:
 
 
 def _named(names: Sequence[str], which: np.ndarray) -> str:
-    return _joined([names[int(number)] for number in which])
-
-
-def _joined(words: Sequence[str]) -> str:
-    return ", ".join(words[:_SHOWN]) + (f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else "")
+    return some([names[int(number)] for number in which], _SHOWN)

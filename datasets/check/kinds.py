@@ -178,8 +178,3 @@ def finding(
     paths = tuple(files)
     number = len(paths) if count is None else count
     return Finding(kind, severity or known.severity, what, paths, number, known.why, known.fix, kind in _PAIRS)
-
-
-def many(count: int, one: str, more: str | None = None) -> str:
-    """A number with its word: "1 picture", "2 pictures"."""
-    return f"{count} {one if count == 1 else more or one + 's'}"

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from ...core.images import is_image
+from ...core.words import many
 from ..model import SPLITS, Boxes, Dataset, Item, spoilt
 from .finding import Finding, Severity
 from .items import Items
-from .kinds import finding, many
+from .kinds import finding
 from .looks import Looks
 
 _COVERS_ALL = 0.95  # of the picture's area

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...core.errors import DataError
+from ...core.words import many
 from ..formats.data_yaml import YAML_NAMES, read_yaml
 from ..formats.unread import NOT_READ, files_with
 from ..model import Dataset
 from .finding import Finding
-from .kinds import finding, many
+from .kinds import finding
 
 _CACHES = frozenset({".cache", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 _PROGRAMS = frozenset({".bat", ".cmd", ".com", ".dll", ".exe", ".js", ".ps1", ".py", ".pyc", ".sh", ".so", ".vbs"})

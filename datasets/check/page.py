@@ -10,11 +10,11 @@ import numpy as np
 from ...core.draw import draw_boxes
 from ...core.files import slug
 from ...core.images import ImageError, read_image
+from ...core.words import many
 from ...core.workspace import Workspace
 from ...report.page import Page
 from ..model import SPLITS, Dataset, Item
 from .finding import CheckReport, Finding, Twin
-from .kinds import many
 from .tell import shown_path
 
 _THUMBNAILS = 6  # of each finding

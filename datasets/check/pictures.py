@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ...core.words import many
 from .finding import Finding
-from .kinds import finding, many
+from .kinds import finding
 from .looks import Looks
 
 _FEWEST_PIXELS = 10  # on a side; Ultralytics leaves smaller pictures out

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ...core.words import many
 from ..model import SPLITS, Dataset, Split
 from .finding import Finding, Severity, Twin, TwinKind
-from .kinds import finding, many
+from .kinds import finding
 
 _ACROSS: dict[TwinKind, str] = {
     "copy": "byte for byte",

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ...core.words import many
 from ..model import SPLITS
 from .finding import CheckReport, Finding, Severity
-from .kinds import many
 
 _EXAMPLES = 3
 _HEADINGS: dict[Severity, str] = {"problem": "Problems", "warning": "Warnings", "note": "Notes"}

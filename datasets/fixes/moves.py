@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from ...core.words import many
 from ..check.finding import CheckReport, Twin
-from ..check.kinds import many
 from ..check.twins import groups
 from ..model import SPLITS
 from .kinds import LEAKS, REPAIRED, SPLITS_MISSING, SPREAD

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..check.kinds import many
+from ...core.words import many
 from ..model import SPLITS, Item, Split
 from ..stratify import share_out
 

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ...core.words import many
+
 NOT_READ = frozenset({
     ".arw", ".avif", ".cr2", ".dng", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jxl", ".nef", ".orf", ".pbm",
     ".pgm", ".ppm", ".psd", ".raw", ".rw2", ".svg", ".tga",
@@ -31,7 +33,7 @@ def tell_unread(counts: Mapping[str, int]) -> str | None:
     total = sum(unread.values())
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in unread.items())
     verb = "is in a format that is" if total == 1 else "are in formats that are"
-    return f"{total} {'picture' if total == 1 else 'pictures'} {verb} not read ({kinds}); save them as JPEG or PNG."
+    return f"{many(total, 'picture')} {verb} not read ({kinds}); save them as JPEG or PNG."
 
 
 def what_is_there_instead(root: Path) -> str | None:
