@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import io
 import os
 import signal
@@ -107,7 +109,22 @@ def main() -> None:
             _print_error("Interrupted.")
     except BaseException as error:  # noqa: BLE001 - the one place where every error ends
         code = _explain(error, debug)
+    if code == _INTERRUPTED:
+        _leave_at_once(_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _leave_at_once(code: int) -> None:
+    """End the process after the usual tidying up, but without taking Python itself apart.
+
+    TensorFlow's and torch's threads may be in the middle of a step; Python's own end would stop them inside C++, which
+    aborts the process (SIGABRT) in place of our exit code.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # a closed pipe
+            stream.flush()
+    os._exit(code)
 
 
 def _stop(*_: object) -> None:
