@@ -95,7 +95,7 @@ class Samples:
         """int64 `(n,)`: the order of an epoch, drawn from the seed."""
         return np.random.default_rng((self._seed, epoch)).permutation(len(self))
 
-    def stack(self, indices: np.ndarray, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    def batch(self, indices: np.ndarray, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Some samples as float32 RGB 0..255 `(n, h, w, 3)` with int64 class ids `(n,)`.
 
         A picture that can no longer be read is left out.
@@ -223,7 +223,7 @@ def as_batches(samples: Samples, batch: int, *, shuffle: bool) -> Any:
 
         def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
             order = samples.order(self.epoch) if shuffle else np.arange(len(samples))
-            return samples.stack(order[number * batch : (number + 1) * batch], self.epoch)
+            return samples.batch(order[number * batch : (number + 1) * batch], self.epoch)
 
         def on_epoch_end(self) -> None:
             self.epoch += 1

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from ..core.errors import DataError, LensmithError, UsageError
+from ..core.errors import DataError, LensmithError
 from ..core.extras import need_extra
 from ..core.files import write_atomic
 from ..core.manifest import DatasetRef, RunManifest
@@ -22,78 +22,14 @@ from ..datasets.augment_spec import AugmentSpec, read_spec
 from ..datasets.check.leaks import warn_of_leaks
 from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
-from ..weights.architecture import find_backbone, import_keras
+from ..weights.architecture import import_keras
+from ..weights.backbones import find_backbone
 from ..weights.bundle import Bundle, BundleRecord, ClassifierRecord, Preprocessing, free_bundle_name, target_of_run
 from .bundling import finish_bundle, measure, stage_bundle
+from .config import FinetuneConfig
 from .data import Samples, as_batches, need_every_class, training_items
 from .stages import CHECKPOINT_NAME, Stage, Training
 from .start import build_model
-
-_MAX_SIZE = 1024
-
-
-@dataclass(frozen=True)
-class FinetuneConfig:
-    """Everything that shapes a fine-tuning.
-
-    Attributes:
-        backbone: "vgg16" or "xception".
-        epochs_frozen: Epochs in which only the head learns.
-        epochs_tune: Epochs in which the upper part of the backbone learns too.
-        unfreeze_from: First layer that fine-tuning changes; None takes the backbone's own.
-        weights: "imagenet", "none", or a file with weights for the backbone.
-        imgsz: Side of the input in pixels; None takes the backbone's own.
-        batch: Pictures per step.
-        lr_frozen: Learning rate of the frozen stage.
-        lr_tune: Learning rate of fine-tuning; high rates destroy what the backbone knows.
-        augment: A preset, or a YAML file, see `datasets.augment_spec`.
-        device: As in `core.device.parse_device`.
-        seed: Of all random numbers.
-        name: The bundle's name; None takes `<dataset>-<backbone>`.
-        patience: A stage ends after so many epochs without a better one.
-        units: Size of the head's hidden layer.
-        dropout: Share dropped before each layer of the head.
-
-    Raises:
-        UsageError: a value makes no sense.
-    """
-
-    backbone: str = "xception"
-    epochs_frozen: int = 5
-    epochs_tune: int = 5
-    unfreeze_from: str | None = None
-    weights: Literal["imagenet", "none"] | Path = "imagenet"
-    imgsz: int | None = None
-    batch: int = 16
-    lr_frozen: float = 1e-3
-    lr_tune: float = 1e-5
-    augment: str | Path = "default"
-    device: str = "auto"
-    seed: int = 0
-    name: str | None = None
-    patience: int = 3
-    units: int = 256
-    dropout: float = 0.3
-
-    def __post_init__(self) -> None:
-        backbone = find_backbone(self.backbone)
-        read_spec(self.augment)
-        size = self.imgsz or backbone.default_size
-        rules = (
-            (self.epochs_frozen >= 0 and self.epochs_tune >= 0, "--epochs-frozen", "epochs cannot be negative"),
-            (self.epochs_frozen + self.epochs_tune > 0, "--epochs-frozen", "there is nothing to train: both are 0"),
-            (backbone.smallest_size <= size <= _MAX_SIZE, "--imgsz",
-             f"{backbone.name} takes {backbone.smallest_size} to {_MAX_SIZE} pixels, not {size}"),
-            (self.batch > 0, "--batch", "a batch holds one picture or more"),
-            (0 < self.lr_frozen < 10, "--lr-frozen", "a learning rate lies between 0 and 10"),
-            (0 < self.lr_tune < 10, "--lr-tune", "a learning rate lies between 0 and 10"),
-            (self.patience > 0, "--patience", "patience is one epoch or more"),
-            (0 < self.units <= 65536, "--units", "the head has between 1 and 65536 units"),
-            (0 <= self.dropout < 1, "--dropout", "dropout lies between 0 and 1"),
-        )  # fmt: skip
-        for holds, option, what in rules:
-            if not holds:
-                raise UsageError(f"{what[0].upper()}{what[1:]}.", where=option)
 
 
 @dataclass(frozen=True)
@@ -126,6 +62,7 @@ def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> 
         LensmithError: the ImageNet weights cannot be fetched, or the loss is no longer a number.
     """
     need_extra("classify", "Fine-tuning a classifier")
+    config = config.resolved()
     augment = read_spec(config.augment)
     check_spec(augment)
     name = free_bundle_name(config.name, f"{dataset.name}-{config.backbone}", workspace)
@@ -135,13 +72,13 @@ def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> 
     keras, scope = import_keras(config.device)
     with keras.device(scope):
         keras.utils.set_random_seed(config.seed)
-        model = build_model(config, preprocessing, len(dataset.names))
+        model, layer = build_model(config, preprocessing, len(dataset.names))
         train = Samples(train_items, preprocessing, augment, config.seed, what="training pictures")
         need_every_class(train, dataset.names, dataset.root)
         valid = Samples(valid_items, preprocessing, what="validation pictures")
         if not len(valid):
             raise DataError("No validation picture can be read.", where=dataset.root, next_step="add some pictures")
-        job = _Job(dataset, config, augment, preprocessing, valid_name, workspace, name)
+        job = _Job(dataset, config, augment, preprocessing, valid_name, workspace, name, layer)
         with job.recorded(f"{scope} ({keras.backend.backend()})"):
             return job.carry_out(model, train, valid)
 
@@ -158,6 +95,7 @@ class _Job:
         valid_name: str,
         workspace: Workspace,
         name: str,
+        layer: str,
     ) -> None:
         self.dataset = dataset
         self.config = config
@@ -167,7 +105,7 @@ class _Job:
         self.workspace = workspace
         self.name = name
         self.run = workspace.new_run("finetune", name)
-        self.layer = config.unfreeze_from or find_backbone(config.backbone).unfreeze_from
+        self.layer = layer
         self.timings: dict[str, float] = {}
         self.result: dict[str, Any] = {}
 
@@ -175,7 +113,7 @@ class _Job:
     def recorded(self, device: str) -> Iterator[None]:
         """Keep `run.json` true, however the block ends."""
         options = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self.config).items()}
-        options |= {"imgsz": self.preprocessing.width, "name": self.name, "unfreeze_from": self.layer}
+        options |= {"imgsz": self.preprocessing.width, "name": self.name, "unfreeze": self.layer}
         options["augment"] = self.augment.as_record()
         manifest = RunManifest(
             command="finetune", options=options, seed=self.config.seed, device=device, timings=self.timings,
@@ -224,8 +162,8 @@ class _Job:
             config.patience,
         )
         for stage in (
-            Stage("frozen", config.epochs_frozen, config.lr_frozen),
-            Stage("tuned", config.epochs_tune, config.lr_tune, self.layer),
+            Stage("frozen", config.epochs_frozen or 0, float(config.lr_frozen)),
+            Stage("tuned", config.epochs_tune or 0, float(config.lr_tune or 1e-5), self.layer),
         ):
             if stage.epochs:
                 what = "all of the backbone frozen" if stage.unfreeze_from is None else f"unfrozen from {self.layer}"
@@ -260,7 +198,8 @@ class _Job:
                 "so the frozen stage's weights are kept."
             )
         classifier = ClassifierRecord(
-            backbone=self.config.backbone, units=self.config.units, dropout=self.config.dropout, stage=best.stage,
+            backbone=self.config.backbone, units=self.config.units, dropout=self.config.dropout,
+            pooling=self.config.pooling, activation=self.config.activation, stage=best.stage,
             unfrozen_from=self.layer if best.stage == "tuned" else None,
         )  # fmt: skip
         self.result["stage"] = best.stage

@@ -8,13 +8,12 @@ import json
 import math
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ..core.device import told_when_memory_is_full
-from ..core.errors import LensmithError, UsageError
+from ..core.errors import LensmithError
 from ..core.files import write_atomic
 from ..core.progress import say
 from ..weights.architecture import base_layers
@@ -193,30 +192,12 @@ class _Watch:
 
 
 def freeze(model: Any, unfreeze_from: str | None) -> None:
-    """Let the head learn, and of the backbone what comes from this layer on, except BatchNormalization.
-
-    Raises:
-        UsageError: there is no such layer.
-    """
+    """Let the head learn, and of the backbone what comes from this layer on, except BatchNormalization."""
     import keras
 
     layers = base_layers(model)
-    first = len(layers) if unfreeze_from is None else find_layer(layers, unfreeze_from)
+    names = [layer.name for layer in layers]
+    first = len(layers) if unfreeze_from is None else names.index(unfreeze_from)
     learning = {layer.name for layer in layers[first:] if not isinstance(layer, keras.layers.BatchNormalization)}
     for layer in layers:
         layer.trainable = layer.name in learning
-
-
-def find_layer(layers: Sequence[Any], name: str) -> int:
-    """The position of a layer.
-
-    Raises:
-        UsageError: there is none of this name; the layers with weights are named.
-    """
-    names = [layer.name for layer in layers]
-    if name in names:
-        return names.index(name)
-    offered = ", ".join(layer.name for layer in layers if layer.weights and not layer.name.endswith("_bn"))
-    raise UsageError(
-        f"The backbone has no layer called '{name}'.", where="--unfreeze-from", next_step=f"use one of: {offered}"
-    )

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import NotFoundError
 from ..core.progress import say, warn
-from ..weights.architecture import Backbone, base_layers, build_classifier, find_backbone
+from ..weights.architecture import base_layers, build_classifier, first_unfrozen
+from ..weights.backbones import Backbone, find_backbone
 from ..weights.bundle import ClassifierRecord, Preprocessing
 from ..weights.imagenet import imagenet_weights
 from ..weights.keras_files import load_layers
-from .stages import find_layer
 
 if TYPE_CHECKING:
-    from .finetune import FinetuneConfig
+    from .config import FinetuneConfig
 
 
-def build_model(config: FinetuneConfig, preprocessing: Preprocessing, classes: int) -> Any:
-    """The model with the backbone's weights loaded; fails before any picture is read.
+def build_model(config: FinetuneConfig, preprocessing: Preprocessing, classes: int) -> tuple[Any, str]:
+    """The model with the backbone's weights loaded, and the first layer to unfreeze; fails before any picture is read.
 
     Raises:
         UsageError: the layer to unfreeze from is not there.
@@ -27,21 +27,24 @@ def build_model(config: FinetuneConfig, preprocessing: Preprocessing, classes: i
         LensmithError: the ImageNet weights cannot be fetched.
     """
     backbone = find_backbone(config.backbone)
-    record = ClassifierRecord(backbone=config.backbone, units=config.units, dropout=config.dropout)
+    record = ClassifierRecord(
+        backbone=config.backbone, units=config.units, dropout=config.dropout, pooling=config.pooling,
+        activation=config.activation,
+    )  # fmt: skip
     model = build_classifier(record, preprocessing.width, preprocessing.height, classes)
     layers = base_layers(model)
-    find_layer(layers, config.unfreeze_from or backbone.unfreeze_from)
+    layer = first_unfrozen(layers, backbone, config.unfreeze or backbone.unfreeze)
     path = _weights_file(config, backbone)
     if path is None:
         warn(_about_random_weights(model))
-        return model
+        return model, layer
     loaded = load_layers(layers, path)
     total = len(loaded.layers) + len(loaded.missing)
     say(f"weights: {len(loaded.layers)} of {total} layers of {backbone.name} loaded from {path.name}")
     if loaded.missing:
         named = ", ".join(loaded.missing[:5]) + (", ..." if len(loaded.missing) > 5 else "")
         warn(f"these layers are not in the file and start from random weights: {named}")
-    return model
+    return model, layer
 
 
 def _about_random_weights(model: Any) -> str:
@@ -61,7 +64,8 @@ def _weights_file(config: FinetuneConfig, backbone: Backbone) -> Path | None:
         return None
     if config.weights == "imagenet":
         path = imagenet_weights(backbone)
-        say(f"ImageNet weights of {backbone.name}; licence: {backbone.weights_licence}")
+        licence = backbone.weights.licence if backbone.weights else "none"
+        say(f"ImageNet weights of {backbone.name}; licence: {licence}")
         return path
     path = Path(config.weights).expanduser()
     if not path.is_file():

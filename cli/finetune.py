@@ -24,8 +24,9 @@ def finetune_classifier(
     backbone: Annotated[str, typer.Option(help="The network to start from: xception or vgg16.")] = "xception",
     epochs_frozen: Annotated[int, typer.Option(min=0, help="Epochs in which only the new head learns.")] = 5,
     epochs_tune: Annotated[int, typer.Option(min=0, help="Epochs in which the upper backbone learns too.")] = 5,
-    unfreeze_from: Annotated[
-        str | None, typer.Option(help="First layer to fine-tune. Default: block5_conv1 or block13_sepconv1.")
+    unfreeze: Annotated[
+        str | None,
+        typer.Option(help="What fine-tuning changes: from a block or layer on (block5), so many blocks (2), or all."),
     ] = None,
     weights: Annotated[
         str, typer.Option(help="What the backbone knows already: imagenet, none, or a .h5 or .keras file.")
@@ -33,7 +34,7 @@ def finetune_classifier(
     imgsz: Annotated[int | None, typer.Option(help="Side of the input in pixels. Default: 299 or 224.")] = None,
     batch: BatchOption = 16,
     lr_frozen: Annotated[float, typer.Option(help="Learning rate of the frozen stage.")] = 1e-3,
-    lr_tune: Annotated[float, typer.Option(help="Learning rate of fine-tuning; keep it low.")] = 1e-5,
+    lr_tune: Annotated[float | None, typer.Option(help="Learning rate of fine-tuning; keep it low.")] = None,
     augment: Annotated[str, typer.Option("--augment", help=AUGMENT_HELP)] = "default",
     patience: Annotated[int, typer.Option(min=1, help="End a stage after so many epochs without a better one.")] = 3,
     name: Annotated[str | None, typer.Option(help="Name of the bundle. Default: DATASET-BACKBONE.")] = None,
@@ -46,7 +47,8 @@ def finetune_classifier(
 
     Example: cv finetune flowers --backbone vgg16 --imgsz 160
     """
-    from ..classify.finetune import FinetuneConfig, finetune
+    from ..classify.config import FinetuneConfig
+    from ..classify.finetune import finetune
     from ..core.progress import say, warn
     from ..core.workspace import Workspace
     from ..datasets.check.leaks import leak_sentence
@@ -54,7 +56,7 @@ def finetune_classifier(
 
     place = Workspace.find(workspace)
     config = FinetuneConfig(
-        backbone=backbone, epochs_frozen=epochs_frozen, epochs_tune=epochs_tune, unfreeze_from=unfreeze_from,
+        backbone=backbone, epochs_frozen=epochs_frozen, epochs_tune=epochs_tune, unfreeze=unfreeze,
         weights="imagenet" if weights == "imagenet" else "none" if weights == "none" else Path(weights),
         imgsz=imgsz, batch=batch, lr_frozen=lr_frozen, lr_tune=lr_tune, augment=augment, patience=patience, name=name,
         device=device, seed=seed,

@@ -14,89 +14,20 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from ..core.device import keras_backend, parse_device, resolve_device
 from ..core.errors import LensmithError, UsageError
 from ..core.isolation import isolate_keras
-from .bundle import ClassifierRecord
+from .backbones import Backbone, find_backbone
+from .bundle import Activation, ClassifierRecord
 
 # Caffe's mean of ImageNet in BGR, which Keras' VGG16 weights were trained with.
 _IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
 # Layers to which Keras gave a number instead of a name: "conv2d_7". The number depends on what was built before.
 _NUMBERED = re.compile(r"^(add|batch_normalization|conv2d|convert_to_tensor|take)(_\d+)?$")
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """What there is to know about a backbone before it is built.
-
-    Attributes:
-        name: What a person calls it.
-        builder: Its function in `keras.applications`.
-        default_size: Side in pixels of the pictures that its ImageNet weights were trained on.
-        smallest_size: The smallest side that it can be built for.
-        unfreeze_from: The first layer that fine-tuning changes, unless another is asked for.
-        pixels: "centred" wants RGB from -1 to 1, "caffe" BGR from 0 to 255 less the ImageNet mean.
-        weights_url: Keras' own address of the ImageNet weights without top.
-        weights_md5: The checksum that Keras itself compares them with.
-        weights_licence: Under which terms these weights come.
-    """
-
-    name: str
-    builder: str
-    default_size: int
-    smallest_size: int
-    unfreeze_from: str
-    pixels: Literal["centred", "caffe"]
-    weights_url: str
-    weights_md5: str
-    weights_licence: str
-
-    @property
-    def weights_file(self) -> str:
-        """The file name of the ImageNet weights."""
-        return self.weights_url.rsplit("/", 1)[-1]
-
-
-_KERAS_FILES = "https://storage.googleapis.com/tensorflow/keras-applications"
-BACKBONES: dict[str, Backbone] = {
-    backbone.name: backbone
-    for backbone in (
-        Backbone(
-            name="vgg16", builder="VGG16", default_size=224, smallest_size=32, unfreeze_from="block5_conv1",
-            pixels="caffe",
-            weights_url=f"{_KERAS_FILES}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
-            weights_md5="6d6bbae143d832006294945121d1f1fc",
-            weights_licence="CC BY 4.0 (Visual Geometry Group, Oxford)",
-        ),
-        Backbone(
-            name="xception", builder="Xception", default_size=299, smallest_size=71, unfreeze_from="block13_sepconv1",
-            pixels="centred",
-            weights_url=f"{_KERAS_FILES}/xception/xception_weights_tf_dim_ordering_tf_kernels_notop.h5",
-            weights_md5="b0042744bf5b25fce3cb969f33bebb97",
-            weights_licence="MIT (François Chollet, Keras)",
-        ),
-    )
-}  # fmt: skip
-
-
-def find_backbone(name: str) -> Backbone:
-    """The backbone of this name.
-
-    Raises:
-        UsageError: there is none.
-    """
-    if name not in BACKBONES:
-        raise UsageError(
-            f"There is no backbone called '{name}'.",
-            where="--backbone",
-            next_step=f"use one of: {', '.join(BACKBONES)}",
-        )
-    return BACKBONES[name]
 
 
 def import_keras(device: str) -> tuple[Any, str]:
@@ -162,14 +93,15 @@ def build_classifier(record: ClassifierRecord, width: int, height: int, classes:
             where="--imgsz",
         )
     rgb = keras.Input((height, width, 3), name="rgb")
-    build_base = getattr(keras.applications, backbone.builder)
+    build_base = getattr(keras.applications, str(backbone.builder))
     base = build_base(weights=None, include_top=False, input_shape=(height, width, 3))
     # `call` runs the backbone's layers one by one in this graph; calling it whole would nest it as a single layer.
     x = base.call(_prepare(rgb, backbone), training=False)
-    x = keras.layers.GlobalAveragePooling2D(name="head_pool")(x)
+    pool = keras.layers.GlobalAveragePooling2D if record.pooling == "average" else keras.layers.Flatten
+    x = pool(name="head_pool")(x)
     x = keras.layers.Dropout(record.dropout, name="head_dropout_1")(x)
     x = keras.layers.Dense(record.units, name="head_hidden")(x)
-    x = keras.layers.LeakyReLU(negative_slope=0.1, name="head_activation")(x)
+    x = _activation(record.activation)(x)
     x = keras.layers.Dropout(record.dropout, name="head_dropout_2")(x)
     x = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="head_classes")(x)
     config = keras.Model(rgb, x, name=record.backbone).get_config()
@@ -177,10 +109,48 @@ def build_classifier(record: ClassifierRecord, width: int, height: int, classes:
     return keras.Model.from_config(_rename(config, names))
 
 
+def _activation(name: Activation) -> Any:
+    import keras
+
+    if name == "leaky_relu":
+        return keras.layers.LeakyReLU(negative_slope=0.1, name="head_activation")
+    return keras.layers.Activation(name, name="head_activation")
+
+
 def base_layers(model: Any) -> list[Any]:
     """The backbone's layers in order: without input, preparation and head."""
     own = {"rgb", "prepare", "take", "convert_to_tensor"}
     return [layer for layer in model.layers if layer.name not in own and not layer.name.startswith("head_")]
+
+
+def first_unfrozen(layers: Sequence[Any], backbone: Backbone, spec: str) -> str:
+    """The first layer of a backbone that fine-tuning changes.
+
+    Args:
+        layers: From `base_layers`.
+        backbone: Whose layers they are.
+        spec: A block ("block5"), a layer, a number of blocks from the end ("2"), or "all".
+
+    Raises:
+        UsageError: there is no such block or layer, or not so many blocks; those that there are are named.
+    """
+    blocks = {block.name: block.first for block in backbone.blocks}
+    names = [layer.name for layer in layers]
+    if spec == "all":
+        return names[0]
+    if spec.isdigit() and 0 < int(spec) <= len(backbone.blocks):
+        return backbone.blocks[-int(spec)].first
+    if spec in blocks:
+        return blocks[spec]
+    if spec in names:
+        return spec
+    offered = ", ".join(blocks)
+    raise UsageError(
+        f"{backbone.name} has no block or layer called '{spec}'.",
+        where="--unfreeze",
+        next_step=f"use a number of blocks from 1 to {len(blocks)}, all, one of {offered}, or a layer's name; "
+        f"layers with weights: {', '.join(layer.name for layer in layers if layer.weights)}",
+    )
 
 
 def stable_names(names: list[str]) -> dict[str, str]:

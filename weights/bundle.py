@@ -73,13 +73,19 @@ class DetectorRecord(_Strict):
     max_det: int = Field(default=300, gt=0)
 
 
+Pooling = Literal["average", "flatten"]
+Activation = Literal["leaky_relu", "relu", "gelu", "silu", "elu", "tanh"]
+
+
 class ClassifierRecord(_Strict):
     """Everything needed to rebuild a classifier without reading code out of a file (see `weights.architecture`).
 
     Attributes:
-        backbone: "xception", "vgg16".
+        backbone: A name in `weights.backbones.BACKBONES`.
+        pooling: How the last feature map becomes one row of numbers.
         units: Size of the hidden layer of the head.
         dropout: Share dropped before each layer of the head.
+        activation: After the hidden layer of the head.
         unfrozen_from: Name of the first layer that was fine-tuned, None when all of the base stayed frozen.
         stage: Which stage gave the weights: "frozen" or "tuned".
     """
@@ -87,6 +93,8 @@ class ClassifierRecord(_Strict):
     backbone: str
     units: int = Field(gt=0)
     dropout: float = Field(ge=0, lt=1)
+    pooling: Pooling = "average"
+    activation: Activation = "leaky_relu"
     unfrozen_from: str | None = None
     stage: Literal["frozen", "tuned"] = "tuned"
 
@@ -102,6 +110,10 @@ class BundleRecord(_Strict):
     detector: DetectorRecord | None = None
     classifier: ClassifierRecord | None = None
     confidence: float = Field(default=0.25, ge=0, le=1, description="default threshold")
+    thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = Field(
+        default=None, description="a threshold for each class, in place of `confidence`"
+    )
+    temperature: float = Field(default=1.0, gt=0, description="divides a classifier's logits before its probabilities")
     metrics: dict[str, float] = Field(default_factory=dict)
     metrics_split: str | None = None
     dataset: DatasetRef | None = None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from ..core.errors import DataError
+from ..core.errors import DataError, UsageError
 from ..core.isolation import cache_folder
-from .architecture import Backbone
+from .backbones import Backbone
 from .fetch import Published, fetch_published
 
 
@@ -15,22 +15,27 @@ def imagenet_weights(backbone: Backbone) -> Path:
     """The file with a backbone's ImageNet weights without top, fetched if it is not in the cache.
 
     Raises:
+        UsageError: nobody publishes any.
         LensmithError: it cannot be fetched, see `weights.fetch`.
         DataError: what came is not the file that Keras published.
     """
-    cached = cache_folder("keras") / backbone.weights_file
-    if cached.is_file() and _md5(cached) == backbone.weights_md5:
+    file = backbone.weights
+    if file is None:
+        raise UsageError(
+            f"There are no ImageNet weights of {backbone.name}.", where="--weights", next_step="use --weights none"
+        )
+    cached = cache_folder("keras") / file.name
+    if cached.is_file() and _md5(cached) == file.md5:
         return cached
     ways_out = (
-        f"give a file with --weights PATH (on another machine: {backbone.weights_url}), "
-        "or train from scratch with --weights none"
+        f"give a file with --weights PATH (on another machine: {file.url}), or train from scratch with --weights none"
     )
     what = f"The ImageNet weights of {backbone.name}"
-    origin = fetch_published(Published(backbone.weights_file, backbone.weights_url, what, ways_out), cached)
-    if (found := _md5(cached)) != backbone.weights_md5:
+    origin = fetch_published(Published(file.name, file.url, what, ways_out), cached)
+    if (found := _md5(cached)) != file.md5:
         cached.unlink()
         raise DataError(
-            f"This is not the file that Keras published: its checksum is {found}, not {backbone.weights_md5}.",
+            f"This is not the file that Keras published: its checksum is {found}, not {file.md5}.",
             where=origin,
             next_step=ways_out,
         )

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lensmith.classify.finetune import ClassifierRun, FinetuneConfig, finetune
+from lensmith.classify.config import FinetuneConfig
+from lensmith.classify.finetune import ClassifierRun, finetune
 from lensmith.core.errors import UsageError
 from lensmith.core.manifest import RunManifest
 from lensmith.core.workspace import Workspace
@@ -41,7 +42,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClassifierRun]
     )
     config = FinetuneConfig(
         augment=mine, backbone="vgg16", weights="none", imgsz=32, epochs_frozen=1, epochs_tune=1, batch=4, units=8,
-        seed=3, unfreeze_from="block1_conv1", lr_tune=1e-3, name="pets",
+        seed=3, unfreeze="block1_conv1", lr_tune=1e-3, name="pets",
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CV_CACHE", str(place.root / "cache"))
@@ -173,7 +174,7 @@ def test_options_that_make_no_sense(options: dict, said: str) -> None:
 
 def test_an_unknown_layer_names_those_on_offer_and_leaves_no_run(workspace: Workspace) -> None:
     make_folder_dataset(workspace.datasets / "pets")
-    config = FinetuneConfig(backbone="vgg16", weights="none", imgsz=32, unfreeze_from="block9_conv1")
+    config = FinetuneConfig(backbone="vgg16", weights="none", imgsz=32, unfreeze="block9_conv1")
     with pytest.raises(UsageError) as caught:
         finetune(open_dataset("pets", workspace), workspace, config)
     assert "block5_conv1" in str(caught.value)

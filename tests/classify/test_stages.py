@@ -13,7 +13,8 @@ from lensmith.classify.data import Samples, as_batches
 from lensmith.classify.stages import Stage, Training, freeze
 from lensmith.core.errors import DataError, LensmithError, NotFoundError
 from lensmith.datasets.model import Item
-from lensmith.weights.architecture import BACKBONES, base_layers, build_classifier, import_keras
+from lensmith.weights.architecture import base_layers, build_classifier, import_keras
+from lensmith.weights.backbones import BACKBONES
 from lensmith.weights.bundle import ClassifierRecord, Preprocessing
 from lensmith.weights.imagenet import imagenet_weights
 from lensmith.weights.keras_files import load_all_layers, load_layers
