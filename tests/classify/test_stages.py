@@ -129,11 +129,14 @@ def test_a_mirror_with_a_file_of_an_old_keras(vgg16: Any, tmp_path: Path, monkey
     base = keras.applications.VGG16(weights=None, include_top=False, input_shape=(32, 32, 3))
     mirror = tmp_path / "mirror"
     mirror.mkdir()
-    path = legacy_file(mirror / BACKBONES["vgg16"].weights_file, base)
+    published = BACKBONES["vgg16"].weights
+    assert published is not None
+    path = legacy_file(mirror / published.name, base)
     monkeypatch.setenv("CV_WEIGHTS_MIRROR", str(mirror))
     with pytest.raises(DataError, match="not the file that Keras published"):
         imagenet_weights(BACKBONES["vgg16"])
-    known = replace(BACKBONES["vgg16"], weights_md5=hashlib.md5(path.read_bytes()).hexdigest())
+    changed_sum = replace(published, md5=hashlib.md5(path.read_bytes()).hexdigest())
+    known = replace(BACKBONES["vgg16"], weights=changed_sum)
     cached = imagenet_weights(known)
     path.unlink()
     assert imagenet_weights(known) == cached  # the second time from the cache
