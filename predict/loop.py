@@ -7,28 +7,26 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-
-from ..weights.bundle import Bundle, BundleRecord
-from .decode import decode_detections, decode_scores
+from ..weights.bundle import Bundle
 from .engines.base import Engine
-from .prepare import Geometry, fit
-from .results import Detections, Frame, Prediction, Scores
+from .engines.choose import open_engine
+from .model import Model, Predictor
+from .results import Frame, Prediction
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
+class _Ready:
     frame: Frame
-    picture: np.ndarray
-    geometry: Geometry
+    prepared: Any
     milliseconds: dict[str, float]
 
 
 def predict_frames(
     frames: Iterable[Frame],
-    bundle: Bundle,
-    engine: Engine,
+    model: Predictor | Bundle,
+    engine: Engine | None = None,
     *,
     confidence: float | None = None,
     live: bool = False,
@@ -40,8 +38,8 @@ def predict_frames(
 
     Args:
         frames: What to look at. An error in it surfaces here, after the results of the frames before it.
-        bundle: The model's bundle.
-        engine: From `open_engine`.
+        model: From `open_model`, or from `open_models` for several classifiers as one.
+        engine: From `open_engine`, where a bundle is given in place of a model.
         confidence: Detections above it are kept; a classifier below it says "unknown". 0..1; None takes the bundle's.
         live: Take one frame at a time, and the next one only when it is asked for, so that no frame waits.
 
@@ -51,69 +49,65 @@ def predict_frames(
     Raises:
         DataError: the model's output does not fit its record.
     """
-    threshold = bundle.record.confidence if confidence is None else confidence
-    batches = _one_by_one(frames, bundle.record) if live else _batches(frames, bundle.record, max(engine.batch, 1))
+    runs = Model(model, engine or open_engine(model)) if isinstance(model, Bundle) else model
+    batches = _one_by_one(frames, runs) if live else _batches(frames, runs)
     try:
         for batch in batches:
-            yield from _run(batch, bundle.record, engine, threshold)
+            yield from _run(batch, runs, confidence)
     finally:
         batches.close()
 
 
-def _one_by_one(frames: Iterable[Frame], record: BundleRecord) -> Generator[list[_Prepared], None, None]:
+def _one_by_one(frames: Iterable[Frame], model: Predictor) -> Generator[list[_Ready], None, None]:
     source = iter(frames)
-    while (prepared := _prepare_next(source, record)) is not None:
-        yield [prepared]
+    while (ready := _prepare_next(source, model)) is not None:
+        yield [ready]
 
 
-def _batches(frames: Iterable[Frame], record: BundleRecord, size: int) -> Generator[list[_Prepared], None, None]:
-    source = iter(frames)
-    ahead: deque[Future[_Prepared | None]] = deque()
-    batch: list[_Prepared] = []
+def _batches(frames: Iterable[Frame], model: Predictor) -> Generator[list[_Ready], None, None]:
+    source, size = iter(frames), model.batch
+    ahead: deque[Future[_Ready | None]] = deque()
+    batch: list[_Ready] = []
     # One worker keeps the order and is the only thread that ever touches the source.
     with ThreadPoolExecutor(1, thread_name_prefix="frames") as worker:
         try:
             while True:
                 while len(ahead) < 2 * size:
-                    ahead.append(worker.submit(_prepare_next, source, record))
+                    ahead.append(worker.submit(_prepare_next, source, model))
                 try:
-                    prepared = ahead.popleft().result()
+                    ready = ahead.popleft().result()
                 except BaseException:
                     if batch:
                         yield batch
                     raise
-                if prepared is not None:
-                    batch.append(prepared)
-                if batch and (prepared is None or len(batch) == size):
+                if ready is not None:
+                    batch.append(ready)
+                if batch and (ready is None or len(batch) == size):
                     yield batch
                     batch = []
-                if prepared is None:
+                if ready is None:
                     return
         finally:
             worker.shutdown(cancel_futures=True)
 
 
-def _prepare_next(source: Iterator[Frame], record: BundleRecord) -> _Prepared | None:
+def _prepare_next(source: Iterator[Frame], model: Predictor) -> _Ready | None:
     started = time.perf_counter()
     frame = next(source, None)
     if frame is None:
         return None
     read = time.perf_counter()
-    picture, geometry = fit(frame.bgr, record.preprocessing)
-    prepared = time.perf_counter()
-    return _Prepared(frame, picture, geometry, {"read": 1000 * (read - started), "prepare": 1000 * (prepared - read)})
+    prepared = model.prepare(frame.bgr)
+    done = time.perf_counter()
+    return _Ready(frame, prepared, {"read": 1000 * (read - started), "prepare": 1000 * (done - read)})
 
 
-def _run(batch: list[_Prepared], record: BundleRecord, engine: Engine, threshold: float) -> Iterator[Prediction]:
+def _run(batch: list[_Ready], model: Predictor, confidence: float | None) -> Iterator[Prediction]:
     started = time.perf_counter()
-    outputs = engine.infer(np.stack([prepared.picture for prepared in batch]))
-    model = 1000 * (time.perf_counter() - started) / len(batch)
-    for prepared, raw in zip(batch, outputs, strict=True):
+    answers = model.infer([ready.prepared for ready in batch])
+    share = 1000 * (time.perf_counter() - started) / len(batch)
+    for ready, raw in zip(batch, answers, strict=True):
         begun = time.perf_counter()
-        result: Detections | Scores
-        if record.task == "detect":
-            result = decode_detections(raw, record, prepared.geometry, threshold)
-        else:
-            result = decode_scores(raw, record, threshold)
+        result = model.decode(raw, ready.prepared, confidence)
         results = 1000 * (time.perf_counter() - begun)
-        yield Prediction(prepared.frame, result, {**prepared.milliseconds, "model": model, "results": results})
+        yield Prediction(ready.frame, result, {**ready.milliseconds, "model": share, "results": results})

@@ -64,10 +64,12 @@ class Scores:
     Attributes:
         probability: float32 `(classes,)`, summing to 1.
         threshold: Below it the answer is "unknown".
+        members: Of an ensemble, what each member said, in the order of `probability`'s classes.
     """
 
     probability: np.ndarray
     threshold: float = 0.0
+    members: tuple[Scores, ...] = ()
 
     @property
     def class_id(self) -> int | None:
@@ -114,4 +116,7 @@ class Prediction:
             record["probabilities"] = {
                 n: round(float(p), 4) for n, p in zip(names, self.result.probability, strict=True)
             }
+            if self.result.members:  # each member's own answer, in the order in which they were given
+                said = [(int(one.probability.argmax()), one.confidence) for one in self.result.members]
+                record["members"] = [{"class": names[best], "confidence": round(p, 4)} for best, p in said]
         return record
