@@ -136,14 +136,14 @@ def _truth(dataset: Dataset) -> list[tuple[np.ndarray, str]]:
 
 def _predicted(bundle: Bundle, dataset: Dataset) -> list[tuple[np.ndarray, str]]:
     from ..predict.draw import draw
-    from ..predict.engines.choose import open_engine
     from ..predict.loop import predict_frames
+    from ..predict.model import open_model
     from ..predict.sources import PictureSource
 
     items = list(dataset.items("test"))
     chosen = items[:: max(len(items) // _SHOWN, 1)][:_SHOWN]
     source = PictureSource(dataset.name, [item.image for item in chosen])
-    predictions = predict_frames(source, bundle, open_engine(bundle, device="cpu"))
+    predictions = predict_frames(source, open_model(bundle, device="cpu"))
     return [
         (draw(_enlarged(prediction), bundle.record.names), Path(prediction.frame.source).stem)
         for prediction in predictions

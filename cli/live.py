@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import DeviceOption, JsonOption, WorkspaceOption, print_json
-from .predict import ConfidenceOption, EngineOption, WeightsOption
+from .predict import ConfidenceOption, EngineOption, ModelsOption
 
 if TYPE_CHECKING:
     from ..predict.live import LiveResult
 
 
 def live(
-    weights: WeightsOption,
+    weights: ModelsOption,
     camera: Annotated[int | None, typer.Option("--camera", min=0, help="Number of the camera. Default: 0.")] = None,
     source: Annotated[
         str | None,
@@ -45,26 +45,27 @@ def live(
     from ..core.progress import say
     from ..core.workspace import Workspace
     from ..predict.address import check_address, parse_address
-    from ..predict.engines.choose import open_engine
+    from ..predict.ensemble import open_models
     from ..predict.live import LiveConfig, LiveView
     from ..predict.window import need_window
     from ..weights.bundle import open_bundle
 
     if camera is not None and source is not None:
         raise UsageError("Give a camera or a source, not both.", where="--camera, --source")
-    bundle = open_bundle(weights, Workspace.find(workspace))
+    place = Workspace.find(workspace)
+    bundles = [open_bundle(one, place) for one in weights]
     address = parse_address(str(camera or 0) if source is None else source)
     check_address(address)
     if not no_window:
         need_window()
-    runner = open_engine(bundle, engine=engine, device=device)
+    model = open_models(bundles, engine=engine, device=device)
     config = LiveConfig(
         confidence=conf, window=not no_window, record=record, seconds=seconds,
         on_record=print_json if as_json else None,
     )  # fmt: skip
-    view = LiveView(address, bundle, runner, config)
+    view = LiveView(address, model, config)
     quit_with = "Ctrl-C" if no_window else "q in the window, or Ctrl-C"
-    say(f"{bundle.name} on {address.label} with {runner.name} on {runner.device}; {quit_with} ends it")
+    say(f"{model.name} on {address.label} with {model.engine_name} on {model.device}; {quit_with} ends it")
     if no_window and not record and not as_json:
         say("nothing is shown or written: add --record FILE.mp4 or --json to see what the model finds")
     try:

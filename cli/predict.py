@@ -8,8 +8,13 @@ import typer
 
 from .options import DeviceOption, JsonOption, WorkspaceOption, print_json
 
-WeightsOption = Annotated[
-    str, typer.Option("--weights", help="The trained model: its name (`cv weights` lists them) or its folder.")
+ModelsOption = Annotated[
+    list[str],
+    typer.Option(
+        "--weights",
+        help="The trained model: its name (`cv weights` lists them) or its folder. Given several times, classifiers of "
+        "the same classes answer as one: the mean of what they say.",
+    ),
 ]
 ConfidenceOption = Annotated[
     float | None,
@@ -28,7 +33,7 @@ def predict(
     source: Annotated[
         str, typer.Argument(help="A picture, a folder, a video, or a pattern in quotes such as 'shots/*.jpg'.")
     ],
-    weights: WeightsOption,
+    weights: ModelsOption,
     conf: ConfidenceOption = None,
     save: Annotated[
         bool, typer.Option("--save", help="Write drawn copies and predictions.jsonl into a new folder under runs/.")
@@ -48,21 +53,22 @@ def predict(
     from ..core.progress import console, say
     from ..core.workspace import Workspace
     from ..predict.batch import PredictConfig, predict_source
-    from ..predict.engines.choose import open_engine
+    from ..predict.ensemble import open_models
     from ..predict.sources import open_source
     from ..predict.summary import print_summary
     from ..weights.bundle import open_bundle
 
     place = Workspace.find(workspace)
-    bundle = open_bundle(weights, place)
+    bundles = [open_bundle(one, place) for one in weights]
     frames = open_source(source)
-    runner = open_engine(bundle, engine=engine, device=device)
+    model = open_models(bundles, engine=engine, device=device)
     config = PredictConfig(confidence=conf, save=save, on_record=print_json if as_json else None)
-    done = predict_source(frames, bundle, runner, place, config)
-    print_summary(done.summary, runner, f"{bundle.name} on {frames.name}", console)
+    done = predict_source(frames, model, place, config)
+    print_summary(done.summary, model, f"{model.name} on {frames.name}", console)
     if done.run:
+        again = " ".join(f"--weights {bundle.name}" for bundle in bundles)
         say(f"written: {done.run}")
-        say(f"next: look at the drawn copies there, or show the model your camera: cv live --weights {bundle.name}")
+        say(f"next: look at the drawn copies there, or show the model your camera: cv live {again}")
     else:
         say("next: add --save for drawn copies and a file of all results")
     if done.summary.skipped:

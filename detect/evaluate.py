@@ -13,6 +13,7 @@ from ..datasets.model import Dataset, Item, Split
 from ..predict.engines.base import Engine
 from ..predict.engines.choose import open_engine
 from ..predict.loop import predict_frames
+from ..predict.model import Model
 from ..predict.results import Detections
 from ..predict.sources import PictureSource
 from ..weights.bundle import Bundle
@@ -59,7 +60,7 @@ def evaluate_items(bundle: Bundle, engine: Engine, dataset: Dataset, items: list
     to_model = _class_map(dataset.names, bundle.record.names)
     tally = Tally(bundle.record.names + dataset.names)
     with progress(f"measuring on {len(items)} {split} pictures", len(items)) as advance:
-        for prediction in predict_frames(source, bundle, engine, confidence=_LOWEST_CONFIDENCE):
+        for prediction in predict_frames(source, Model(bundle, engine), confidence=_LOWEST_CONFIDENCE):
             if not isinstance(prediction.result, Detections):
                 raise DataError("This model classifies whole pictures; it finds no boxes.", where=bundle.folder)
             height, width = prediction.frame.bgr.shape[:2]

@@ -11,10 +11,9 @@ from typing import Any
 from ..core.manifest import RunManifest
 from ..core.progress import progress
 from ..core.workspace import Workspace
-from ..weights.bundle import Bundle
 from .draw import draw
-from .engines.base import Engine
 from .loop import predict_frames
+from .model import Predictor
 from .recorder import VideoRecorder
 from .results import Prediction
 from .sinks import PictureFolder, RecordFile
@@ -52,30 +51,30 @@ class PredictRun:
     run: Path | None
 
 
-def predict_source(
-    source: Source, bundle: Bundle, engine: Engine, workspace: Workspace, config: PredictConfig
-) -> PredictRun:
+def predict_source(source: Source, model: Predictor, workspace: Workspace, config: PredictConfig) -> PredictRun:
     """Predict on every frame of a source.
+
+    Args:
+        source: From `open_source`.
+        model: From `open_model`, or from `open_models` for several classifiers as one.
+        workspace: Where the run's folder is made.
+        config: The options.
 
     Raises:
         DataError: a video holds no frame, or the model does not fit its record.
         LensmithError: the disk is full; what was written stays and is complete.
     """
-    summary = Summary(bundle.record.names)
+    summary = Summary(model.names)
     with ExitStack() as stack:
-        run = (
-            stack.enter_context(_run_folder(source, bundle, engine, workspace, config, summary))
-            if config.save
-            else None
-        )
+        run = stack.enter_context(_run_folder(source, model, workspace, config, summary)) if config.save else None
         sink = stack.enter_context(_Saved.open(run, source)) if run else None
         step = stack.enter_context(progress(f"predicting on {source.name}", source.total))
-        predictions = predict_frames(source, bundle, engine, confidence=config.confidence)
+        predictions = predict_frames(source, model, confidence=config.confidence)
         stack.callback(predictions.close)
         for prediction in predictions:
-            record = prediction.as_record(bundle.record.names)
+            record = prediction.as_record(model.names)
             if sink:
-                sink.write(prediction, record, bundle.record.names)
+                sink.write(prediction, record, model.names)
             if config.on_record:
                 config.on_record(record)
             summary.add(prediction)
@@ -86,15 +85,20 @@ def predict_source(
 
 @contextmanager
 def _run_folder(
-    source: Source, bundle: Bundle, engine: Engine, workspace: Workspace, config: PredictConfig, summary: Summary
+    source: Source, model: Predictor, workspace: Workspace, config: PredictConfig, summary: Summary
 ) -> Iterator[Path]:
     run = workspace.new_run("predict", source.name)
     manifest = RunManifest(
         command="predict",
-        options={"source": source.name, "weights": bundle.name, "confidence": config.confidence, "engine": engine.name},
+        options={
+            "source": source.name,
+            "weights": model.name,
+            "confidence": config.confidence,
+            "engine": model.engine_name,
+        },
         seed=0,
-        device=engine.device,
-        dataset=bundle.record.dataset,
+        device=model.device,
+        dataset=model.dataset,
     )
     manifest.save(run)
     try:

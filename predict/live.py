@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..core.progress import say, warn
-from ..weights.bundle import Bundle
 from .address import Address, open_capture
 from .camera import Camera, State
 from .draw import draw, draw_note
-from .engines.base import Engine
 from .loop import predict_frames
+from .model import Predictor
 from .recorder import VideoRecorder
 from .results import Prediction
 from .summary import Summary
@@ -74,12 +73,11 @@ class LiveResult:
 class LiveView:
     """One run of `cv live`. `result` is filled even when the run ends with an error or Ctrl-C."""
 
-    def __init__(self, address: Address, bundle: Bundle, engine: Engine, config: LiveConfig) -> None:
-        self.result = LiveResult(Summary(bundle.record.names))
-        self._names = bundle.record.names
-        self._bundle, self._engine, self._config = bundle, engine, config
+    def __init__(self, address: Address, model: Predictor, config: LiveConfig) -> None:
+        self.result = LiveResult(Summary(model.names))
+        self._model, self._config = model, config
         self._camera = Camera(address, self._wait)
-        self._window = Window(f"Lensmith: {bundle.name}") if config.window else None
+        self._window = Window(f"Lensmith: {model.name}") if config.window else None
         self._recorder = VideoRecorder(config.record, _recording_rate(address)) if config.record else None
         self._shown_at: deque[float] = deque(maxlen=_RECENT_FRAMES)
         self._first: float | None = None
@@ -100,9 +98,7 @@ class LiveView:
                 stack.callback(self._recorder.close)
             stack.callback(self._count)
             stack.callback(self._camera.close)
-            predictions = predict_frames(
-                self._camera, self._bundle, self._engine, confidence=self._config.confidence, live=True
-            )
+            predictions = predict_frames(self._camera, self._model, confidence=self._config.confidence, live=True)
             stack.callback(predictions.close)
             for prediction in predictions:
                 if not self._show(prediction):
@@ -114,7 +110,7 @@ class LiveView:
         if self._camera.state == "playing" and self._told == "reconnecting":
             say(f"{self._camera.label} is back.")
         self._told = "playing"
-        drawn = draw(prediction, self._names)
+        drawn = draw(prediction, self._model.names)
         draw_note(drawn, self._status())
         going_on = self._window.show(drawn) if self._window else True
         now = time.perf_counter()
@@ -125,7 +121,7 @@ class LiveView:
         if self._recorder:
             self._recorder.write_at(drawn, prediction.frame.seconds)
         if self._config.on_record:
-            self._config.on_record(prediction.as_record(self._names))
+            self._config.on_record(prediction.as_record(self._model.names))
         self.result.summary.add(prediction)
         return going_on and not self._time_is_up()
 

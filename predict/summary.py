@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.table import Table
 
-from .engines.base import Engine
+from .model import Predictor
 from .results import Detections, Prediction, Skipped
 
 _SHOWN_SKIPS = 10
@@ -72,7 +72,7 @@ def found_classes(prediction: Prediction, names: tuple[str, ...]) -> list[str]:
     return ["unknown" if best is None else names[best]]
 
 
-def print_summary(summary: Summary, engine: Engine, title: str, console: Console) -> None:
+def print_summary(summary: Summary, model: Predictor, title: str, console: Console) -> None:
     """The table at the end of `cv predict`, and the names of what was skipped."""
     table = Table("class", title=title, title_justify="left")
     table.add_column("objects", justify="right")
@@ -84,7 +84,7 @@ def print_summary(summary: Summary, engine: Engine, title: str, console: Console
     console.print(table, markup=False)
     stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in summary.milliseconds_per_frame().items())
     console.print(
-        f"{summary.frames} frames, {summary.frames_per_second:.1f} per second, {engine.name} on {engine.device}"
+        f"{summary.frames} frames, {summary.frames_per_second:.1f} per second, {model.engine_name} on {model.device}"
         + (f"; ms per frame: {stages}" if stages else ""),
         markup=False,
     )

@@ -21,9 +21,8 @@ from ..core.errors import UsageError
 from ..core.files import slug
 from ..core.images import write_image
 from ..core.progress import progress
-from ..weights.bundle import Bundle
-from .engines.base import Engine
 from .loop import predict_frames
+from .model import Predictor
 from .results import Detections, Prediction, Scores
 from .sources import Source
 
@@ -65,15 +64,12 @@ class UnsureFrame:
     result: Detections | Scores
 
 
-def find_unsure(
-    source: Source, bundle: Bundle, engine: Engine, config: UnsureConfig | None = None
-) -> list[UnsureFrame]:
+def find_unsure(source: Source, model: Predictor, config: UnsureConfig | None = None) -> list[UnsureFrame]:
     """Run a model over a source and choose the frames that it is least sure of.
 
     Args:
         source: Pictures or a video; gone through once.
-        bundle: The model.
-        engine: From `open_engine`.
+        model: From `open_model`.
         config: The range and the limit.
 
     Returns:
@@ -92,7 +88,7 @@ def find_unsure(
         )
     found: list[UnsureFrame] = []
     with progress(f"predicting on {source.name}", source.total) as advance:
-        predictions = predict_frames(source, bundle, engine, confidence=config.lowest)
+        predictions = predict_frames(source, model, confidence=config.lowest)
         try:
             for prediction in predictions:
                 doubt = _doubt(prediction.result, config)

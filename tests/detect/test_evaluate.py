@@ -22,6 +22,7 @@ from lensmith.detect.evaluate import evaluate_detector
 from lensmith.detect.finish import strip_checkpoint
 from lensmith.predict.engines.ultralytics import MODEL_NAME, TorchDetector, UltralyticsEngine
 from lensmith.predict.loop import predict_frames
+from lensmith.predict.model import Model
 from lensmith.predict.results import Detections
 from lensmith.predict.sources import open_source
 from lensmith.weights.bundle import Bundle, BundleRecord, DetectorRecord, Preprocessing, write_bundle
@@ -76,7 +77,9 @@ def _label(coco: Bundle, test_data: Path, root: Path) -> Path:
     finer = Preprocessing(width=480, height=480, resize="letterbox")
     labeller = Bundle(coco.folder, coco.record.model_copy(update={"preprocessing": finer}))
     engine = UltralyticsEngine(labeller, "cpu")
-    for prediction in predict_frames(open_source(str(root / "valid" / "images")), labeller, engine, confidence=0.3):
+    for prediction in predict_frames(
+        open_source(str(root / "valid" / "images")), Model(labeller, engine), confidence=0.3
+    ):
         assert isinstance(prediction.result, Detections)
         height, width = prediction.frame.bgr.shape[:2]
         found = prediction.result.xyxy / np.array([width, height, width, height])

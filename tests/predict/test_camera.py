@@ -14,6 +14,7 @@ from lensmith.predict.address import cameras_here, parse_address
 from lensmith.predict.camera import Camera
 from lensmith.predict.engines.onnx import OnnxEngine
 from lensmith.predict.loop import predict_frames
+from lensmith.predict.model import Model
 from lensmith.predict.results import Frame
 from lensmith.weights.bundle import Bundle
 
@@ -58,7 +59,7 @@ def test_slow_model_gets_newer_frames_not_older_ones(tmp_path: Path) -> None:
     bundle = make_classifier(tmp_path / "tint")
     camera = Camera(parse_address(str(video)), _patient())
     engine = _SlowEngine(bundle, 0.1)
-    seen = [p.frame for p in predict_frames(camera, bundle, engine, live=True)]
+    seen = [p.frame for p in predict_frames(camera, Model(bundle, engine), live=True)]
     assert camera.state == "ended"
     assert camera.read == 50
     assert 2 <= len(seen) < 25

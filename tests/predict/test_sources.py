@@ -14,6 +14,7 @@ from lensmith.core.errors import DataError, LensmithError, NotFoundError, UsageE
 from lensmith.predict.address import hide_login, parse_address
 from lensmith.predict.engines.onnx import OnnxEngine
 from lensmith.predict.loop import predict_frames
+from lensmith.predict.model import Model
 from lensmith.predict.recorder import VideoRecorder
 from lensmith.predict.results import Detections
 from lensmith.predict.sources import open_source
@@ -79,7 +80,7 @@ def test_boxes_of_a_turned_photo_are_upright(tmp_path: Path) -> None:
     exif[0x0112] = 6  # to be turned clockwise when shown
     lying.save(tmp_path / "phone.jpg", exif=exif, quality=95)
     bundle = make_detector(tmp_path / "cells")
-    (done,) = predict_frames(open_source(tmp_path / "phone.jpg"), bundle, OnnxEngine(bundle), confidence=0.9)
+    (done,) = predict_frames(open_source(tmp_path / "phone.jpg"), Model(bundle, OnnxEngine(bundle)), confidence=0.9)
     assert done.frame.bgr.shape == (512, 256, 3)
     assert isinstance(done.result, Detections)
     np.testing.assert_allclose(done.result.xyxy, [[64, 128, 128, 192]])

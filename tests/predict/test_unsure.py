@@ -10,7 +10,7 @@ import pytest
 
 from lensmith.core.errors import UsageError
 from lensmith.core.images import read_image, write_image
-from lensmith.predict.engines.choose import open_engine
+from lensmith.predict.model import open_model
 from lensmith.predict.recorder import VideoRecorder
 from lensmith.predict.sources import open_source
 from lensmith.predict.unsure import UnsureConfig, find_unsure, picture_files
@@ -34,7 +34,7 @@ def shots(folder: Path, *surenesses: float) -> Path:
 
 
 def _found(source, bundle, **config) -> list[tuple[str, float]]:
-    frames = find_unsure(source, bundle, open_engine(bundle), UnsureConfig(**config))
+    frames = find_unsure(source, open_model(bundle), UnsureConfig(**config))
     return [(frame.source.name, round(frame.doubt, 1)) for frame in frames]
 
 
@@ -45,7 +45,7 @@ def test_pictures_with_a_doubtful_box_come_first(tmp_path: Path) -> None:
     assert _found(source, bundle) == [("shot2.png", 1.0), ("shot4.png", 0.8), ("shot1.png", 0.6)]
     assert _found(source, bundle, limit=1) == [("shot2.png", 1.0)]
     assert _found(source, bundle, lowest=0.35, highest=0.45) == [("shot4.png", 0.8)]
-    (best, *_) = find_unsure(source, bundle, open_engine(bundle))
+    (best, *_) = find_unsure(source, open_model(bundle))
     assert len(best.result) == 4  # type: ignore[arg-type]  # the block covers four cells of the detector
     assert [path.name for _, path in picture_files(source, [best], tmp_path)] == ["shot2.png"]
 
@@ -69,7 +69,7 @@ def test_of_a_video_neighbouring_frames_are_passed_over(tmp_path: Path) -> None:
         recorder.write(block(0.5))
     recorder.close()
     source = VideoSource(path)
-    frames = find_unsure(source, bundle, open_engine(bundle))
+    frames = find_unsure(source, open_model(bundle))
     assert len(frames) in {3, 4}
     times = sorted(frame.seconds for frame in frames)
     assert all(later - earlier >= 1.0 for earlier, later in itertools.pairwise(times))
@@ -83,4 +83,4 @@ def test_of_a_video_neighbouring_frames_are_passed_over(tmp_path: Path) -> None:
 def test_what_is_no_range(tmp_path: Path, bounds: tuple[float, float]) -> None:
     bundle = make_detector(tmp_path / "cells")
     with pytest.raises(UsageError, match="no range"):
-        find_unsure(open_source(shots(tmp_path / "shots", 0.5)), bundle, open_engine(bundle), UnsureConfig(*bounds))
+        find_unsure(open_source(shots(tmp_path / "shots", 0.5)), open_model(bundle), UnsureConfig(*bounds))
