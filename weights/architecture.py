@@ -3,19 +3,19 @@
     rgb (float32 RGB 0..255) -> prepare -> backbone -> head_pool -> head_dropout_1 -> head_hidden
         -> head_activation -> head_dropout_2 -> head_classes (probabilities)
 
-The graph is flat, made of Keras' own layers only, and the backbone's layers are called with `training=False`, so that
-BatchNormalization uses its stored statistics whatever is fine-tuned. Scaling and channel order are layers too.
+The graph is flat and made of Keras' own layers only. Unless it is to learn them, the backbone's BatchNormalization uses
+its stored statistics whatever is fine-tuned. Scaling and channel order are part of the graph.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any
 
 from ..core.device import keras_backend, parse_device, resolve_device
@@ -23,11 +23,14 @@ from ..core.errors import LensmithError, UsageError
 from ..core.isolation import isolate_keras
 from .backbones import Backbone, find_backbone
 from .bundle import Activation, ClassifierRecord
+from .flat import flatten
 
 # Caffe's mean of ImageNet in BGR, which Keras' VGG16 weights were trained with.
 _IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
-# Layers to which Keras gave a number instead of a name: "conv2d_7". The number depends on what was built before.
-_NUMBERED = re.compile(r"^(add|batch_normalization|conv2d|convert_to_tensor|take)(_\d+)?$")
+# Mean and deviation of ImageNet in RGB 0..255.
+_IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
+_IMAGENET_DEVIATION = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+_SMALL_NETWORK_FILTERS = (32, 64, 128, 256, 256)
 
 
 def import_keras(device: str) -> tuple[Any, str]:
@@ -69,7 +72,9 @@ def import_keras(device: str) -> tuple[Any, str]:
     return keras, f"gpu:{next(iter(resolved))}" if isinstance(resolved, tuple) else "cpu"
 
 
-def build_classifier(record: ClassifierRecord, width: int, height: int, classes: int) -> Any:
+def build_classifier(
+    record: ClassifierRecord, width: int, height: int, classes: int, *, learn_statistics: bool = False
+) -> Any:
     """Build the graph with fresh random weights; Keras must have been imported by `import_keras`.
 
     Args:
@@ -77,6 +82,9 @@ def build_classifier(record: ClassifierRecord, width: int, height: int, classes:
         width: The input's width in pixels.
         height: The input's height in pixels.
         classes: How many classes there are.
+        learn_statistics: Let the backbone's BatchNormalization learn its statistics, and its Dropout act, while the
+            model is trained, as a backbone needs that starts from random weights. Names, weights and what the model
+            answers are the same either way.
 
     Returns:
         A `keras.Model` from float32 RGB 0..255 `(n, height, width, 3)` to float32 probabilities `(n, classes)`.
@@ -93,10 +101,7 @@ def build_classifier(record: ClassifierRecord, width: int, height: int, classes:
             where="--imgsz",
         )
     rgb = keras.Input((height, width, 3), name="rgb")
-    build_base = getattr(keras.applications, str(backbone.builder))
-    base = build_base(weights=None, include_top=False, input_shape=(height, width, 3))
-    # `call` runs the backbone's layers one by one in this graph; calling it whole would nest it as a single layer.
-    x = base.call(_prepare(rgb, backbone), training=False)
+    x = _base(_prepare(rgb, backbone), backbone)
     pool = keras.layers.GlobalAveragePooling2D if record.pooling == "average" else keras.layers.Flatten
     x = pool(name="head_pool")(x)
     x = keras.layers.Dropout(record.dropout, name="head_dropout_1")(x)
@@ -104,9 +109,34 @@ def build_classifier(record: ClassifierRecord, width: int, height: int, classes:
     x = _activation(record.activation)(x)
     x = keras.layers.Dropout(record.dropout, name="head_dropout_2")(x)
     x = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="head_classes")(x)
-    config = keras.Model(rgb, x, name=record.backbone).get_config()
-    names = stable_names([layer["config"]["name"] for layer in config["layers"]])
-    return keras.Model.from_config(_rename(config, names))
+    return flatten(keras.Model(rgb, x, name=record.backbone), learn_statistics=learn_statistics)
+
+
+def _base(x: Any, backbone: Backbone) -> Any:
+    """The backbone's last feature map, as `keras.applications` builds it, or of our own small network."""
+    import keras
+
+    if backbone.builder is None:
+        return _small_network(x)
+    builder = getattr(keras.applications, backbone.builder)
+    options = {"include_preprocessing": False} if backbone.prepares_itself else {}
+    return builder(weights=None, include_top=False, input_tensor=x, input_shape=tuple(x.shape[1:]), **options).output
+
+
+def _small_network(x: Any) -> Any:
+    """Five blocks of convolution, BatchNormalization and ReLU, each after the first on half the side of the one before.
+
+    Statistics follow quickly (momentum 0.9), because small data makes few steps.
+    """
+    import keras
+
+    for number, filters in enumerate(_SMALL_NETWORK_FILTERS, start=1):
+        if number > 1:
+            x = keras.layers.MaxPooling2D(2, padding="same", name=f"block{number - 1}_pool")(x)
+        x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"block{number}_conv")(x)
+        x = keras.layers.BatchNormalization(momentum=0.9, name=f"block{number}_bn")(x)
+        x = keras.layers.ReLU(name=f"block{number}_relu")(x)
+    return x
 
 
 def _activation(name: Activation) -> Any:
@@ -119,7 +149,7 @@ def _activation(name: Activation) -> Any:
 
 def base_layers(model: Any) -> list[Any]:
     """The backbone's layers in order: without input, preparation and head."""
-    own = {"rgb", "prepare", "take", "convert_to_tensor"}
+    own = {"rgb", "prepare"}
     return [layer for layer in model.layers if layer.name not in own and not layer.name.startswith("head_")]
 
 
@@ -144,53 +174,30 @@ def first_unfrozen(layers: Sequence[Any], backbone: Backbone, spec: str) -> str:
         return blocks[spec]
     if spec in names:
         return spec
-    offered = ", ".join(blocks)
+    near = get_close_matches(spec, [*blocks, *names], n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}? Otherwise use" if near else "use"
     raise UsageError(
         f"{backbone.name} has no block or layer called '{spec}'.",
         where="--unfreeze",
-        next_step=f"use a number of blocks from 1 to {len(blocks)}, all, one of {offered}, or a layer's name; "
-        f"layers with weights: {', '.join(layer.name for layer in layers if layer.weights)}",
+        next_step=f"{hint} a number of blocks from 1 to {len(blocks)}, all, one of {', '.join(blocks)}, or a layer's "
+        f"name; layers with weights: {', '.join(layer.name for layer in layers if layer.weights)}",
     )
 
 
-def stable_names(names: list[str]) -> dict[str, str]:
-    """New names for the layers that Keras numbered: counted from 0 within each kind, in the order of the numbers."""
-    numbered: dict[str, list[tuple[int, str]]] = {}
-    for name in names:
-        if match := _NUMBERED.match(name):
-            numbered.setdefault(match[1], []).append((int((match[2] or "_0")[1:]), name))
-    return {
-        name: kind if rank == 0 else f"{kind}_{rank}"
-        for kind, members in numbered.items()
-        for rank, (_, name) in enumerate(sorted(members))
-    }
-
-
 def _prepare(rgb: Any, backbone: Backbone) -> Any:
+    """Scaling and channel order as the backbone's ImageNet weights want them."""
     import keras
 
-    if backbone.pixels == "centred":
-        return keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="prepare")(rgb)
-    mean: Any = [-value for value in _IMAGENET_MEAN_BGR]  # Keras takes a list too, though it says float
-    bgr = keras.ops.take(rgb, [2, 1, 0], axis=-1)
-    return keras.layers.Rescaling(1.0, offset=mean, name="prepare")(bgr)
-
-
-def _rename(value: Any, names: dict[str, str]) -> Any:
-    """A copy of a model's configuration in which layers go by other names; class names and the like stay."""
-    if isinstance(value, dict):
-        return {
-            key: names.get(part, part) if key == "name" and isinstance(part, str) else _rename(part, names)
-            for key, part in value.items()
-            if key != "keras_history"
-        } | ({"keras_history": _rename_history(value["keras_history"], names)} if "keras_history" in value else {})
-    if isinstance(value, (list, tuple)):
-        return type(value)(_rename(part, names) for part in value)
-    return value
-
-
-def _rename_history(history: Any, names: dict[str, str]) -> Any:
-    return type(history)([names.get(history[0], history[0]), *history[1:]])
+    # Keras takes one number for each channel, too, though it says float.
+    scale: Any = 1 / 127.5
+    offset: Any = -1.0
+    if backbone.pixels == "caffe":
+        rgb = keras.ops.take(rgb, [2, 1, 0], axis=-1)
+        scale, offset = 1.0, [-value for value in _IMAGENET_MEAN_BGR]
+    elif backbone.pixels == "standard":
+        scale = [1 / deviation for deviation in _IMAGENET_DEVIATION]
+        offset = [-mean / deviation for mean, deviation in zip(_IMAGENET_MEAN, _IMAGENET_DEVIATION, strict=True)]
+    return keras.layers.Rescaling(scale, offset=offset, name="prepare")(rgb)
 
 
 @contextmanager

@@ -25,23 +25,25 @@ def imagenet_weights(backbone: Backbone) -> Path:
             f"There are no ImageNet weights of {backbone.name}.", where="--weights", next_step="use --weights none"
         )
     cached = cache_folder("keras") / file.name
-    if cached.is_file() and _md5(cached) == file.md5:
+    if cached.is_file() and _digest(cached, file.checksum) == file.checksum:
         return cached
     ways_out = (
         f"give a file with --weights PATH (on another machine: {file.url}), or train from scratch with --weights none"
     )
     what = f"The ImageNet weights of {backbone.name}"
     origin = fetch_published(Published(file.name, file.url, what, ways_out), cached)
-    if (found := _md5(cached)) != file.md5:
+    if (found := _digest(cached, file.checksum)) != file.checksum:
         cached.unlink()
         raise DataError(
-            f"This is not the file that Keras published: its checksum is {found}, not {file.md5}.",
+            f"This is not the file that Keras published: its checksum is {found}, not {file.checksum}.",
             where=origin,
             next_step=ways_out,
         )
     return cached
 
 
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:  # the only checksum that Keras publishes
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+def _digest(path: Path, like: str) -> str:
+    """The file's checksum of the kind that Keras gives: SHA-256 for newer files, MD5 for the others."""
+    kind = "sha256" if len(like) == 64 else "md5"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()

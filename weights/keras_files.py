@@ -15,7 +15,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from ..core.errors import DataError, NotFoundError
-from .architecture import stable_names
+from .flat import stable_names
 
 _MAX_BYTES = 1 << 30
 _MAX_RATIO = 10

@@ -135,7 +135,7 @@ def test_a_mirror_with_a_file_of_an_old_keras(vgg16: Any, tmp_path: Path, monkey
     monkeypatch.setenv("CV_WEIGHTS_MIRROR", str(mirror))
     with pytest.raises(DataError, match="not the file that Keras published"):
         imagenet_weights(BACKBONES["vgg16"])
-    changed_sum = replace(published, md5=hashlib.md5(path.read_bytes()).hexdigest())
+    changed_sum = replace(published, checksum=hashlib.md5(path.read_bytes()).hexdigest())
     known = replace(BACKBONES["vgg16"], weights=changed_sum)
     cached = imagenet_weights(known)
     path.unlink()
