@@ -1,4 +1,9 @@
-"""From the best weights of a run to a bundle that was measured."""
+"""From the best weights of a run to a bundle that is calibrated and was measured.
+
+stage_bundle    the model and its portable copy, without figures
+measure         what it says on validation and test pictures; temperature and thresholds from the former
+finish_bundle   the bundle with temperature, thresholds and figures, in its place
+"""
 
 from __future__ import annotations
 
@@ -10,15 +15,15 @@ import numpy as np
 from ..core.errors import DataError, LensmithError
 from ..core.progress import say, warn
 from ..datasets.model import Item
-from ..predict.engines.choose import open_engine
 from ..predict.engines.keras import NATIVE_NAME, predict_probabilities
+from ..predict.model import open_model
 from ..weights.architecture import build_classifier
 from ..weights.bundle import PORTABLE_NAME, Bundle, BundleRecord, copy_model, write_bundle
 from ..weights.keras_files import load_all_layers
+from .calibrate import ENOUGH_PICTURES, Target, choose_thresholds, fit_temperature, shortfalls
 from .data import Samples
-from .evaluate import evaluate_items
+from .evaluate import Evaluation, evaluate_items
 from .export import export_portable
-from .metrics import ClassifierScores
 
 _GOLDEN = 4
 
@@ -53,39 +58,72 @@ def stage_bundle(folder: Path, record: BundleRecord, checkpoint: Path, valid: Sa
     return write_bundle(folder, record, fill, golden=(inputs, predict_probabilities(model, inputs)))
 
 
-def measure(bundle: Bundle, splits: Mapping[str, Sequence[Item]], device: str) -> list[ClassifierScores]:
-    """Measure a bundle on each split that has pictures, with the engine that would run it here.
+def measure(
+    bundle: Bundle, splits: Mapping[str, Sequence[Item]], device: str, target: Target | None = None
+) -> list[Evaluation]:
+    """Measure a bundle on each split that has pictures, with the engine that would run it here, and calibrate it.
+
+    Temperature and thresholds come from the first split, the validation pictures, and hold for all.
+
+    Args:
+        bundle: From `stage_bundle`.
+        splits: Pictures by the name of their split; the validation pictures first.
+        device: As in `core.device.parse_device`.
+        target: What thresholds are chosen for; None leaves the record's.
 
     Raises:
         DataError: no picture of the first split can be read. One of the others is left out with a warning.
     """
-    engine = open_engine(bundle, device=device)
-    scores: list[ClassifierScores] = []
+    model = open_model(bundle, device=device)
+    found: list[Evaluation] = []
     for split, items in splits.items():
         try:
             if items:
-                scores.append(evaluate_items(bundle, engine, items, split))
+                found.append(evaluate_items(model, items, split))
         except DataError as error:
-            if not scores:
+            if not found:
                 raise
             warn(f"not measured on {split}: {error.what}")
-    return scores
+    temperature, thresholds = calibrate(found[0], target)
+    return [one.calibrated(temperature, thresholds) for one in found]
 
 
-def finish_bundle(target: Path, staged: Bundle, scores: Sequence[ClassifierScores]) -> Bundle:
-    """Write the bundle with its figures.
+def calibrate(valid: Evaluation, target: Target | None) -> tuple[float, tuple[float, ...] | None]:
+    """The temperature, and with a target the thresholds, that suit these validation pictures; what is odd is said.
+
+    Args:
+        valid: Answers on validation pictures, before or after another calibration.
+        target: What the thresholds are chosen for.
+    """
+    if len(valid) < ENOUGH_PICTURES:
+        warn(f"{len(valid)} {valid.split} pictures are too few to calibrate the probabilities: take them as they are")
+    temperature = fit_temperature(valid.said, valid.labels)
+    if target is None:
+        return temperature, None
+    probability = valid.calibrated(temperature, None).probability
+    thresholds = choose_thresholds(probability, valid.labels, target)
+    for sentence in shortfalls(probability, valid.labels, thresholds, target, valid.names):
+        warn(sentence)
+    return temperature, thresholds
+
+
+def finish_bundle(target: Path, staged: Bundle, evaluations: Sequence[Evaluation]) -> Bundle:
+    """Write the bundle with its calibration and its figures.
 
     Args:
         target: The bundle's folder.
         staged: From `stage_bundle`.
-        scores: On validation pictures first. Those on the last split, which is the test split where there is one,
-            become the bundle's figures, because no weights were chosen by it.
+        evaluations: From `measure`: on validation pictures first. Those on the last split, which is the test split
+            where there is one, become the bundle's figures, because nothing was chosen by it.
     """
-    chosen_by, main = scores[0], scores[-1]
-    metrics = main.summary()
+    chosen_by, main = evaluations[0], evaluations[-1]
+    metrics = main.scores.summary()
     if main is not chosen_by:
-        metrics[f"{chosen_by.split}_accuracy"] = chosen_by.accuracy
-    update = {"name": target.name, "metrics": metrics, "metrics_split": main.split, "files": {}}
+        metrics[f"{chosen_by.split}_accuracy"] = chosen_by.scores.accuracy.value
+    update = {
+        "name": target.name, "metrics": metrics, "metrics_split": main.split, "files": {},
+        "temperature": main.temperature or 1.0, "thresholds": thresholds_for_record(main, staged.record),
+    }  # fmt: skip
     record = staged.record.model_copy(update=update)
 
     def fill(place: Path) -> None:
@@ -94,3 +132,10 @@ def finish_bundle(target: Path, staged: Bundle, scores: Sequence[ClassifierScore
                 copy_model(path, place, name)
 
     return write_bundle(target, record, fill, golden=staged.golden())
+
+
+def thresholds_for_record(evaluation: Evaluation, record: BundleRecord) -> tuple[float, ...] | None:
+    """The thresholds as a record holds them; None where each class has the record's one for all."""
+    if (evaluation.thresholds == np.float32(record.confidence)).all():
+        return None
+    return tuple(float(value) for value in evaluation.thresholds)

@@ -179,7 +179,7 @@ class _Job:
         splits = {self.valid_name: valid.items, "test": list(self.dataset.items("test"))}
         with self.timed("measure"):
             scores = measure(staged, splits, self.config.device)
-        records = [score.as_record() for score in scores]
+        records = [one.scores.as_record() for one in scores]
         write_atomic(self.run / "scores.json", json.dumps(records, indent=1, ensure_ascii=False) + "\n")
         target = target_of_run(self.workspace, self.name, self.run.name)
         bundle = finish_bundle(target, staged, scores)

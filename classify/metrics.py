@@ -1,4 +1,4 @@
-"""How good a classifier is, from the true and the predicted classes. NumPy alone."""
+"""How good a classifier is, from its probabilities and the true classes. NumPy alone."""
 
 from __future__ import annotations
 
@@ -8,94 +8,308 @@ from typing import Any
 import numpy as np
 
 from ..predict.results import Skipped
+from ..report.bootstrap import Figure, draw_counts, figure
+
+BINS = 15
+FEW_PICTURES = 30
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class.
+    """One class. What nothing can be said about is None.
 
     Attributes:
         name: The class.
         pictures: How many pictures of it were looked at.
-        precision: Share of the pictures called this class that are; 0 when none was called so.
-        recall: Share of its pictures that were called so; 0 when there are none.
-        f1: Harmonic mean of the two.
+        called: How many pictures were called so.
+        precision: Share of the pictures called this class that are; None when none was called so.
+        recall: Share of its pictures that were called so; None when there are none.
+        f1: Harmonic mean of the two; None when there are no pictures of it.
+        roc_auc: Chance that a picture of it gets a higher probability than one of another class.
+        average_precision: Area under the precision-recall curve.
     """
 
     name: str
     pictures: int
-    precision: float
-    recall: float
-    f1: float
+    called: int
+    precision: Figure | None
+    recall: Figure | None
+    f1: Figure | None
+    roc_auc: float | None
+    average_precision: float | None
 
 
 @dataclass(frozen=True)
 class ClassifierScores:
-    """What a classifier did on a set of pictures.
+    """What a classifier did on a set of pictures. All shares lie in 0..1; intervals are 95% (see `report.bootstrap`).
 
     Attributes:
         split: Which pictures: "valid", "test", "held-out".
-        accuracy: Share of pictures called right.
+        pictures: How many.
+        accuracy: Share of pictures whose most probable class is the true one.
         balanced_accuracy: Mean recall of the classes that have pictures; one class cannot outweigh the others.
         f1: Mean F1 of the classes that have pictures.
         classes: Each class in the model's order.
         confusion: int64 `(classes, classes)`: row is the truth, column the prediction.
+        ece: Expected calibration error: how far the probabilities are off on average (see `reliability`).
+        ece_before: The same before temperature scaling; None where nothing is known of it.
+        answered: Share of pictures that were sure enough for an answer other than "unknown".
+        accuracy_answered: Share of these that are right; None when there are none.
         skipped: Pictures that could not be read.
     """
 
     split: str
-    accuracy: float
-    balanced_accuracy: float
-    f1: float
+    pictures: int
+    accuracy: Figure
+    balanced_accuracy: Figure
+    f1: Figure
     classes: tuple[ClassScore, ...]
     confusion: np.ndarray
+    ece: float
+    ece_before: float | None = None
+    answered: float = 1.0
+    accuracy_answered: Figure | None = None
     skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def unknown(self) -> float:
+        """Share of pictures that were answered "unknown"."""
+        return 1 - self.answered
 
     def summary(self) -> dict[str, float]:
         """The figures that go into a bundle."""
-        return {"accuracy": self.accuracy, "balanced_accuracy": self.balanced_accuracy, "f1": self.f1}
+        found: dict[str, float] = {}
+        for name in ("accuracy", "balanced_accuracy", "f1"):
+            value: Figure = getattr(self, name)
+            found |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+        found["ece"] = self.ece
+        if self.ece_before is not None:
+            found["ece_before"] = self.ece_before
+        if self.answered < 1:
+            found["answered"] = self.answered
+            if self.accuracy_answered is not None:
+                found["accuracy_answered"] = self.accuracy_answered.value
+        return found | {"pictures": float(self.pictures)}
 
     def as_record(self) -> dict[str, Any]:
-        """Everything, for JSON."""
+        """Everything, for JSON; a figure is `{"value", "low", "high"}`."""
         return {
-            "split": self.split, **self.summary(), "pictures": int(self.confusion.sum()),
-            "classes": [vars(score) for score in self.classes], "confusion": self.confusion.tolist(),
-            "skipped": [entry._asdict() for entry in self.skipped],
+            "split": self.split, "pictures": self.pictures, "accuracy": self.accuracy._asdict(),
+            "balanced_accuracy": self.balanced_accuracy._asdict(), "f1": self.f1._asdict(),
+            "ece": self.ece, "ece_before": self.ece_before, "answered": self.answered,
+            "accuracy_answered": _record(self.accuracy_answered),
+            "classes": [{key: _record(value) for key, value in vars(one).items()} for one in self.classes],
+            "confusion": self.confusion.tolist(), "skipped": [entry._asdict() for entry in self.skipped],
         }  # fmt: skip
+
+    def remarks(self) -> list[str]:
+        """What a reader of the figures must know, in plain sentences."""
+        said = []
+        if self.pictures < FEW_PICTURES:
+            said.append(
+                f"Only {self.pictures} {self.split} pictures were measured: one picture more or less changes the"
+                f" accuracy by {100 / self.pictures:.0f} points, so read the intervals and not the figures."
+            )
+        if none := [one.name for one in self.classes if not one.pictures]:
+            said.append(f"No {self.split} picture shows {', '.join(none)}: nothing is known about that.")
+        if few := [one.name for one in self.classes if 0 < one.pictures < FEW_PICTURES // 3]:
+            said.append(f"Fewer than {FEW_PICTURES // 3} {self.split} pictures each show {', '.join(few)}: too few.")
+        return said
 
 
 def score(
-    truth: np.ndarray,
-    predicted: np.ndarray,
+    labels: np.ndarray,
+    probability: np.ndarray,
     names: tuple[str, ...],
     split: str,
+    *,
+    answered: np.ndarray | None = None,
+    before: np.ndarray | None = None,
     skipped: tuple[Skipped, ...] = (),
 ) -> ClassifierScores:
-    """Compare predicted with true classes.
+    """Compare probabilities with true classes.
 
     Args:
-        truth: int64 `(n,)` class ids; n must not be 0.
-        predicted: int64 `(n,)` class ids.
+        labels: int64 `(n,)` class ids; n must not be 0.
+        probability: float `(n, classes)`, rows summing to 1.
         names: The class names in order.
         split: For the record.
+        answered: bool `(n,)`: where the answer is not "unknown"; None for everywhere.
+        before: The probabilities before temperature scaling; None when they are not known.
         skipped: For the record.
     """
+    predicted = probability.argmax(axis=1)
+    right = predicted == labels
+    answered = np.ones(len(labels), bool) if answered is None else answered
     confusion = np.zeros((len(names), len(names)), np.int64)
-    np.add.at(confusion, (truth, predicted), 1)
-    right, pictures, called = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-    precision = right / np.maximum(called, 1)
-    recall = right / np.maximum(pictures, 1)
-    f1 = 2 * right / np.maximum(pictures + called, 1)
+    np.add.at(confusion, (labels, predicted), 1)
+    drawn = _draw_shares(confusion)
+    pictures, called = confusion.sum(axis=1), confusion.sum(axis=0)
+    shares = _shares(confusion.diagonal()[None], pictures[None], called[None])
     seen = pictures > 0
+    # A mean of shares is as uncertain as one share over so many pictures.
+    even = seen.sum() ** 2 / (1 / pictures[seen]).sum()
     return ClassifierScores(
         split=split,
-        accuracy=float(right.sum() / confusion.sum()),
-        balanced_accuracy=float(recall[seen].mean()),
-        f1=float(f1[seen].mean()),
+        pictures=len(labels),
+        accuracy=figure(right.mean(), drawn.accuracy, len(labels)),
+        balanced_accuracy=figure(shares.recall[0, seen].mean(), drawn.balanced_accuracy, even),
+        f1=figure(shares.f1[0, seen].mean(), drawn.macro_f1, even),
         classes=tuple(
-            ClassScore(name, int(pictures[i]), float(precision[i]), float(recall[i]), float(f1[i]))
-            for i, name in enumerate(names)
+            _class_score(k, name, labels, probability, (int(pictures[k]), int(called[k])), shares, drawn)
+            for k, name in enumerate(names)
         ),
         confusion=confusion,
+        ece=reliability(probability, labels).ece,
+        ece_before=None if before is None else reliability(before, labels).ece,
+        answered=float(answered.mean()),
+        accuracy_answered=share_of(right[answered]),
         skipped=skipped,
     )
+
+
+def share_of(holds: np.ndarray) -> Figure | None:
+    """The share of pictures for which something holds, bool `(n,)`, with its interval; None when there are none."""
+    if not len(holds):
+        return None
+    counts = np.array([len(holds) - holds.sum(), holds.sum()])
+    drawn = np.concatenate([rows[:, 1] / len(holds) for rows in draw_counts(counts)])
+    return figure(float(holds.mean()), drawn, len(holds))
+
+
+def roc_curve(probability: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """False and true positive rate, float64 `(k,)` each, rising from 0 to 1, at each distinct probability.
+
+    Args:
+        probability: `(n,)` of one class.
+        positive: bool `(n,)`: whether it is the true one; both must occur.
+    """
+    hits, misses = _falling(probability, positive)
+    return np.append(0, misses / misses[-1]), np.append(0, hits / hits[-1])
+
+
+def precision_recall_curve(probability: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Recall, rising, and the precision at it, float64 `(k,)` each, at each distinct probability; see `roc_curve`."""
+    hits, misses = _falling(probability, positive)
+    return hits / hits[-1], hits / (hits + misses)
+
+
+def roc_auc(probability: np.ndarray, positive: np.ndarray) -> float:
+    """Area under the ROC curve; pictures of equal probability count half."""
+    false_rate, true_rate = roc_curve(probability, positive)
+    return float(np.trapezoid(true_rate, false_rate))
+
+
+def average_precision(probability: np.ndarray, positive: np.ndarray) -> float:
+    """Mean of the precision over the steps of recall, without interpolation."""
+    recall, precision = precision_recall_curve(probability, positive)
+    return float((np.diff(recall, prepend=0) * precision).sum())
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How often a classifier is right when it says how sure it is.
+
+    Attributes:
+        confidence: float64 `(bins,)` mean of the highest probability; NaN in an empty bin.
+        accuracy: float64 `(bins,)` share of right answers; NaN in an empty bin.
+        pictures: int64 `(bins,)`.
+        ece: The distance between the two, averaged over the pictures.
+    """
+
+    confidence: np.ndarray
+    accuracy: np.ndarray
+    pictures: np.ndarray
+    ece: float
+
+
+def reliability(probability: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
+    """Group the answers by how sure they are, in bins of equal width.
+
+    Naeini et al., "Obtaining well calibrated probabilities using Bayesian binning", 2015, as used by Guo et al., "On
+    calibration of modern neural networks", 2017.
+    """
+    sure = probability.max(axis=1).astype(np.float64)
+    right = probability.argmax(axis=1) == labels
+    # A bin holds its upper limit, as in Guo et al.
+    place = np.clip(np.ceil(sure * bins).astype(np.int64) - 1, 0, bins - 1)
+    pictures = np.bincount(place, minlength=bins)
+    filled = np.where(pictures > 0, pictures, np.nan)
+    confidence = np.bincount(place, sure, minlength=bins) / filled
+    accuracy = np.bincount(place, right, minlength=bins) / filled
+    ece = np.nansum(np.abs(confidence - accuracy) * pictures) / len(labels)
+    return Reliability(confidence, accuracy, pictures, float(ece))
+
+
+@dataclass(frozen=True)
+class _Shares:
+    """float64 `(draws, classes)` each; NaN where there is nothing to divide by."""
+
+    precision: np.ndarray
+    recall: np.ndarray
+    f1: np.ndarray
+    accuracy: np.ndarray
+
+    @property
+    def balanced_accuracy(self) -> np.ndarray:
+        return np.nanmean(self.recall, axis=1)
+
+    @property
+    def macro_f1(self) -> np.ndarray:
+        return np.nanmean(self.f1, axis=1)
+
+
+def _shares(right: np.ndarray, pictures: np.ndarray, called: np.ndarray) -> _Shares:
+    """From counts `(draws, classes)`."""
+    have, said = np.where(pictures > 0, pictures, np.nan), np.where(called > 0, called, np.nan)
+    f1 = np.where(pictures > 0, 2 * right / np.maximum(pictures + called, 1), np.nan)
+    return _Shares(right / said, right / have, f1, right.sum(axis=1) / pictures.sum(axis=1))
+
+
+def _draw_shares(confusion: np.ndarray) -> _Shares:
+    true, predicted = np.nonzero(confusion)
+    diagonal = true == predicted
+    parts = []
+    for rows in draw_counts(confusion[true, predicted]):
+        right = np.zeros((len(rows), len(confusion)), np.int64)
+        right[:, true[diagonal]] = rows[:, diagonal]
+        parts.append((right, *(_sums(rows, ids, len(confusion)) for ids in (true, predicted))))
+    return _shares(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def _sums(rows: np.ndarray, ids: np.ndarray, classes: int) -> np.ndarray:
+    """The columns of `(draws, cells)` added up by their class: `(draws, classes)`."""
+    order = np.argsort(ids, kind="stable")
+    present, start = np.unique(ids[order], return_index=True)
+    sums = np.zeros((len(rows), classes), np.int64)
+    sums[:, present] = np.add.reduceat(rows[:, order], start, axis=1)
+    return sums
+
+
+def _class_score(
+    k: int, name: str, labels: np.ndarray, probability: np.ndarray, counts: tuple[int, int],
+    shares: _Shares, drawn: _Shares,
+) -> ClassScore:  # fmt: skip
+    pictures, called = counts
+    positive = labels == k
+    both = 0 < pictures < len(labels)
+    return ClassScore(
+        name=name, pictures=pictures, called=called,
+        precision=figure(shares.precision[0, k], drawn.precision[:, k], called) if called else None,
+        recall=figure(shares.recall[0, k], drawn.recall[:, k], pictures) if pictures else None,
+        f1=figure(shares.f1[0, k], drawn.f1[:, k], pictures) if pictures else None,
+        roc_auc=roc_auc(probability[:, k], positive) if both else None,
+        average_precision=average_precision(probability[:, k], positive) if both else None,
+    )  # fmt: skip
+
+
+def _falling(probability: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many positives and negatives lie at each distinct probability or above, from the highest down."""
+    order = np.argsort(-probability, kind="stable")
+    last = np.append(np.diff(probability[order]) != 0, True)
+    hits = np.cumsum(positive[order])
+    return hits[last].astype(np.float64), (np.arange(1, len(hits) + 1) - hits)[last].astype(np.float64)
+
+
+def _record(value: Any) -> Any:
+    return value._asdict() if isinstance(value, Figure) else value

@@ -50,7 +50,7 @@ def write_demo_report(workspace: Workspace, names: DemoNames, target: Path) -> P
     scenes, crops = open_dataset(names.scenes, workspace), open_dataset(names.crops, workspace)
     detector, classifier = open_bundle(names.detector, workspace), open_bundle(names.classifier, workspace)
     boxes = evaluate_detector(detector, scenes, "test", device="cpu")
-    classes = evaluate_classifier(classifier, crops, "test", device="cpu")
+    classes = evaluate_classifier(classifier, crops, "test", device="cpu").scores
     page = Page(
         "From pictures to models that run",
         "Handwritten digits were scattered over scenes, a detector and a classifier learned them from random weights, "
@@ -59,7 +59,7 @@ def write_demo_report(workspace: Workspace, names: DemoNames, target: Path) -> P
     page.numbers([
         ("Detector, mAP50", f"{boxes.map50:.3f}", f"{boxes.boxes} digits in {boxes.pictures} scenes it never saw"),
         ("Detector, mAP50-95", f"{boxes.map50_95:.3f}", "the same, with boxes that must fit closely"),
-        ("Classifier, accuracy", f"{classes.accuracy:.3f}", f"{int(classes.confusion.sum())} digits it never saw"),
+        ("Classifier, accuracy", f"{classes.accuracy.value:.3f}", f"{classes.pictures} digits it never saw"),
     ])  # fmt: skip
     _tell_data(page, scenes, crops)
     _tell_detector(page, detector, scenes, boxes, workspace)

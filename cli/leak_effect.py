@@ -68,7 +68,7 @@ def _score(bundle: Bundle, dataset: Dataset, split: Split, without: Collection[P
         return evaluate_detector(bundle, dataset, split, without=without).as_metrics().get("mAP50")
     from ..classify.evaluate import evaluate_classifier
 
-    return evaluate_classifier(bundle, dataset, split, without=without).accuracy
+    return evaluate_classifier(bundle, dataset, split, without=without).scores.accuracy.value
 
 
 def tell_leak_effect(effects: list[LeakEffect], weights: str) -> None:

@@ -55,13 +55,13 @@ def read_rows(raw: np.ndarray, record: BundleRecord, confidence: float) -> tuple
     return xyxy[solid], class_id[solid], np.clip(score[solid], 0, 1)
 
 
-def decode_scores(raw: np.ndarray, record: BundleRecord, threshold: float) -> Scores:
-    """The probabilities of one picture.
+def decode_scores(raw: np.ndarray, record: BundleRecord, confidence: float | None = None) -> Scores:
+    """The calibrated probabilities of one picture.
 
     Args:
-        raw: float32 `(classes,)`.
-        record: The bundle's record.
-        threshold: Below it the answer is "unknown", 0..1.
+        raw: float32 `(classes,)`, the model's own probabilities.
+        record: The bundle's record, with its temperature and thresholds.
+        confidence: Below it the answer is "unknown", 0..1; None takes the bundle's threshold of each class.
 
     Raises:
         DataError: the number of probabilities does not fit the record, or they are not numbers.
@@ -70,7 +70,37 @@ def decode_scores(raw: np.ndarray, record: BundleRecord, threshold: float) -> Sc
         raise _misfit(f"{raw.shape} probabilities for {len(record.names)} classes")
     if not np.isfinite(raw).all():
         raise _misfit("probabilities that are not numbers")
-    return Scores(raw.astype(np.float32, copy=False), threshold)
+    return Scores(apply_temperature(raw, record.temperature), thresholds_of(record, confidence))
+
+
+def apply_temperature(probability: np.ndarray, temperature: float) -> np.ndarray:
+    """Probabilities as if the logits behind them had been divided by the temperature (Guo et al. 2017).
+
+    Args:
+        probability: float `(..., classes)`, not negative, each row with something above 0.
+        temperature: Above 0; more than 1 makes the model sound less sure. 1 changes nothing.
+
+    Returns:
+        float32 of the same shape, rows summing to 1: softmax(log(p) / T).
+    """
+    if temperature == 1:
+        return probability.astype(np.float32, copy=False)
+    exact = probability.astype(np.float64)
+    # The largest becomes 1, so that no power of a small number ends in a row of zeros.
+    power = (exact / exact.max(axis=-1, keepdims=True)) ** (1 / temperature)
+    return (power / power.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def thresholds_of(record: BundleRecord, confidence: float | None = None) -> np.ndarray:
+    """float32 `(classes,)`: below its class's threshold an answer is "unknown".
+
+    Args:
+        record: A classifier's record.
+        confidence: One threshold for all classes in place of the record's, 0..1.
+    """
+    if confidence is None and record.thresholds is not None:
+        return np.array(record.thresholds, np.float32)
+    return np.full(len(record.names), record.confidence if confidence is None else confidence, np.float32)
 
 
 def suppress(xyxy: np.ndarray, class_id: np.ndarray, confidence: np.ndarray, iou: float, max_det: int) -> np.ndarray:

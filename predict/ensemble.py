@@ -70,7 +70,7 @@ class Ensemble:
             for member, one, ready, columns in zip(self.members, raw, prepared, self._columns, strict=True)
         ]
         probability = np.stack([scores.probability for scores in said]).mean(axis=0)
-        threshold = float(np.mean([scores.threshold for scores in said]))
+        threshold = np.stack([scores.thresholds for scores in said]).mean(axis=0)
         return Scores(probability, threshold, tuple(said))
 
 
@@ -128,4 +128,4 @@ def _difference(first: Bundle, other: Bundle) -> str | None:
 def _in_order(scores: Detections | Scores, columns: np.ndarray) -> Scores:
     if not isinstance(scores, Scores):
         raise LensmithError("Only classifiers can be averaged.")
-    return Scores(scores.probability[columns], scores.threshold)
+    return Scores(scores.probability[columns], scores.thresholds[columns])

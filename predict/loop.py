@@ -40,7 +40,8 @@ def predict_frames(
         frames: What to look at. An error in it surfaces here, after the results of the frames before it.
         model: From `open_model`, or from `open_models` for several classifiers as one.
         engine: From `open_engine`, where a bundle is given in place of a model.
-        confidence: Detections above it are kept; a classifier below it says "unknown". 0..1; None takes the bundle's.
+        confidence: Detections above it are kept; a classifier below it says "unknown". 0..1; None takes the bundle's,
+            which may have one for each class.
         live: Take one frame at a time, and the next one only when it is asked for, so that no frame waits.
 
     Yields:

@@ -94,10 +94,10 @@ class Model:
     def decode(self, raw: np.ndarray, prepared: Prepared, confidence: float | None) -> Detections | Scores:
         """See `Predictor.decode`."""
         record = self.bundle.record
-        threshold = record.confidence if confidence is None else confidence
-        if record.task == "detect":
-            return decode_detections(raw, record, prepared.geometry, threshold)
-        return decode_scores(raw, record, threshold)
+        if record.task == "classify":
+            return decode_scores(raw, record, confidence)
+        lowest = record.confidence if confidence is None else confidence
+        return decode_detections(raw, record, prepared.geometry, lowest)
 
 
 def open_model(bundle: Bundle, *, engine: str = "auto", device: str = "auto") -> Model:

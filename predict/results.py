@@ -62,20 +62,25 @@ class Scores:
     """How sure a classifier is of each class for one frame.
 
     Attributes:
-        probability: float32 `(classes,)`, summing to 1.
-        threshold: Below it the answer is "unknown".
+        probability: float32 `(classes,)`, summing to 1, calibrated.
+        threshold: Below it the answer is "unknown": one for all classes, or float32 `(classes,)`.
         members: Of an ensemble, what each member said, in the order of `probability`'s classes.
     """
 
     probability: np.ndarray
-    threshold: float = 0.0
+    threshold: float | np.ndarray = 0.0
     members: tuple[Scores, ...] = ()
 
     @property
     def class_id(self) -> int | None:
-        """The most probable class, None when it is below the threshold: "unknown"."""
+        """The most probable class, None when it is below its threshold: "unknown"."""
         best = int(self.probability.argmax())
-        return best if self.probability[best] >= self.threshold else None
+        return best if self.probability[best] >= self.thresholds[best] else None
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """The threshold of each class, float32 `(classes,)`."""
+        return np.broadcast_to(np.asarray(self.threshold, np.float32), self.probability.shape)
 
     @property
     def confidence(self) -> float:

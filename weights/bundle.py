@@ -14,10 +14,10 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..core.errors import DataError, NotFoundError, UsageError
 from ..core.files import sha256_of, slug, whole_folder, write_atomic
@@ -28,6 +28,7 @@ BUNDLE_NAME = "bundle.json"
 GOLDEN_NAME = "golden.npz"
 PORTABLE_NAME = "model.onnx"
 SCHEMA_VERSION = 1
+_WRITTEN = {GOLDEN_NAME, "labels.txt", "README.md"}  # by `write_bundle` itself
 
 
 def _plain_file_name(name: str) -> str:
@@ -122,6 +123,12 @@ class BundleRecord(_Strict):
     versions: dict[str, str] = Field(default_factory=library_versions)
     files: dict[FileName, str] = Field(default_factory=dict, description="sha256 of each file")
 
+    @model_validator(mode="after")
+    def _one_threshold_a_class(self) -> Self:
+        if self.thresholds is not None and len(self.thresholds) != len(self.names):
+            raise ValueError(f"there are {len(self.thresholds)} thresholds for {len(self.names)} classes")
+        return self
+
 
 class Bundle:
     """An opened bundle. Its hashes were checked when it was opened."""
@@ -175,6 +182,21 @@ def write_bundle(
         complete = record.model_copy(update={"files": files})
         write_atomic(folder / BUNDLE_NAME, complete.model_dump_json(indent=2) + "\n")
     return Bundle(target, complete)
+
+
+def rewrite_bundle(bundle: Bundle, record: BundleRecord) -> Bundle:
+    """Give a bundle that stands another record, whole or not at all; its model and golden samples stay as they are.
+
+    Raises:
+        DataError: a file is missing or changed, or the bundle was replaced meanwhile.
+    """
+    kept = [name for name in read_bundle(bundle.folder).record.files if name not in _WRITTEN]
+
+    def fill(folder: Path) -> None:
+        for name in kept:
+            copy_model(bundle.folder / name, folder, name)
+
+    return write_bundle(bundle.folder, record, fill, golden=bundle.golden())
 
 
 def open_bundle(given: str | Path, workspace: Workspace) -> Bundle:

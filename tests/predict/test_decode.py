@@ -98,6 +98,29 @@ def test_scores_and_unknown() -> None:
         decode_scores(np.array([np.nan, 0.5], np.float32), record, 0.5)
 
 
+def test_scores_are_calibrated_and_each_class_has_its_threshold() -> None:
+    raw = np.array([0.1, 0.9], np.float32)
+    soft = _record().model_copy(update={"temperature": 2.0, "thresholds": (0.2, 0.8)})
+    scores = decode_scores(raw, soft)
+    # 0.1 and 0.9 to the power of one half, made to sum to 1.
+    np.testing.assert_allclose(scores.probability, [0.25, 0.75], atol=1e-6)
+    assert scores.class_id is None
+    assert decode_scores(raw, soft, 0.6).class_id == 1, "a threshold that is given holds for all"
+    assert decode_scores(raw[::-1].copy(), soft).class_id == 0
+
+
+def test_a_bundle_from_before_calibration_says_what_its_model_says() -> None:
+    raw = np.array([0.3, 0.7], np.float32)
+    scores = decode_scores(raw, _record())
+    assert scores.probability is raw
+    np.testing.assert_array_equal(scores.thresholds, np.float32([0.25, 0.25]))
+
+
+def test_a_record_with_too_few_thresholds_is_refused() -> None:
+    with pytest.raises(ValueError, match="1 thresholds for 2 classes"):
+        BundleRecord.model_validate({**_record().model_dump(), "thresholds": [0.5]})
+
+
 def test_no_boxes_at_all() -> None:
     assert len(decode_detections(np.zeros((6, 0), np.float32), _record(), _SAME, 0.25)) == 0
     assert len(suppress(np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0), 0.5, 10)) == 0

@@ -1,0 +1,164 @@
+"""Probabilities that mean what they say, and thresholds below which a classifier had better not answer. NumPy alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+import numpy as np
+
+from ..core.errors import UsageError
+
+LOWEST, HIGHEST = 0.05, 20.0
+ENOUGH_PICTURES = 20
+_SMALLEST = 1e-38  # what a float32 probability of 0 may have been
+Metric = Literal["precision", "recall"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the thresholds are chosen for.
+
+    Attributes:
+        metric: "precision": of the answers that name a class, so many are right. "recall": of its pictures, so many
+            get their answer.
+        value: 0..1.
+    """
+
+    metric: Metric
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.metric}={self.value:g}"
+
+
+def parse_target(text: str) -> Target:
+    """Read "precision=0.95" or "recall=0.9".
+
+    Raises:
+        UsageError: it is neither.
+    """
+    metric, _, value = text.partition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if metric not in get_args(Metric) or not 0 < number <= 1:
+        raise UsageError(
+            f"'{text}' is no target.",
+            where="--target",
+            next_step="write precision=0.95 or recall=0.9, with a share between 0 and 1",
+        )
+    return Target(cast("Metric", metric), number)
+
+
+def fit_temperature(probability: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature that makes a classifier's probabilities fit what it gets right.
+
+    Dividing the logits by it changes no answer, only how sure it sounds: Guo et al., "On calibration of modern neural
+    networks", 2017. The negative log-likelihood is convex in one over the temperature, so the zero of its slope is
+    found by halving. One picture's worth of the truth is spread over the other classes, as Platt does ("Probabilistic
+    outputs for support vector machines", 1999): where every picture is called right, the likelihood alone would ask
+    for boundless certainty.
+
+    Args:
+        probability: float `(n, classes)`, the model's own, for validation pictures. Never test pictures.
+        labels: int64 `(n,)` true class ids.
+
+    Returns:
+        0.05 to 20; more than 1 makes the model sound less sure. 1 where there are fewer than 20 pictures.
+    """
+    n, classes = probability.shape
+    if n < ENOUGH_PICTURES or classes < 2:
+        return 1.0
+    logits = np.log(np.maximum(probability.astype(np.float64), _SMALLEST))
+    target = np.full((n, classes), 1 / ((n + 2) * (classes - 1)))
+    target[np.arange(n), labels] = (n + 1) / (n + 2)
+    wanted = (target * logits).sum()
+
+    def slope(sharpness: float) -> float:
+        scaled = logits * sharpness
+        weight = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return float(((weight / weight.sum(axis=1, keepdims=True)) * logits).sum() - wanted)
+
+    low, high = 1 / HIGHEST, 1 / LOWEST
+    for _ in range(60):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
+    return float(np.clip(1 / (low * high) ** 0.5, LOWEST, HIGHEST))
+
+
+def choose_thresholds(probability: np.ndarray, labels: np.ndarray, target: Target) -> tuple[float, ...]:
+    """A threshold for each class, so that answers at least that sure reach the target.
+
+    For precision it is the lowest one that does, which leaves the fewest pictures unanswered, and for recall the
+    highest. A class that cannot reach the target gets the threshold that comes nearest; one that was never the answer
+    gets, for precision, the target itself, which is what calibrated probabilities promise. `shortfalls` says which.
+
+    Args:
+        probability: float `(n, classes)`, calibrated, for validation pictures.
+        labels: int64 `(n,)` true class ids.
+        target: What to reach.
+
+    Returns:
+        One value of 0..1 a class, each half-way between two pictures so that rounding does not decide.
+    """
+    choose = _for_precision if target.metric == "precision" else _for_recall
+    answer, sure = probability.argmax(axis=1), probability.max(axis=1).astype(np.float64)
+    chosen = []
+    for k in range(probability.shape[1]):
+        mine = answer == k
+        chosen.append(choose(sure[mine], labels[mine] == k, int((labels == k).sum()), target.value))
+    return tuple(chosen)
+
+
+def shortfalls(
+    probability: np.ndarray, labels: np.ndarray, thresholds: tuple[float, ...], target: Target, names: tuple[str, ...]
+) -> list[str]:
+    """Which classes do not reach the target with these thresholds on these pictures, in plain sentences."""
+    answer, sure = probability.argmax(axis=1), probability.max(axis=1)
+    said = []
+    for k, name in enumerate(names):
+        given = (answer == k) & (sure >= thresholds[k])
+        among = given if target.metric == "precision" else labels == k
+        if not among.any():
+            why = "was never the answer" if target.metric == "precision" else "has no picture"
+            said.append(f"'{name}' {why} on the validation pictures, so its threshold {thresholds[k]:.2f} is a guess.")
+            continue
+        reached = (given & (labels == k)).sum() / among.sum()
+        if reached < target.value:
+            said.append(
+                f"'{name}' cannot reach {target}: with the threshold {thresholds[k]:.2f} it comes to {reached:.3f} on"
+                " the validation pictures."
+            )
+    return said
+
+
+def _for_precision(sure: np.ndarray, right: np.ndarray, _pictures: int, wanted: float) -> float:
+    if not len(sure):
+        return wanted
+    levels, count, good = _from_above(sure, right)
+    precision = good / count
+    enough = np.flatnonzero(precision >= wanted)
+    best = enough[-1] if len(enough) else np.flatnonzero(precision == precision.max())[-1]
+    return _below(levels, int(best))
+
+
+def _for_recall(sure: np.ndarray, right: np.ndarray, pictures: int, wanted: float) -> float:
+    if not len(sure) or not pictures:
+        return 0.0
+    levels, _, good = _from_above(sure, right)
+    enough = np.flatnonzero(good / pictures >= wanted)
+    return _below(levels, int(enough[0])) if len(enough) else 0.0
+
+
+def _from_above(sure: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Distinct levels, falling; how many answers are at least that sure; how many of those are right."""
+    order = np.argsort(-sure, kind="stable")
+    last = np.append(np.diff(sure[order]) != 0, True)
+    return sure[order][last], np.arange(1, len(sure) + 1)[last], np.cumsum(right[order])[last]
+
+
+def _below(levels: np.ndarray, index: int) -> float:
+    """A threshold that this level reaches and the next lower one does not."""
+    return 0.0 if index == len(levels) - 1 else float((levels[index] + levels[index + 1]) / 2)
