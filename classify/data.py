@@ -51,6 +51,7 @@ class Samples:
     Attributes:
         items: The usable ones, in the order given.
         skipped: The others.
+        lost: Numbers of items that could be read before and no longer can.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Samples:
         self._lock = threading.Lock()
         self.items: list[Item] = []
         self.skipped: list[Skip] = []
+        self.lost: set[int] = set()
         self._read_all(items, what)
 
     def __len__(self) -> int:
@@ -104,16 +106,25 @@ class Samples:
             DataError: none of them can be read any more.
         """
         pictures, labels = [], []
-        for index in indices:
-            try:
-                pictures.append(self.picture(int(index), epoch))
-            except ImageError as error:
-                warn(f"left out, because it can no longer be read: {error.where}: {error.reason}")
+        for index in map(int, indices):
+            if index in self.lost:
                 continue
-            labels.append(self.items[int(index)].class_id)
+            try:
+                pictures.append(self.picture(index, epoch))
+            except ImageError as error:
+                self._lose(index, error)
+                continue
+            labels.append(self.items[index].class_id)
         if not pictures:
             raise DataError("The pictures of a whole batch can no longer be read; was the dataset moved?")
         return np.stack(pictures)[..., ::-1].astype(np.float32), np.array(labels, np.int64)
+
+    def _lose(self, index: int, error: ImageError) -> None:
+        with self._lock:
+            known = index in self.lost
+            self.lost.add(index)
+        if not known:
+            warn(f"left out from here on, because it can no longer be read: {error.where}: {error.reason}")
 
     def _augmentation(self, spec: AugmentSpec) -> Augmentation:
         """Each thread has its own, because it holds the state of the random numbers."""

@@ -17,9 +17,11 @@ class LearningData(Protocol):
 
     Attributes:
         items: The usable pictures, in the order of their numbers.
+        lost: Numbers of items that could be read before and no longer can.
     """
 
     items: Sequence[Item]
+    lost: set[int]
 
     def __len__(self) -> int: ...
 
