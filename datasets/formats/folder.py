@@ -8,6 +8,7 @@ from pathlib import Path
 from ...core.errors import DataError
 from ..model import SPLITS, Dataset, Item, Remark, Split
 from .pictures import has_split_folders, is_inside, loose_pictures, split_folder, tell_leaving_links, walk_pictures
+from .tables import refuse_tables
 from .unread import what_is_there_instead
 
 _HOW_TO_LAY_OUT = "lay pictures out as train/CLASS/picture.jpg, valid/CLASS/..., test/CLASS/..."
@@ -56,7 +57,7 @@ def _class_folders(home: Path, root: Path) -> dict[str, Path]:
 
 def _nothing_found(root: Path, loose: int) -> DataError:
     if loose:
-        return DataError(
+        return refuse_tables(root, loose) or DataError(
             f"The dataset has pictures ({loose}) but no labels: they lie in no class folder, and no label files are"
             " beside them.",
             where=root,
