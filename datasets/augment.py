@@ -13,6 +13,7 @@ import inspect
 import random
 import re
 import sys
+import threading
 import warnings
 from importlib.util import find_spec
 from typing import Any, NoReturn
@@ -42,6 +43,7 @@ _REFUSED = {
     "ToTensorV2": "the model takes pictures as they are",
     "ToTensor3D": "the model takes pictures as they are",
 }
+_importing = threading.Lock()
 _FROM_ELSEWHERE = {"metadata_key", "read_fn", "reference_images", "font_path", "templates"}
 _TRIAL_SIZE = (960, 1280)
 _TOO_LARGE = re.compile(r"Crop size \(height, width\) exceeds image dimensions \(height, width\): \((\d+), (\d+)\)")
@@ -164,14 +166,14 @@ def import_albumentations() -> Any:
     Raises:
         MissingExtraError: it is not installed.
     """
-    if "albumentations" in sys.modules:
-        return sys.modules["albumentations"]
     if find_spec("albumentations") is None:  # a person may have it without the rest of that part
         need_extra("data", "An augmentation")
-    isolate_albumentations()
-    with hidden("torch"):
-        import albumentations
-    return albumentations
+    with _importing:  # the threads that load pictures ask for it all at once
+        if "albumentations" not in sys.modules:
+            isolate_albumentations()
+            with hidden("torch"):
+                import albumentations
+        return sys.modules["albumentations"]
 
 
 def _build(transform: Transform, spec: AugmentSpec, albumentations: Any) -> Any:
