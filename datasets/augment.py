@@ -169,11 +169,12 @@ def import_albumentations() -> Any:
     if find_spec("albumentations") is None:  # a person may have it without the rest of that part
         need_extra("data", "An augmentation")
     with _importing:  # the threads that load pictures ask for it all at once
-        if "albumentations" not in sys.modules:
-            isolate_albumentations()
-            with hidden("torch"):
-                import albumentations
-        return sys.modules["albumentations"]
+        if "albumentations" in sys.modules:
+            return sys.modules["albumentations"]
+        isolate_albumentations()
+        with hidden("torch"):
+            import albumentations
+        return albumentations
 
 
 def _build(transform: Transform, spec: AugmentSpec, albumentations: Any) -> Any:
