@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -19,10 +18,12 @@ from ..datasets.augment import Augmentation, sample_seed
 from ..datasets.augment_spec import AugmentSpec
 from ..datasets.holdout import training_splits
 from ..datasets.model import Dataset, Item
+from ..predict.engines.onnx import usable_cores
 from ..predict.prepare import fit
 from ..weights.bundle import Preprocessing
+from .picture_store import PictureStore
 
-CACHE_BYTES = 1 << 30
+Kind = Literal["plain", "large"]
 _WORKERS = 2
 _NAMED = 5
 
@@ -36,10 +37,9 @@ class Skip:
 
 
 class Samples:
-    """The usable pictures of some items, ready to be asked for one at a time from any thread.
+    """The usable pictures of some items, ready to be asked for one at a time from any thread. See `LearningData`.
 
-    Every picture is decoded once at the start, so that a damaged one is found before training and not in the middle of
-    an epoch. What was decoded stays in memory up to 1 GB or a quarter of what is free, whichever is less.
+    Each is decoded once: what the model needs of it is kept in a scratch file.
 
     Args:
         items: Pictures with class ids.
@@ -47,11 +47,15 @@ class Samples:
         augment: The augmentation; None for measuring.
         seed: Of the augmentation.
         what: What they are called in messages: "training pictures".
+        check: Decode all of them now, so that a damaged one is found before training and not in the middle of it.
+            `compute_features` finds them as well.
 
     Attributes:
-        items: The usable ones, in the order given.
+        items: The usable ones, in the order given; all of them where they were not checked.
         skipped: The others.
         lost: Numbers of items that could be read before and no longer can.
+        preprocessing: As given.
+        what: As given.
     """
 
     def __init__(
@@ -61,18 +65,21 @@ class Samples:
         augment: AugmentSpec | None = None,
         seed: int = 0,
         what: str = "pictures",
+        *,
+        check: bool = True,
     ) -> None:
-        self._preprocessing = preprocessing
+        self.preprocessing = preprocessing
+        self.what = what
         self._augment = augment if augment and augment.transforms else None
         self._seed = seed
         self._own = threading.local()
-        self._kept: dict[Any, np.ndarray] = {}
-        self._room = min(CACHE_BYTES, _free_bytes() // 4)
+        self._kept = PictureStore()
         self._lock = threading.Lock()
-        self.items: list[Item] = []
+        self.items: list[Item] = list(items)
         self.skipped: list[Skip] = []
         self.lost: set[int] = set()
-        self._read_all(items, what)
+        if check:
+            self._check()
 
     def __len__(self) -> int:
         return len(self.items)
@@ -82,16 +89,34 @@ class Samples:
         """int64 `(n,)` class ids."""
         return np.array([item.class_id for item in self.items], np.int64)
 
-    def picture(self, index: int, epoch: int = 0) -> np.ndarray:
-        """A sample as the model's input: uint8 BGR `(height, width, 3)`, augmented as this epoch wants it.
+    def plain(self, index: int) -> np.ndarray:
+        """A picture as the model's input, as it is: uint8 BGR `(height, width, 3)`.
 
         Raises:
-            ImageError: the file went away or was damaged since the start.
+            ImageError: it cannot be read.
         """
-        bgr = self._decoded(self.items[index])
-        if self._augment:
-            bgr, _ = self._augmentation(self._augment)(bgr, sample_seed(self._seed, epoch, index))
-        return fit(bgr, self._preprocessing)[0]
+        return self._decoded(self.items[index], ("plain",))[0]
+
+    def picture(self, index: int, epoch: int = 0) -> np.ndarray:
+        """A picture as the model's input, augmented as this epoch wants it: uint8 BGR `(height, width, 3)`.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+        if self._augment is None:
+            return self.plain(index)
+        return self._changed(self._decoded(self.items[index], ("large",))[0], index, epoch, self._augment, self._seed)
+
+    def views(self, index: int, views: int, augment: AugmentSpec, seed: int) -> list[np.ndarray]:
+        """Several inputs from one picture: as it is, and changed at random by the seeds of epochs 1, 2, ...
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+        if views == 1:
+            return [self.plain(index)]
+        plain, large = self._decoded(self.items[index], ("plain", "large"))
+        return [plain, *(self._changed(large, index, view, augment, seed) for view in range(1, views))]
 
     def order(self, epoch: int) -> np.ndarray:
         """int64 `(n,)`: the order of an epoch, drawn from the seed."""
@@ -126,53 +151,66 @@ class Samples:
         if not known:
             warn(f"left out from here on, because it can no longer be read: {error.where}: {error.reason}")
 
+    def _changed(self, large: np.ndarray, index: int, epoch: int, spec: AugmentSpec, seed: int) -> np.ndarray:
+        bgr, _ = self._augmentation(spec)(large, sample_seed(seed, epoch, index))
+        return fit(bgr, self.preprocessing)[0]
+
     def _augmentation(self, spec: AugmentSpec) -> Augmentation:
         """Each thread has its own, because it holds the state of the random numbers."""
-        if not hasattr(self._own, "augmentation"):
-            self._own.augmentation = Augmentation(spec)
+        if getattr(self._own, "spec", None) != spec:
+            self._own.augmentation, self._own.spec = Augmentation(spec), spec
         return self._own.augmentation
 
-    def _decoded(self, item: Item) -> np.ndarray:
-        kept = self._kept.get(item.image)
-        if kept is not None:
-            return kept
-        bgr = self._reduce(read_image(item.image))
-        with self._lock:
-            if bgr.nbytes <= self._room:
-                self._room -= bgr.nbytes
-                self._kept[item.image] = bgr
-        return bgr
+    def _decoded(self, item: Item, kinds: Sequence[Kind]) -> list[np.ndarray]:
+        kept = [self._kept.get((item.image, kind)) for kind in kinds]
+        found = [pixels for pixels in kept if pixels is not None]
+        if len(found) == len(kinds):
+            return found
+        bgr = read_image(item.image)
+        made = [self._reduce(bgr, kind) for kind in kinds]
+        for kind, pixels in zip(kinds, made, strict=True):
+            self._kept.put((item.image, kind), pixels)
+        return made
 
-    def _reduce(self, bgr: np.ndarray) -> np.ndarray:
+    def _reduce(self, bgr: np.ndarray, kind: Kind) -> np.ndarray:
         """What has to be kept of a picture: the model's input, or twice its size where augmentation still crops."""
-        if not self._augment:
-            return fit(bgr, self._preprocessing)[0]
+        if kind == "plain":
+            return fit(bgr, self.preprocessing)[0]
         height, width = bgr.shape[:2]
-        scale = 2 * max(self._preprocessing.height / height, self._preprocessing.width / width)
+        scale = 2 * max(self.preprocessing.height / height, self.preprocessing.width / width)
         if scale >= 1:
             return bgr
         size = (max(round(width * scale), 1), max(round(height * scale), 1))
         return cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
 
-    def _read_all(self, items: Sequence[Item], what: str) -> None:
-        with progress(f"reading {what}", len(items), unit="pictures") as step, ThreadPoolExecutor(_WORKERS) as pool:
+    def _check(self) -> None:
+        items, self.items = self.items, []
+        with (
+            progress(f"reading {self.what}", len(items), unit="pictures") as step,
+            ThreadPoolExecutor(usable_cores()) as pool,
+        ):
             for item, reason in zip(items, pool.map(self._verdict, items), strict=True):
                 if reason is None:
                     self.items.append(item)
                 else:
                     self.skipped.append(Skip(item, reason))
                 step(1)
-        if self.skipped:
-            named = "; ".join(f"{skip.item.image}: {skip.reason}" for skip in self.skipped[:_NAMED])
-            more = f"; and {len(self.skipped) - _NAMED} more" if len(self.skipped) > _NAMED else ""
-            warn(f"{len(self.skipped)} of {len(items)} {what} cannot be used and are left out: {named}{more}")
+        warn_of_skipped(self.skipped, len(items), self.what)
 
     def _verdict(self, item: Item) -> str | None:
         try:
-            self._decoded(item)
+            self._decoded(item, ("large",) if self._augment else ("plain",))
         except ImageError as error:
             return error.reason
         return None
+
+
+def warn_of_skipped(skipped: Sequence[Skip], total: int, what: str) -> None:
+    """Count and name the pictures that are left out."""
+    if skipped:
+        named = "; ".join(f"{skip.item.image}: {skip.reason}" for skip in skipped[:_NAMED])
+        more = f"; and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
+        warn(f"{len(skipped)} of {total} {what} cannot be used and are left out: {named}{more}")
 
 
 def training_items(dataset: Dataset, seed: int) -> tuple[list[Item], list[Item], str]:
@@ -240,10 +278,3 @@ def as_batches(samples: Samples, batch: int, *, shuffle: bool) -> Any:
             self.epoch += 1
 
     return Batches()
-
-
-def _free_bytes() -> int:
-    """Memory that is free; where the system does not say, as much as the cache may use."""
-    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return 4 * CACHE_BYTES

@@ -75,22 +75,26 @@ def test_without_augmentation_the_input_is_the_one_resize(tmp_path: Path) -> Non
     expected = cv2.resize(bgr, (32, 24), interpolation=cv2.INTER_AREA)
     samples = Samples(items_of(tmp_path), SIZE)
     assert np.array_equal(samples.picture(0), expected)
-    rgb, labels = samples.stack(np.array([0]), 0)
+    rgb, labels = samples.batch(np.array([0]), 0)
     assert np.array_equal(rgb[0], expected[..., ::-1].astype(np.float32))
     assert labels.dtype == np.int64
 
 
-def test_a_picture_that_vanishes_is_left_out_and_a_vanished_batch_is_an_error(tmp_path: Path) -> None:
+def test_a_picture_that_vanishes_is_left_out_once_and_a_vanished_batch_is_an_error(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     for number in range(2):
         make_picture(tmp_path / f"{number}.png")
-    samples = Samples(items_of(tmp_path), SIZE)
-    samples._kept.clear()
+    samples = Samples(items_of(tmp_path), SIZE, check=False)
     (tmp_path / "0.png").unlink()
-    assert len(samples.stack(np.array([0, 1]), 0)[1]) == 1
-    samples._kept.clear()
+    for _ in range(2):
+        assert len(samples.batch(np.array([0, 1]), 0)[1]) == 1
+    assert samples.lost == {0}
+    assert capfd.readouterr().err.replace("\n", " ").count("0.png") == 1
+    samples = Samples(items_of(tmp_path), SIZE, check=False)
     (tmp_path / "1.png").unlink()
     with pytest.raises(DataError, match="no longer be read"):
-        samples.stack(np.array([0, 1]), 0)
+        samples.batch(np.array([0, 1]), 0)
 
 
 def test_held_out_pictures_are_called_so(workspace: Workspace) -> None:
