@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -63,6 +65,17 @@ class RunManifest(BaseModel):
         self.status = status
         self.ended = datetime.now(UTC)
         self.save(run)
+
+    @contextmanager
+    def during(self, run: Path) -> Iterator[None]:
+        """Save at the start of the block, and note at its end whether it was done, failed or interrupted."""
+        self.save(run)
+        try:
+            yield
+        except BaseException as error:
+            self.end(run, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            raise
+        self.end(run, "done")
 
     @classmethod
     def load(cls, run: Path) -> RunManifest:

@@ -100,16 +100,12 @@ def _run_folder(
         device=model.device,
         dataset=model.dataset,
     )
-    manifest.save(run)
-    try:
-        yield run
-    except BaseException as error:
-        manifest.result = summary.as_result()
-        manifest.end(run, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
-        raise
-    manifest.result = summary.as_result()
-    manifest.timings = {"total": round(summary.seconds, 3)}
-    manifest.end(run, "done")
+    with manifest.during(run):
+        try:
+            yield run
+        finally:
+            manifest.result = summary.as_result()
+            manifest.timings = {"total": round(summary.seconds, 3)}
 
 
 class _Saved:

@@ -16,6 +16,10 @@ _BATCH = 16
 class KerasEngine:
     """See `Engine`. TensorFlow on a CPU, torch on a GPU.
 
+    Attributes:
+        model: The Keras model, from float32 RGB 0..255 to probabilities.
+        scope: The device in Keras' words.
+
     Args:
         bundle: A classifier's bundle.
         device: As in `core.device.parse_device`.
@@ -31,21 +35,25 @@ class KerasEngine:
         record, path = bundle.record, bundle.file(NATIVE_NAME)
         if record.classifier is None or path is None:
             raise DataError(f"The bundle '{bundle.name}' holds no Keras classifier.", where=bundle.folder)
-        self._keras, self._scope = import_keras(device)
-        self.device = "cpu" if self._scope.startswith("cpu") else self._scope.replace("gpu", "cuda")
+        self._keras, self.scope = import_keras(device)
+        self.device = "cpu" if self.scope.startswith("cpu") else self.scope.replace("gpu", "cuda")
         self.batch = _BATCH
         size = record.preprocessing
-        with self._keras.device(self._scope):
-            self._model = build_classifier(record.classifier, size.width, size.height, len(record.names))
-            load_all_layers(self._model, path)
+        with self._keras.device(self.scope):
+            self.model = build_classifier(record.classifier, size.width, size.height, len(record.names))
+            load_all_layers(self.model, path)
 
     def infer(self, pictures: np.ndarray) -> np.ndarray:
         """See `Engine.infer`."""
-        with self._keras.device(self._scope):
-            return predict_probabilities(self._model, pictures)
+        with self._keras.device(self.scope):
+            return predict_probabilities(self.model, pictures)
 
 
 def predict_probabilities(model: object, pictures: np.ndarray) -> np.ndarray:
     """Run a Keras classifier on uint8 BGR `(n, h, w, 3)`; gives float32 probabilities `(n, classes)`."""
-    rgb = np.ascontiguousarray(pictures[..., ::-1], dtype=np.float32)
-    return np.asarray(model.predict_on_batch(rgb), dtype=np.float32)  # pyright: ignore[reportAttributeAccessIssue]
+    return np.asarray(model.predict_on_batch(as_rgb(pictures)), dtype=np.float32)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def as_rgb(pictures: np.ndarray) -> np.ndarray:
+    """uint8 BGR `(n, h, w, 3)` as the float32 RGB 0..255 that our Keras models take."""
+    return np.ascontiguousarray(pictures[..., ::-1], dtype=np.float32)
