@@ -3,8 +3,7 @@
     rgb (float32 RGB 0..255) -> prepare -> backbone -> head_pool -> head_dropout_1 -> head_hidden
         -> head_activation -> head_dropout_2 -> head_classes (probabilities)
 
-The graph is flat and made of Keras' own layers only. Unless it is to learn them, the backbone's BatchNormalization uses
-its stored statistics whatever is fine-tuned. Scaling and channel order are part of the graph.
+The graph is flat and made of Keras' own layers only (see `flat`). Scaling and channel order are part of it.
 """
 
 from __future__ import annotations

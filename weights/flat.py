@@ -1,8 +1,9 @@
 """One flat graph of Keras' built-in layers under names that do not depend on what was built before.
 
 `keras.applications` numbers the layers that it does not name, nests some of them in a `Sequential`, uses bare
-operations where a layer would do, and has a layer of its own (ConvNeXt's `LayerScale`) that a `.keras` file cannot bring
-along. Here a draft built by it is cloned into a graph without any of these; the weights keep their order and numbers.
+operations where a layer would do, and has a layer of its own (ConvNeXt's `LayerScale`) that a `.keras` file cannot
+bring along. Here a draft built by it is cloned into a graph without any of these; the weights keep their order and
+numbers.
 """
 
 from __future__ import annotations
@@ -40,29 +41,34 @@ def flatten(draft: Any, *, learn_statistics: bool) -> Any:
         draft: A functional `keras.Model`: a backbone of `keras.applications`, with what comes before and after it.
             Layers whose names begin with "head_" are no part of the backbone.
         learn_statistics: Let BatchNormalization and Dropout of the backbone act as in training while the model is
-            trained. If not, they never do: stored statistics are used and not changed, whatever is fine-tuned.
+            trained. If not, BatchNormalization is not trainable, which is how Keras keeps its statistics, and Dropout
+            drops nothing. (A `training=False` in the graph would be overridden when the model is trained.)
     """
     import keras
 
     names = stable_names(operation.name for operation in draft.operations)
-    acting = (keras.layers.BatchNormalization, keras.layers.Dropout)
 
     def call(operation: Any, *inputs: Any, **options: Any) -> Any:
         if isinstance(operation, keras.Sequential):
             for layer in operation.layers:
-                inputs = (call(layer, *inputs),)
+                inputs = (call(clone(layer), *inputs),)
             return inputs[0]
         if _does_nothing(operation):
             return inputs[0]
         if not isinstance(operation, keras.layers.Layer):
             return _call_as_layer(operation, *inputs, **options)
-        if isinstance(operation, acting) and not (learn_statistics or operation.name.startswith("head_")):
-            options["training"] = False
         return operation(*inputs, **options)
 
     def clone(operation: Any) -> Any:
-        name = str(operation.name)
-        return _built_in(operation, names.get(name, name))
+        if isinstance(operation, keras.Sequential):
+            return operation
+        layer = _built_in(operation, names.get(str(operation.name), str(operation.name)))
+        if not (learn_statistics or layer.name.startswith("head_")):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False
+            elif isinstance(layer, keras.layers.Dropout):
+                layer.rate = 0.0
+        return layer
 
     return keras.models.clone_model(draft, clone_function=clone, call_function=call)
 

@@ -6,21 +6,25 @@ Three layouts are read: `.keras` (a zip with `model.weights.h5` in it; its confi
 
 from __future__ import annotations
 
+import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 from ..core.errors import DataError, NotFoundError
+from ..core.words import some
 from .flat import stable_names
 
 _MAX_BYTES = 1 << 30
 _MAX_RATIO = 10
 _MAX_GROUPS = 20_000
 _MAX_DEPTH = 12
+_BLOCK = re.compile(r"([a-z]+\d+)[a-z]?_")
 _ZIP_MEMBER = "model.weights.h5"
 _NEXT = "give a .h5, .weights.h5 or .keras file of the same backbone"
 
@@ -45,15 +49,16 @@ class _Stored:
     name: str
     arrays: tuple[Any, ...]
 
-    def shapes(self) -> list[tuple[int, ...]]:
-        return [tuple(array.shape) for array in self.arrays]
+
+# A layer, and the arrays of the file that belong to its weights.
+_Pair = tuple[Any, tuple[Any, ...]]
 
 
 def load_layers(layers: Sequence[Any], path: Path) -> Loaded:
     """Fill Keras layers with the weights of a file.
 
-    Layers are found by name. A file of Keras 1 or 2 whose layers all fit in their order is taken by order, because
-    those versions numbered layers in other ways.
+    Layers are found by name. Where a file of Keras 1 or 2 calls them something else, because those versions numbered
+    layers in other ways or put several into one, it is taken by order if every array fits.
 
     Args:
         layers: Built Keras layers in the order of the graph.
@@ -61,26 +66,25 @@ def load_layers(layers: Sequence[Any], path: Path) -> Loaded:
 
     Raises:
         NotFoundError: there is no such file.
-        DataError: it cannot be read, no layer fits, or a layer of a known name has another shape.
+        DataError: it cannot be read, no layer fits, a layer of a known name has another shape, or the file holds the
+            layers of another network among these.
     """
     wanted = [layer for layer in layers if layer.weights]
     with _open_stored(path) as (stored, in_order):
-        pairs = _pair_by_order(wanted, stored) if in_order else []
-        pairs = pairs or _pair_by_name(wanted, stored)
+        pairs = _pair_by_name(wanted, stored)
+        by_order = _pair_by_order(wanted, stored) if in_order and len(pairs) < len(wanted) else []
+        pairs = by_order or pairs
         if not pairs:
-            found = ", ".join(entry.name for entry in stored[:6]) or "none"
-            raise DataError(
-                f"None of the {len(wanted)} layers is in this file; its layers are: {found}.",
-                where=path,
-                next_step=_NEXT,
-            )
+            raise DataError(_nothing_fits(wanted, stored), where=path, next_step=_NEXT)
         _refuse_misfits(pairs, path)
-        for layer, entry in pairs:
-            for weight, array in zip(layer.weights, entry.arrays, strict=True):
-                weight.assign(array[()])
-    filled = {layer.name for layer, _ in pairs}
-    missing = tuple(layer.name for layer in wanted if layer.name not in filled)
-    return Loaded(tuple(layer.name for layer, _ in pairs), missing)
+        filled = [layer.name for layer, _ in pairs]
+        missing = [layer.name for layer in wanted if layer.name not in filled]
+        if not by_order:
+            _refuse_other_depth(pairs, missing, stored, path)
+        for layer, arrays in pairs:
+            for weight, array in zip(layer.weights, arrays, strict=True):
+                weight.assign(array[()].reshape(weight.shape))
+    return Loaded(tuple(filled), tuple(missing))
 
 
 def load_all_layers(model: Any, path: Path) -> None:
@@ -94,29 +98,66 @@ def load_all_layers(model: Any, path: Path) -> None:
         raise DataError(f"The weights of layer '{loaded.missing[0]}' are missing.", where=path)
 
 
-def _shapes(layer: Any) -> list[tuple[int, ...]]:
-    return [tuple(weight.shape) for weight in layer.weights]
+def _shapes(arrays: Iterable[Any]) -> list[tuple[int, ...]]:
+    return [tuple(array.shape) for array in arrays]
 
 
-def _pair_by_order(wanted: list[Any], stored: list[_Stored]) -> list[tuple[Any, _Stored]]:
-    if len(wanted) != len(stored):
+def _fits(arrays: Sequence[Any], weights: Sequence[Any]) -> bool:
+    """Whether arrays can fill weights as they lie: axes of length 1 do not count, as in a 1 x 1 convolution."""
+    theirs, ours = _shapes(arrays), _shapes(weights)
+    return [[n for n in shape if n != 1] for shape in theirs] == [[n for n in shape if n != 1] for shape in ours]
+
+
+def _pair_by_order(wanted: list[Any], stored: list[_Stored]) -> list[_Pair]:
+    """One array after the other, whichever layers the file puts together; nothing unless all fit."""
+    arrays = [array for entry in stored for array in entry.arrays]
+    if len(arrays) != sum(len(layer.weights) for layer in wanted):
         return []
-    pairs = list(zip(wanted, stored, strict=True))
-    return pairs if all(_shapes(layer) == entry.shapes() for layer, entry in pairs) else []
+    waiting = iter(arrays)
+    pairs = [(layer, tuple(islice(waiting, len(layer.weights)))) for layer in wanted]
+    return pairs if all(_fits(arrays, layer.weights) for layer, arrays in pairs) else []
 
 
-def _pair_by_name(wanted: list[Any], stored: list[_Stored]) -> list[tuple[Any, _Stored]]:
-    theirs = stable_names([entry.name for entry in stored])
-    by_name = {theirs.get(entry.name, entry.name): entry for entry in stored}
+def _pair_by_name(wanted: list[Any], stored: list[_Stored]) -> list[_Pair]:
+    theirs = stable_names(entry.name for entry in stored)
+    by_name = {theirs.get(entry.name, entry.name): entry.arrays for entry in stored}
     return [(layer, by_name[layer.name]) for layer in wanted if layer.name in by_name]
 
 
-def _refuse_misfits(pairs: list[tuple[Any, _Stored]], path: Path) -> None:
-    misfits = [(layer, entry) for layer, entry in pairs if _shapes(layer) != entry.shapes()]
+def _nothing_fits(wanted: list[Any], stored: list[_Stored]) -> str:
+    found = ", ".join(entry.name for entry in stored[:6]) or "none"
+    said = f"None of the {len(wanted)} layers is in this file; its layers are: {found}."
+    if not stored:
+        return said
+    return f"{said} Its first holds {_shapes(stored[0].arrays)}, and {wanted[0].name} is {_shapes(wanted[0].weights)}."
+
+
+def _refuse_misfits(pairs: list[_Pair], path: Path) -> None:
+    misfits = [pair for pair in pairs if not _fits(pair[1], pair[0].weights)]
     if misfits:
-        told = "; ".join(f"{layer.name} is {entry.shapes()}, not {_shapes(layer)}" for layer, entry in misfits[:3])
+        told = "; ".join(
+            f"{layer.name} is {_shapes(arrays)}, not {_shapes(layer.weights)}" for layer, arrays in misfits[:3]
+        )
         more = f" (and {len(misfits) - 3} more)" if len(misfits) > 3 else ""
         raise DataError(f"These weights belong to another network: {told}{more}.", where=path, next_step=_NEXT)
+
+
+def _refuse_other_depth(pairs: list[_Pair], missing: list[str], stored: list[_Stored], path: Path) -> None:
+    """Networks of one family share names and shapes, and one has more layers in the same blocks than the other."""
+    blocks = {_block(layer.name) for layer, _ in pairs} - {None}
+    ours = {layer.name for layer, _ in pairs}
+    unnamed = stable_names(entry.name for entry in stored)
+    unknown = [entry.name for entry in stored if entry.name not in ours and entry.name not in unnamed]
+    for names, said in ((missing, "lacks"), (unknown, "also holds")):
+        if odd := [name for name in names if _block(name) in blocks]:
+            said = f"These weights belong to another network: this file {said} {some(odd, 3)}."
+            raise DataError(said, where=path, next_step=_NEXT)
+
+
+def _block(name: str) -> str | None:
+    """The numbered part of the network that a layer's name begins with: "block2" of "block2a_expand_conv"."""
+    match = _BLOCK.match(name)
+    return match[1] if match else None
 
 
 @contextmanager

@@ -1,0 +1,47 @@
+"""Keras models as other people make and save them, to load weights from."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lensmith.weights.architecture import build_classifier, import_keras
+from lensmith.weights.bundle import ClassifierRecord
+
+
+def build(backbone: str, size: int, **options: Any) -> Any:
+    """A small classifier of two classes with random weights."""
+    import_keras("cpu")
+    return build_classifier(ClassifierRecord(backbone=backbone, units=8, dropout=0.2), size, size, 2, **options)
+
+
+def stir(model: Any) -> Any:
+    """Give scales, offsets and statistics values of their own; freshly built they are all 0 or 1."""
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        if "seed" not in weight.path and len(weight.shape) == 1:
+            positive = weight.name in {"gamma", "moving_variance"}
+            low, high = (0.5, 1.5) if positive else (-0.1, 0.1)
+            weight.assign(rng.uniform(low, high, weight.shape))
+    return model
+
+
+def save_as_keras_1(path: Path, base: Any) -> Path:
+    """A file in the layout and with the names of Keras 1."""
+    import h5py
+
+    layers = [layer for layer in base.layers if layer.weights]
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [f"convolution2d_{i}".encode() for i in range(len(layers))]
+        for number, layer in enumerate(layers):
+            group = file.create_group(f"convolution2d_{number}")
+            group.attrs["weight_names"] = [f"w{i}".encode() for i in range(len(layer.weights))]
+            for i, value in enumerate(layer.get_weights()):
+                group[f"w{i}"] = value
+    return path
+
+
+def same_weights(ours: Any, theirs: Any) -> bool:
+    """Whether two models, built layer for layer alike, hold the same numbers in the same order."""
+    pairs = zip(ours, [array for layer in theirs for array in layer.get_weights()], strict=True)
+    return all(np.array_equal(a.ravel(), b.ravel()) for a, b in pairs)
