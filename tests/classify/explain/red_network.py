@@ -10,12 +10,12 @@ import numpy as np
 from lensmith.weights.bundle import Bundle, BundleRecord, ClassifierRecord, Preprocessing, write_bundle
 
 SIZE = 64
-NAMES = ("blue", "red", "<green>")
+NAMES = ("blue", "<green>", "red")  # as BGR
 BLUE, GREEN, RED = 0, 1, 2
 
 
 def make_colour_bundle(folder: Path, *, letterbox: bool = False, **record: Any) -> Bundle:
-    """The small network of five blocks, each of which hands on blue, red and green in its first three channels.
+    """The small network of five blocks, each of which hands on blue, green and red in its first three channels.
 
     The head takes their means, so the score of a class is how much of its colour the picture has.
     """
@@ -29,7 +29,7 @@ def make_colour_bundle(folder: Path, *, letterbox: bool = False, **record: Any) 
         weights = [np.zeros(weight.shape, np.float32) for weight in layer.get_weights()]
         if layer.name.endswith("_conv"):
             for channel in range(3):
-                colour = (2, 0, 1)[channel] if layer.name == "block1_conv" else channel  # the input is RGB
+                colour = 2 - channel if layer.name == "block1_conv" else channel  # RGB
                 weights[0][1, 1, colour, channel] = 1
             layer.set_weights(weights)
         elif layer.name.startswith("head_") and weights:
