@@ -24,6 +24,7 @@ from .crops import crops
 from .datasets import datasets_app
 from .demo import demo
 from .doctor import doctor
+from .evaluate import evaluate
 from .explain import explain
 from .export_dataset import export_dataset
 from .finetune import finetune_classifier
@@ -66,7 +67,7 @@ _COMMANDS = {
         "push-dataset": push_dataset,
     },
     "Training": {"train-yolo": train_yolo, "finetune": finetune_classifier, "resume": resume},
-    "Use": {"predict": predict, "live": live, "explain": explain, "weights": weights},
+    "Use": {"predict": predict, "live": live, "evaluate": evaluate, "explain": explain, "weights": weights},
 }
 for _panel, _commands in _COMMANDS.items():
     for _name, _command in _commands.items():

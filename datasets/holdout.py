@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ..core.errors import DataError
+from ..core.errors import DataError, NotFoundError
 from ..core.progress import progress
 from .balance import count_objects
 from .check.run import check_dataset
@@ -14,6 +14,7 @@ from .model import Dataset, Item, Split
 from .stratify import share_out
 
 HELD_OUT_SHARE = 0.2
+_MEASURED: tuple[Split, ...] = ("test", "valid")
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,22 @@ def training_splits(dataset: Dataset, seed: int) -> TrainingSplits:
         )
     kept = tuple(item for item in train if item not in chosen)
     return TrainingSplits(kept, tuple(item for item in train if item in chosen), held_out=True)
+
+
+def first_split(dataset: Dataset) -> Split:
+    """The split to measure on: "test", or "valid" where there are no test pictures.
+
+    Raises:
+        NotFoundError: there are neither.
+    """
+    for split in _MEASURED:
+        if next(dataset.items(split), None) is not None:
+            return split
+    raise NotFoundError(
+        "The dataset has neither test nor valid pictures.",
+        where=dataset.root,
+        next_step="make some: cv split-dataset; or measure on what it has: --split train",
+    )
 
 
 def _hold_out(dataset: Dataset, items: tuple[Item, ...], seed: int) -> set[Item]:

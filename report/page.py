@@ -45,9 +45,19 @@ class Page:
         cells = [[(str(cell), isinstance(cell, (int, float))) for cell in row] for row in rows]
         self.blocks.append({"kind": "table", "head": list(head), "rows": cells, "caption": caption})
 
+    def notes(self, sentences: Iterable[str]) -> None:
+        """Sentences that must not be overlooked, set apart; nothing when there are none."""
+        said = list(sentences)
+        if said:
+            self.blocks.append({"kind": "notes", "sentences": said})
+
     def plot(self, svg: str, caption: str = "") -> None:
         """A plot made by `report.plots`, as SVG text."""
         self.blocks.append({"kind": "plot", "svg": svg, "caption": caption})
+
+    def plots(self, plots: Iterable[tuple[str, str]]) -> None:
+        """Plots with a caption each, side by side where there is room."""
+        self.blocks.append({"kind": "plots", "plots": list(plots)})
 
     def pictures(self, pictures: Iterable[tuple[np.ndarray, str]], caption: str = "", *, width: int = 240) -> None:
         """A gallery: BGR uint8 `(h, w, 3)` pictures with a caption each, shown `width` CSS pixels wide."""

@@ -12,9 +12,30 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_INK = "#1d2430"  # becomes the page's own colour of text, which is light on a dark page
+_COLOURS = (
+    "#1f77d0",
+    "#e07b1a",
+    "#2f9e4f",
+    "#c9404a",
+    "#8e62c9",
+    "#8a6250",
+    "#d062a8",
+    "#7d8590",
+    "#a8a020",
+    "#1fa8b8",
+)
+
+Line = tuple[Sequence[float] | np.ndarray, Sequence[float] | np.ndarray]
+
 
 def curves(
-    lines: Mapping[str, Sequence[float]], *, x_label: str, y_label: str, marks: Mapping[int, str] | None = None
+    lines: Mapping[str, Sequence[float]],
+    *,
+    x_label: str,
+    y_label: str,
+    marks: Mapping[int, str] | None = None,
+    log_y: bool = False,
 ) -> str:
     """Lines over steps 1, 2, ...; NaN leaves a gap.
 
@@ -23,6 +44,7 @@ def curves(
         x_label: What a step is: "epoch".
         y_label: What the values are.
         marks: Steps after which something changed, with its name; drawn as dashed vertical lines.
+        log_y: The y axis shows powers of ten.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -32,7 +54,53 @@ def curves(
     for step, name in (marks or {}).items():
         axes.axvline(step + 0.5, color="#888888", linestyle="--", linewidth=1)
         axes.annotate(name, (step + 0.5, 1), xycoords=("data", "axes fraction"), fontsize=8, ha="left", va="bottom")
+    if log_y and any(value > 0 for values in lines.values() for value in values):
+        axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.grid(alpha=0.25)
+    if len(lines) > 1:
+        axes.legend(frameon=False, fontsize=9)
+    return _svg(figure)
+
+
+def xy_lines(
+    lines: Mapping[str, Line],
+    *,
+    x_label: str,
+    y_label: str,
+    marks: Mapping[float, str] | None = None,
+    square: bool = False,
+    log_x: bool = False,
+    diagonal: bool = False,
+) -> str:
+    """Lines through points.
+
+    Args:
+        lines: The x and the y of each line, by name.
+        x_label: What the x axis is.
+        y_label: What the y axis is.
+        marks: Places on the x axis to point out, with their name.
+        square: Both axes run from 0 to 1.
+        log_x: The x axis shows powers of ten.
+        diagonal: Draw what is to be expected by chance, or from a perfect calibration, as a dashed line.
+    """
+    figure, axes = _figure(4.6, 4.3) if square else _figure(7.2, 3.4)
+    if diagonal:
+        axes.plot([0, 1], [0, 1], color="#888888", linestyle="--", linewidth=1)
+    for name, (x, y) in lines.items():
+        few = len(x) <= 20
+        axes.plot(x, y, label=name, linewidth=1.8, marker="o" if few else None, markersize=3)
+    for place, name in (marks or {}).items():
+        axes.axvline(place, color="#888888", linestyle="--", linewidth=1)
+        axes.annotate(name, (place, 1), xycoords=("data", "axes fraction"), fontsize=8, ha="left", va="bottom")
+    if square:
+        axes.set_xlim(-0.02, 1.02)
+        axes.set_ylim(-0.02, 1.02)
+        axes.set_aspect("equal")
+    if log_x:
+        axes.set_xscale("log")
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.grid(alpha=0.25)
@@ -50,7 +118,7 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str]) -> str:
     if len(names) <= 20:
         for true, predicted in np.ndindex(*counts.shape):
             if counts[true, predicted]:
-                colour = "white" if share[true, predicted] > 0.5 else "#1d2430"
+                colour = "white" if share[true, predicted] > 0.5 else "#000001"
                 axes.text(
                     predicted, true, str(counts[true, predicted]), ha="center", va="center", color=colour, fontsize=9
                 )
@@ -67,7 +135,7 @@ def bars(values: Mapping[str, float], *, x_label: str) -> str:
     axes.barh(list(values), list(values.values()), color="#1f6feb", height=0.65)
     for row, value in enumerate(values.values()):
         inside = value > 0.9
-        place, side, colour = (value - 0.01, "right", "white") if inside else (value + 0.01, "left", "black")
+        place, side, colour = (value - 0.01, "right", "white") if inside else (value + 0.01, "left", _INK)
         axes.text(place, row, f"{value:.2f}", va="center", ha=side, color=colour, fontsize=8)
     axes.set_xlim(0, 1)
     axes.invert_yaxis()
@@ -83,13 +151,22 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasSVG(figure)
+    figure.patch.set_alpha(0)
     axes = figure.add_subplot()
+    axes.patch.set_alpha(0)
+    axes.set_prop_cycle(color=_COLOURS)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
 def _svg(figure: Figure) -> str:
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    svg = text.getvalue()
-    return svg[svg.index("<svg") :]
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and text.get_color() == "black":
+            text.set_color(_INK)
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    svg = file.getvalue()
+    # Matplotlib writes the colour of black lines, and leaves out that of black text.
+    return svg[svg.index("<svg") :].replace("#000000", "currentColor").replace(_INK, "currentColor")

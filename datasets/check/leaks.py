@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.progress import progress, warn
 from ..model import SPLITS, Dataset, Split
 from .run import check_dataset
+
+
+@dataclass(frozen=True)
+class LeakEffect:
+    """A model's score on one split with the pictures that an earlier split gives away, and without them.
+
+    Attributes:
+        split: "valid" or "test".
+        pictures, leaked: How many pictures it has, and how many of them leak.
+        metric: "mAP50" for a detector, "accuracy" for a classifier.
+        with_leaked: On all pictures; None when none of them has a box.
+        without_leaked: On those that do not leak; None when all do, or none of the others has a box.
+    """
+
+    split: str
+    pictures: int
+    leaked: int
+    metric: str
+    with_leaked: float | None
+    without_leaked: float | None
+
+    def sentence(self, model: str) -> str:
+        """The same in plain words."""
+        return (
+            f"{self.metric} of {model} on '{self.split}': {_shown(self.with_leaked)} on all {self.pictures} pictures;"
+            f" {_shown(self.without_leaked)} without the {self.leaked} that leak."
+        )
 
 
 def warn_of_leaks(dataset: Dataset) -> dict[Split, int]:
@@ -35,3 +63,7 @@ def leak_sentence(split: str, leaked: int) -> str:
     """What to say beside a score that was measured on leaking pictures too."""
     verb = "shows" if leaked == 1 else "show"
     return f"{leaked} of the {split} pictures {verb} what the model was trained on, so this is better than it really is"
+
+
+def _shown(score: float | None) -> str:
+    return "nothing to measure" if score is None else f"{score:.3f}"

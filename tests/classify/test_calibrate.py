@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from lensmith.classify.calibrate import HIGHEST, choose_thresholds, fit_temperature, parse_target, shortfalls
-from lensmith.classify.metrics import reliability
+from lensmith.classify.curves import reliability
 from lensmith.core.errors import UsageError
 from lensmith.predict.decode import apply_temperature
 

@@ -6,15 +6,14 @@ import time
 import numpy as np
 import pytest
 
-from lensmith.classify.metrics import (
+from lensmith.classify.curves import (
     average_precision,
     precision_recall_curve,
     reliability,
     roc_auc,
     roc_curve,
-    score,
-    share_of,
 )
+from lensmith.classify.metrics import score, share_of
 from lensmith.predict.results import Skipped
 
 NAMES = ("a", "b", "c")

@@ -1,0 +1,224 @@
+"""The page of a run, `report.html`, and that of `cv evaluate --html`: figures, curves and pictures in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..core.files import slug
+from ..core.manifest import RunManifest
+from ..core.words import many
+from ..core.workspace import Workspace
+from ..datasets.check.leaks import LeakEffect
+from ..datasets.check.run import check_dataset
+from ..datasets.model import Dataset
+from ..report.page import Page
+from ..report.plots import curves, xy_lines
+from ..weights.bundle import Bundle, BundleRecord
+from .assess import Assessment, leak_effect_of
+from .evaluate import Evaluation
+from .history import Row, overfitting, read_history, shipped_row, stage_rows
+from .report_parts import add_classes, add_curves, add_gallery, add_lead_figures, add_skipped, compare_rows, told
+
+REPORT_NAME = "report.html"
+
+
+def write_report(run: Path, bundle: Bundle, evaluations: Sequence[Evaluation], dataset: Dataset) -> Path:
+    """Write a run's `report.html`, whole or not at all, and return its path.
+
+    Args:
+        run: The run's folder, with `run.json` and `history.json`.
+        bundle: What the run ended with.
+        evaluations: From `bundling.measure`: on validation pictures first; the last is what the page leads with.
+        dataset: What it was trained on, for the leaks (see `datasets.check`, which remembers).
+
+    Raises:
+        DataError: `run.json` or `history.json` is damaged.
+    """
+    manifest, history = RunManifest.load(run), read_history(run)
+    main = evaluations[-1]
+    leak = leak_effect_of(main, frozenset(check_dataset(dataset).leaked))
+    record = bundle.record
+    backbone = record.classifier.backbone if record.classifier else "classifier"
+    page = Page(
+        bundle.name,
+        f"A {backbone} classifier of {many(len(record.names), 'class', 'classes')}, trained on {dataset.name} and"
+        f" measured on {many(len(main), 'picture')} of its {main.split} split.",
+    )
+    add_lead_figures(page, main.scores)
+    page.notes([*_caveats(main, evaluations, leak, bundle.name), *overfitting(history)])
+    _add_training(page, manifest, history, record)
+    if len(evaluations) > 1:
+        page.section("On each split")
+        rows = compare_rows({one.split: one for one in evaluations})
+        page.table(["split", "accuracy", "balanced accuracy", "F1", "calibration error"], rows)
+    _add_evaluation(page, main, dataset.root)
+    _add_facts(page, manifest, record)
+    return page.write(run / REPORT_NAME)
+
+
+def write_evaluation_page(
+    assessment: Assessment, bundles: Sequence[Bundle], dataset: Dataset, workspace: Workspace
+) -> Path:
+    """Write the page of `cv evaluate` into the workspace's `reports` folder, and return its path."""
+    whole = assessment.evaluation
+    page = Page(
+        f"{whole.model} on {dataset.name}",
+        f"Measured on {many(len(whole), 'picture')} of the {whole.split} split, through the loop that predicts.",
+    )
+    add_lead_figures(page, whole.scores)
+    page.notes([*assessment.remarks, *([assessment.leak.sentence(whole.model)] if assessment.leak else [])])
+    if whole.members:
+        page.section("What the ensemble buys", " ".join(f"{_sentence(str(gain))}." for gain in assessment.gains))
+        rows = compare_rows({one.model: one for one in (*whole.members, whole)})
+        page.table(["model", "accuracy", "balanced accuracy", "F1", "calibration error"], rows)
+    shown, reached = whole, None
+    if (effect := assessment.target) is not None:
+        shown, reached = effect.evaluation, (f"{effect.target.metric} when answered", effect.reached)
+        scores = shown.scores
+        page.section(
+            f"Thresholds for {effect.target}",
+            f"Chosen on validation pictures. With them {scores.answered:.1%} of the pictures are answered, of these"
+            f" {told(scores.accuracy_answered)} right; {scores.unknown:.1%} are 'unknown'.",
+        )
+    _add_evaluation(page, shown, dataset.root, reached)
+    page.section("The models")
+    page.table(
+        ["model", "made", "data", "temperature"],
+        [
+            [one.name, f"{one.record.created:%Y-%m-%d}", one.record.dataset.name if one.record.dataset else "unknown",
+             f"{one.record.temperature:.3f}"]
+            for one in bundles
+        ],
+    )  # fmt: skip
+    name = slug(f"evaluate-{dataset.name}-{whole.model}")
+    return page.write(workspace.root / "reports" / f"{name}.html")
+
+
+def _add_evaluation(page: Page, evaluation: Evaluation, root: Path, reached: Any = None) -> None:
+    add_classes(page, evaluation, reached)
+    add_curves(page, evaluation)
+    add_gallery(page, evaluation, root)
+    add_skipped(page, evaluation)
+
+
+def _caveats(main: Evaluation, evaluations: Sequence[Evaluation], leak: LeakEffect | None, name: str) -> list[str]:
+    said = main.scores.remarks()
+    if main is evaluations[0]:
+        said.append(
+            f"There are no test pictures: these figures come from the {main.split} pictures, by which the best epoch"
+            " and the temperature were chosen, so they are somewhat too good."
+        )
+    if leak:
+        said.append(
+            f"{leak.sentence(name)} Pictures that leak show what the model was trained on: trust the second figure."
+        )
+    if main.skipped:
+        said.append(f"{many(len(main.skipped), 'picture')} could not be read and did not count; they are named below.")
+    return said
+
+
+def _add_training(page: Page, manifest: RunManifest, history: Sequence[Row], record: BundleRecord) -> None:
+    page.section("The training", _about_stages(manifest, history))
+    rows = []
+    for stage in ("frozen", "tuned"):
+        if epochs := stage_rows(history, stage):
+            best = max(epochs, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
+            waited = [row["waited"] * row["seconds"] for row in epochs if "waited" in row]
+            seconds = sum(row["seconds"] for row in epochs)
+            rows.append([
+                stage, len(epochs), best["epoch"], f"{best['val_accuracy']:.3f}", f"{best['val_loss']:.3f}",
+                _rate(epochs), f"{seconds:.1f} s", f"{sum(waited) / seconds:.1%}" if waited and seconds else "-",
+            ])  # fmt: skip
+    if rows:
+        page.table(
+            ["stage", "epochs", "best epoch", "its validation accuracy", "its validation loss", "highest rate", "time",
+             "waiting for data"],
+            rows,
+        )  # fmt: skip
+        _add_history(page, history)
+    for stage, search in _searches(manifest).items():
+        page.plot(
+            xy_lines({"loss": (search["rates"], search["losses"])}, x_label="learning rate", y_label="loss", log_x=True,
+                     marks={float(search["chosen"]): f"chosen: {float(search['chosen']):.2g}"}),
+            f"The search for the {stage} stage's learning rate: {search.get('reason', '')}",
+        )  # fmt: skip
+    if record.classifier:
+        head = record.classifier
+        page.table(
+            ["part", "what"],
+            [
+                ["backbone", head.backbone],
+                ["head", f"{head.pooling} pooling, {head.units} units, {head.activation}, dropout {head.dropout:g}"],
+                ["fine-tuned from", head.unfrozen_from or "nothing: the backbone is as it came"],
+                ["input", f"{record.preprocessing.width} x {record.preprocessing.height} pixels, "
+                          f"{record.preprocessing.resize}"],
+            ],
+        )  # fmt: skip
+
+
+def _add_history(page: Page, history: Sequence[Row]) -> None:
+    frozen = len(stage_rows(history, "frozen"))
+    marks = {frozen: "fine-tuning"} if 0 < frozen < len(history) else {}
+    for measure in ("accuracy", "loss"):
+        lines = {
+            "training": [row[measure] for row in history],
+            "validation": [row[f"val_{measure}"] for row in history],
+        }
+        page.plot(curves(lines, x_label="epoch", y_label=measure, marks=marks))
+    if all("learning_rate" in row for row in history):
+        rates = [row["learning_rate"] for row in history]
+        page.plot(curves({"rate": rates}, x_label="epoch", y_label="learning rate at its end", marks=marks, log_y=True))
+
+
+def _about_stages(manifest: RunManifest, history: Sequence[Row]) -> str:
+    shipped = shipped_row(history)
+    if shipped is None:
+        return "The run kept no history."
+    text = f"The model that ships is that of epoch {shipped['epoch']} of the {shipped['stage']} stage"
+    tuned = stage_rows(history, "tuned")
+    if shipped["stage"] == "frozen" and tuned:
+        best = max(row["val_accuracy"] for row in tuned)
+        text += (
+            f": fine-tuning came to {best:.3f} on the validation pictures and did not beat the frozen stage's"
+            f" {shipped['val_accuracy']:.3f}"
+        )
+    elif shipped["stage"] == "tuned" and (frozen := stage_rows(history, "frozen")):
+        best = max(row["val_accuracy"] for row in frozen)
+        text += f": {shipped['val_accuracy']:.3f} on the validation pictures, after {best:.3f} with the backbone frozen"
+    text += "."
+    if stopped := manifest.result.get("stopped"):
+        text += f" {stopped}, so training ended there."
+    spent = sum(manifest.timings.values())
+    return f"{text} All of it took {spent:.0f} seconds on {manifest.device}." if spent else text
+
+
+def _rate(epochs: Sequence[Row]) -> str:
+    rates = [row["learning_rate"] for row in epochs if "learning_rate" in row]
+    return f"{max(rates):.2g}" if rates else "-"
+
+
+def _searches(manifest: RunManifest) -> Mapping[str, Mapping[str, Any]]:
+    found = manifest.result.get("searches")
+    return found if isinstance(found, dict) else {}
+
+
+def _add_facts(page: Page, manifest: RunManifest, record: BundleRecord) -> None:
+    page.section("How to make it again", "Every option, and the versions that shape a result.")
+    options = {key: value for key, value in manifest.options.items() if not isinstance(value, (dict, list))}
+    page.table(["option", "value"], [[key, _plain(value)] for key, value in options.items()])
+    facts = [["seed", str(manifest.seed)], ["device", manifest.device], ["run", record.run or "unknown"]]
+    if record.dataset:
+        facts.append(["data's fingerprint", record.dataset.fingerprint])
+    facts += [[f"seconds: {key}", f"{value:.1f}"] for key, value in manifest.timings.items()]
+    facts += [[key, value] for key, value in manifest.versions.items()]
+    page.table(["fact", "value"], facts)
+
+
+def _plain(value: object) -> str:
+    return "not given" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,213 @@
+"""What stands in every page about a classifier: the figures with their intervals, the curves, and the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..core.images import ImageError, read_image
+from ..core.words import many
+from ..report.bootstrap import Figure
+from ..report.page import Page
+from ..report.plots import confusion_matrix, xy_lines
+from .curves import precision_recall_curve, reliability, roc_curve
+from .evaluate import Evaluation
+from .metrics import ClassifierScores
+
+_SHOWN = 12
+_SIDE = 320  # pixels, the long side of a picture in the page
+_MOST_CURVES = 8
+_MOST_CURVE_POINTS = 400
+
+
+def add_lead_figures(page: Page, scores: ClassifierScores) -> None:
+    """The figures that matter, large."""
+    rest = f"95% interval, {many(scores.pictures, 'picture')} of {scores.split}"
+    cards = [
+        ("Accuracy", f"{scores.accuracy.value:.3f}", f"{_limits(scores.accuracy)}; {rest}"),
+        ("Balanced accuracy", f"{scores.balanced_accuracy.value:.3f}",
+         f"{_limits(scores.balanced_accuracy)}; each class counts the same"),
+        ("F1", f"{scores.f1.value:.3f}", f"{_limits(scores.f1)}; mean over the classes"),
+        ("Calibration error", f"{scores.ece:.3f}", _about_calibration(scores)),
+    ]  # fmt: skip
+    if scores.unknown:
+        right = scores.accuracy_answered
+        what = f"too unsure to say; of the others {right.value:.3f} are right" if right else "too unsure to say"
+        cards.append(("Unknown", f"{scores.unknown:.1%}", what))
+    page.numbers(cards)
+
+
+def add_classes(page: Page, evaluation: Evaluation, reached: tuple[str, Sequence[Figure | None]] | None = None) -> None:
+    """Confusion matrix and a row per class; `reached` is a target's name and its figure for each class."""
+    scores = evaluation.scores
+    page.section("Class by class", "Which class was taken for which, and how good each is on its own.")
+    page.plot(confusion_matrix(scores.confusion, scores_names(scores)), "Rows are true classes, columns the answers.")
+    head = ["class", "pictures", "precision", "recall", "F1", "ROC AUC", "average precision"]
+    limited = bool(evaluation.thresholds.any())
+    if limited:
+        head.append("threshold")
+    if reached:
+        head.append(reached[0])
+    rows = []
+    for k, one in enumerate(scores.classes):
+        row: list[object] = [one.name, one.pictures, *map(told, (one.precision, one.recall, one.f1))]
+        row += ["-" if area is None else f"{area:.3f}" for area in (one.roc_auc, one.average_precision)]
+        if limited:
+            row.append(f"{evaluation.thresholds[k]:.3f}")
+        if reached:
+            row.append(told(reached[1][k]))
+        rows.append(row)
+    caption = (
+        "Precision: of the pictures called so, how many are. Recall: of its pictures, how many were called so. In"
+        " brackets 95% intervals, from drawing the pictures a thousand times with replacement. A dash: nothing"
+        " to count."
+    )
+    page.table(head, rows, caption)
+
+
+def scores_names(scores: ClassifierScores) -> list[str]:
+    """The class names of some scores."""
+    return [one.name for one in scores.classes]
+
+
+def add_curves(page: Page, evaluation: Evaluation) -> None:
+    """ROC and precision-recall curves, and the reliability diagram."""
+    telling = [k for k, one in enumerate(evaluation.scores.classes) if one.roc_auc is not None]
+    # With two classes the one's curve is the other's, mirrored; of many classes the hardest are shown.
+    telling.sort(key=lambda k: evaluation.scores.classes[k].average_precision or 0.0)
+    chosen = sorted(telling[:_MOST_CURVES])
+    if chosen:
+        shown = f" of the {len(chosen)} hardest classes" if len(telling) > len(chosen) else ""
+        page.section("Curves", "What other thresholds would give, from strict to lax.")
+        roc, precision = {}, {}
+        for k in chosen:
+            name, positive = evaluation.names[k], evaluation.labels == k
+            roc[name] = _thinned(roc_curve(evaluation.probability[:, k], positive))
+            recall, exact = precision_recall_curve(evaluation.probability[:, k], positive)
+            precision[name] = _thinned((np.append(0.0, recall), np.append(exact[0], exact)))
+        page.plots([
+            (xy_lines(roc, x_label="share of other classes' pictures called so", y_label="recall", square=True,
+                      diagonal=True), f"ROC curves{shown}; the dashed line is guessing."),
+            (xy_lines(precision, x_label="recall", y_label="precision", square=True),
+             f"Precision-recall curves{shown}."),
+        ])  # fmt: skip
+    _add_reliability(page, evaluation)
+
+
+def add_gallery(page: Page, evaluation: Evaluation, root: Path) -> None:
+    """The most confident mistakes, and the pictures that the model is least sure of."""
+    wrong, doubtful = evaluation.mistakes(), evaluation.doubtful()
+    page.section(
+        "The most confident mistakes",
+        "Look here first: a wrong label shows up as a confident mistake, and so does a kind of picture that training"
+        " never saw."
+        if len(wrong)
+        else "There are none: every picture was called right.",
+    )
+    _add_pictures(page, evaluation, wrong, root, "mistakes")
+    unsure = np.array([number for number in doubtful if number not in set(wrong[:_SHOWN].tolist())], np.int64)
+    if len(unsure):
+        page.section(
+            "The most doubtful pictures", "Between which classes the model wavers. More of these teach it most."
+        )
+        _add_pictures(page, evaluation, unsure, root, "pictures")
+
+
+def add_skipped(page: Page, evaluation: Evaluation) -> None:
+    """Pictures that could not be read, by name."""
+    if evaluation.skipped:
+        page.section("Left out", "These pictures could not be read, and do not count in the figures.")
+        page.table(["picture", "why"], [[entry.path, entry.reason] for entry in evaluation.skipped])
+
+
+def told(figure: Figure | None) -> str:
+    """A figure with its interval, or a dash."""
+    return "-" if figure is None else f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
+
+
+def _limits(figure: Figure) -> str:
+    return f"{figure.low:.3f} to {figure.high:.3f}"
+
+
+def _about_calibration(scores: ClassifierScores) -> str:
+    what = "how far the probabilities are off on average"
+    before = scores.ece_before
+    return what if before is None or before == scores.ece else f"{what}; {before:.3f} before temperature scaling"
+
+
+def _add_reliability(page: Page, evaluation: Evaluation) -> None:
+    after = reliability(evaluation.probability, evaluation.labels)
+    lines = {}
+    calibrated = evaluation.temperature not in (None, 1.0)
+    if calibrated:
+        before = reliability(evaluation.said, evaluation.labels)
+        lines[f"before (error {before.ece:.3f})"] = _filled(before.confidence, before.accuracy)
+    lines[f"{'after' if calibrated else 'as it is'} (error {after.ece:.3f})"] = _filled(
+        after.confidence, after.accuracy
+    )
+    text = (
+        "Of the pictures about which the model is 80% sure, 80% should be right: on the dashed line it is so. Below it"
+        " the model is surer than it should be."
+    )
+    if calibrated:
+        text += (
+            f" The temperature {evaluation.temperature:.2f}, fitted on validation pictures, divides the model's logits;"
+            " it changes no answer."
+        )
+    page.section("Does it mean what it says?", text)
+    page.plot(xy_lines(lines, x_label="how sure it is", y_label="how often it is right", square=True, diagonal=True))
+
+
+def _filled(confidence: np.ndarray, accuracy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    kept = ~np.isnan(confidence)
+    return confidence[kept], accuracy[kept]
+
+
+def _thinned(line: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """As many points as can be seen."""
+    count = len(line[0])
+    kept = np.unique(np.linspace(0, count - 1, min(count, _MOST_CURVE_POINTS)).astype(int))
+    return line[0][kept], line[1][kept]
+
+
+def _add_pictures(page: Page, evaluation: Evaluation, numbers: np.ndarray, root: Path, what: str) -> None:
+    shown = []
+    for number in numbers[:_SHOWN].tolist():
+        try:
+            picture = _small(read_image(evaluation.images[number]))
+        except ImageError:  # it was there when it was measured
+            continue
+        shown.append((picture, _caption(evaluation, number, root)))
+    if shown:
+        caption = f"{len(shown)} of {len(numbers)} {what}." if len(numbers) > len(shown) else ""
+        page.pictures(shown, caption, width=180)
+
+
+def _caption(evaluation: Evaluation, number: int, root: Path) -> str:
+    probability, names = evaluation.probability[number], evaluation.names
+    order = np.argsort(-probability, kind="stable")[:2]
+    said = ", ".join(f"{names[k]} {probability[k]:.2f}" for k in order)
+    image = evaluation.images[number]
+    path = image.relative_to(root) if image.is_relative_to(root) else Path(image.name)
+    unknown = "" if evaluation.answered[number] else "; too unsure: unknown"
+    return f"is {names[evaluation.labels[number]]}; said {said}{unknown} ({path.as_posix()})"
+
+
+def _small(bgr: np.ndarray) -> np.ndarray:
+    scale = _SIDE / max(bgr.shape[:2])
+    # Tiny pictures are enlarged in whole steps, so that their pixels can be seen.
+    if scale >= 2:
+        return cv2.resize(bgr, None, fx=int(scale), fy=int(scale), interpolation=cv2.INTER_NEAREST)
+    return cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else bgr
+
+
+def compare_rows(evaluations: Mapping[str, Evaluation]) -> list[list[object]]:
+    """A table row for each of several models."""
+    return [
+        [name, told(one.scores.accuracy), told(one.scores.balanced_accuracy), told(one.scores.f1),
+         f"{one.scores.ece:.3f}"]
+        for name, one in evaluations.items()
+    ]  # fmt: skip
