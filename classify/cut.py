@@ -55,7 +55,7 @@ def cut_model(model: Any, first_learning: str | None) -> Cut:
     if frozen is None:
         return Cut(None, model, "")
     operation, tensor = frozen
-    return Cut(keras.Model(model.inputs, tensor), keras.Model(tensor, model.outputs[0]), operation.name)
+    return Cut(keras.Model(model.inputs[0], tensor), keras.Model(tensor, model.outputs[0]), operation.name)
 
 
 def _learning(model: Any, first: str | None) -> set[str]:

@@ -199,7 +199,7 @@ class Samples:
 
     def _verdict(self, item: Item) -> str | None:
         try:
-            self._decoded(item, ("large",) if self._augment else ("plain",))
+            self._decoded(item, ("plain", "large") if self._augment else ("plain",))
         except ImageError as error:
             return error.reason
         return None

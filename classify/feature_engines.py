@@ -101,6 +101,11 @@ class Chosen:
     largest: float
 
 
+def pictures_for_probe(passes: int, precise: bool) -> int:
+    """How many pictures `choose_engine` wants to see before it computes so many."""
+    return _COMPARED if precise or passes < _WORTH_A_PROBE else PROBE
+
+
 _chosen: weakref.WeakKeyDictionary[Any, tuple[str, bool, Chosen]] = weakref.WeakKeyDictionary()
 
 
@@ -110,7 +115,7 @@ def choose_engine(trunk: Any, weights: str, pictures: np.ndarray, passes: int, p
     Args:
         trunk: From `cut_model`.
         weights: What tells these weights from others; the choice for a trunk is kept as long as they stay.
-        pictures: uint8 BGR `(n, h, w, 3)`: up to `PROBE` of those that it is for.
+        pictures: uint8 BGR `(n, h, w, 3)`: `pictures_for_probe` of those that it is for, if there are so many.
         passes: How many pictures will be computed in all: for few, 16 bits are not worth a probe.
         precise: Compute in 32 bits.
     """
@@ -129,7 +134,7 @@ def _choose(trunk: Any, pictures: np.ndarray, passes: int, precise: bool) -> Cho
     reference = _all(keras_engine, few)
     largest = float(np.abs(reference).max(initial=0))
     if _on_gpu():
-        return _probe_half(trunk, pictures, precise)
+        return _probe_half(trunk, pictures, precise=precise or passes < _WORTH_A_PROBE)
     if (reason := _why_not_openvino()) is not None:
         return Chosen(keras_engine, reason, largest)
     try:
@@ -163,13 +168,13 @@ def _probe_bf16(graph: Any, single: OpenVinoFeatures, pictures: np.ndarray) -> C
     return Chosen(single, f"not bf16, which is {told}", largest)
 
 
-def _probe_half(trunk: Any, pictures: np.ndarray, precise: bool) -> Chosen:
+def _probe_half(trunk: Any, pictures: np.ndarray, *, precise: bool) -> Chosen:
     """On a GPU: the tensor cores work in 16 bits, and some networks leave the range of these."""
     single = KerasFeatures(trunk, half=False)
     expected = _all(single, pictures)
     largest = float(np.abs(expected).max(initial=0))
     if precise:
-        return Chosen(single, "--precise", largest)
+        return Chosen(single, "in 32 bits", largest)
     half = KerasFeatures(trunk, half=True)
     difference = _relative(_all(half, pictures), expected)
     told = f"{difference:.2%} off on {len(pictures)} pictures"

@@ -25,19 +25,15 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import LensmithError, is_disk_full
+from ..core.errors import is_disk_full
 from ..core.files import write_atomic
 from ..core.isolation import cache_folder
-from ..core.progress import say, warn
+from ..core.progress import warn
 from ..datasets.lock import only_one
+from .feature_room import DATA, INDEX, JOURNAL, make_room, no_room
 from .positioned import SharedFile
 
-MOST_BYTES = 10 << 30
 _CHUNK_BYTES = 8 << 20
-_SPARE_BYTES = 256 << 20  # left free on the disk for everything else
-_OLD_SECONDS = 24 * 3600.0
-_DATA, _INDEX, _JOURNAL = "features.bin", "index.json", "journal.jsonl"
-_INSTEAD = "free some space, set CV_CACHE to a folder on another disk, or use --no-cache, which takes longer"
 
 
 @dataclass(frozen=True)
@@ -77,6 +73,10 @@ class Layout:
         """Number of the first picture of each chunk."""
         return range(0, self.pictures, self.chunk)
 
+    def numbers(self, first: int) -> range:
+        """Numbers of the pictures in the chunk that starts with this one."""
+        return range(first, min(first + self.chunk, self.pictures))
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -107,9 +107,9 @@ def open_stored(key: str) -> Stored | None:
     """
     folder = cache_folder("features") / key
     try:
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        index = _read_index(folder / INDEX)
         layout = _layout(index["layout"])
-        file = SharedFile(folder / _DATA, "r")
+        file = SharedFile(folder / DATA, "r")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError):
@@ -120,7 +120,7 @@ def open_stored(key: str) -> Stored | None:
         _discard(folder, "it was changed or damaged")
         return None
     with contextlib.suppress(OSError):  # so that the least recently used can be told
-        os.utime(folder / _INDEX)
+        os.utime(folder / INDEX)
     skipped = {int(number): str(reason) for number, reason in index["skipped"].items()}
     return Stored(layout, file, skipped, float(index["seconds"]))
 
@@ -177,7 +177,7 @@ class Growing:
             self._file.write(first * self._layout.views * self._layout.row_bytes, rows)
             self._checksums[first] = zlib.crc32(np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data)
             self._skipped |= skipped
-            with (self._part / _JOURNAL).open("a", encoding="utf-8") as journal:
+            with (self._part / JOURNAL).open("a", encoding="utf-8") as journal:
                 entry = {"first": first, "checksum": self._checksums[first], "skipped": skipped,
                          "seconds": self._seconds + time.monotonic() - self._started}  # fmt: skip
                 journal.write(json.dumps(entry) + "\n")
@@ -195,20 +195,20 @@ class Growing:
         }  # fmt: skip
         with self._told_when_full():
             self._file.sync()
-            (self._part / _JOURNAL).unlink(missing_ok=True)
-            write_atomic(self._part / _INDEX, json.dumps(index) + "\n")
+            (self._part / JOURNAL).unlink(missing_ok=True)
+            _write_index(self._part / INDEX, index)
         self._file.close()
         shutil.rmtree(self._target, ignore_errors=True)
         self._part.rename(self._target)
-        return Stored(self._layout, SharedFile(self._target / _DATA, "r"), self._skipped, seconds)
+        return Stored(self._layout, SharedFile(self._target / DATA, "r"), self._skipped, seconds)
 
     def _go_on(self) -> SharedFile | None:
         """What an interrupted command left, if it was the same work."""
         try:
-            lines = (self._part / _JOURNAL).read_text(encoding="utf-8").splitlines()
+            lines = (self._part / JOURNAL).read_text(encoding="utf-8").splitlines()
             if _layout(json.loads(lines[0])) != self._layout:
                 return None
-            file = SharedFile(self._part / _DATA, "a")
+            file = SharedFile(self._part / DATA, "a")
         except (OSError, ValueError, KeyError, TypeError, IndexError):
             return None
         for line in lines[1:]:
@@ -225,10 +225,10 @@ class Growing:
         shutil.rmtree(self._part, ignore_errors=True)
         make_room(self._layout.bytes, keep=self._target.name)
         self._part.mkdir()
-        file = SharedFile(self._part / _DATA, "w")
+        file = SharedFile(self._part / DATA, "w")
         if hasattr(os, "posix_fallocate") and self._layout.bytes:
             os.posix_fallocate(file.fileno(), 0, self._layout.bytes)  # a full disk is found now and not in the middle
-        write_atomic(self._part / _JOURNAL, json.dumps(asdict(self._layout)) + "\n")
+        write_atomic(self._part / JOURNAL, json.dumps(asdict(self._layout)) + "\n")
         return file
 
     @contextlib.contextmanager
@@ -242,74 +242,16 @@ class Growing:
             raise no_room(self._home, self._layout.bytes) from None
 
 
-def make_room(needed: int, keep: str = "") -> None:
-    """Remove the least recently used features until those of this size fit in.
-
-    Features never take more than 10 GB or a quarter of the disk's free space, whichever is less.
-
-    Args:
-        needed: Bytes.
-        keep: A key that stays.
-
-    Raises:
-        LensmithError: the disk has no room even then.
-    """
-    home = cache_folder("features")
-    entries = [entry for entry in _entries(home) if entry.name != keep]
-    sizes = {entry: _size(entry) for entry in entries}
-    free = shutil.disk_usage(home).free
-    limit = min(MOST_BYTES, (free + sum(sizes.values())) // 4)
-    removed = 0
-    for entry in sorted(entries, key=_last_used):
-        held = sum(sizes.values())
-        if held + needed <= limit or not held:
-            break
-        shutil.rmtree(entry, ignore_errors=True)
-        removed += sizes.pop(entry)
-    if removed:
-        say(f"removed features that were not used for the longest time: {in_words(removed)} in {home}")
-    if needed + _SPARE_BYTES > shutil.disk_usage(home).free:
-        raise no_room(home, needed)
+def _write_index(path: Path, index: dict[str, Any]) -> None:
+    text = json.dumps(index)
+    write_atomic(path, f"{zlib.crc32(text.encode())}\n{text}\n")
 
 
-def no_room(home: Path, needed: int) -> LensmithError:
-    """The error for a disk that cannot hold features of this size in bytes."""
-    free = shutil.disk_usage(home).free
-    return LensmithError(
-        f"The disk has no room for the features: they need {in_words(needed)}, and {in_words(free)} are free.",
-        where=home,
-        next_step=_INSTEAD,
-    )
-
-
-def in_words(size: int) -> str:
-    """Bytes as a person reads them: "3.2 GB"."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(size, 0) / 1e6:.0f} MB"
-
-
-def _entries(home: Path) -> list[Path]:
-    """What may be removed: whole features, and what a killed process left and nobody went on with for a day."""
-    found = []
-    for path in home.iterdir():
-        whole = not path.name.startswith(".") and (path / _INDEX).is_file()
-        left = path.name.endswith(".part") and time.time() - _last_used(path) > _OLD_SECONDS
-        if whole or left:
-            found.append(path)
-    return found
-
-
-def _last_used(entry: Path) -> float:
-    times = [0.0]
-    for name in (_INDEX, _JOURNAL, _DATA):
-        with contextlib.suppress(OSError):
-            times.append((entry / name).stat().st_mtime)
-    return max(times)
-
-
-def _size(entry: Path) -> int:
-    with contextlib.suppress(OSError):
-        return (entry / _DATA).stat().st_size
-    return 0
+def _read_index(path: Path) -> dict[str, Any]:
+    checksum, _, text = path.read_text(encoding="utf-8").partition("\n")
+    if int(checksum) != zlib.crc32(text.strip().encode()):
+        raise ValueError("the index was changed")
+    return json.loads(text)
 
 
 def _layout(record: dict[str, Any]) -> Layout:
@@ -320,8 +262,7 @@ def _layout(record: dict[str, Any]) -> Layout:
 
 
 def _checksum(file: SharedFile, layout: Layout, first: int) -> int:
-    pictures = min(layout.chunk, layout.pictures - first)
-    held = np.empty(pictures * layout.views * layout.row_bytes, np.uint8)
+    held = np.empty(len(layout.numbers(first)) * layout.views * layout.row_bytes, np.uint8)
     file.read(first * layout.views * layout.row_bytes, held)
     return zlib.crc32(held.data)
 

@@ -8,30 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import count
 from typing import Any, Literal
 
 import numpy as np
 
 from ..core.errors import DataError, LensmithError
-from ..core.images import ImageError
-from ..core.progress import progress, say
+from ..core.progress import say
 from ..datasets.augment_spec import AugmentSpec
 from ..datasets.model import Item
-from ..predict.engines.onnx import usable_cores
 from .cut import Cut
 from .data import Samples, Skip, warn_of_skipped
-from .feature_engines import PROBE, Chosen, choose_engine
-from .feature_store import Growing, Layout, Stored, lock_of, open_stored
+from .feature_rows import Views, compute_rows
+from .feature_store import Stored, lock_of, open_stored
 
 _SCHEMA = 1
 _PASSES = 2000
 _MOST_VIEWS = 8
-_LARGEST_HALF = 30_000.0  # half of what 16 bits can hold: other pictures than the probe's may give more
 
 
 @dataclass(frozen=True)
@@ -160,7 +153,7 @@ def compute_features(samples: Samples, cut: Cut, config: FeatureConfig) -> Featu
         stored = open_stored(key)
         from_cache = stored is not None
         if stored is None:
-            stored = _compute(samples, cut, config, weights, views, key)
+            stored = compute_rows(samples, cut, key, weights, Views(views, config.augment, config.seed), config.precise)
     if from_cache:
         say(f"features of {len(items)} {samples.what}: kept from before ({stored.layout.engine})")
     features = Features(items, stored, from_cache=from_cache)
@@ -212,120 +205,3 @@ def _key(samples: Samples, weights: str, views: int, config: FeatureConfig) -> s
             digest.update(b"gone ")
         digest.update(f"{item.split}/{item.image.parent.name}/{item.image.name}\n".encode(errors="backslashreplace"))
     return digest.hexdigest()[:40]
-
-
-def _compute(samples: Samples, cut: Cut, config: FeatureConfig, weights: str, views: int, key: str) -> Stored:
-    total = len(samples.items)
-    chosen = choose_engine(cut.trunk, weights, _probe(samples), total * views, config.precise)
-    dtype = _dtype(cut.shape, chosen, config.precise)
-    layout = Layout(cut.shape, dtype, total, views, chosen.engine.name)
-    with Growing(key, layout) as growing:
-        left = [first for first in layout.chunks() if first not in growing.done]
-        if growing.done:
-            say(f"going on where an interrupted command stopped: {len(growing.done)} of {len(layout.chunks())} parts")
-        what = f"features of {total} {samples.what}" + (f", {views} views each" if views > 1 else "")
-        with progress(what, total, unit="pictures") as step:
-            step(total - sum(min(layout.chunk, total - first) for first in left))
-            for first, rows, skipped in _chunks(samples, config, layout, chosen, left):
-                growing.write(first, rows, skipped)
-                step(min(layout.chunk, total - first))
-        return growing.finish()
-
-
-def _dtype(shape: tuple[int, ...], chosen: Chosen, precise: bool) -> str:
-    """Maps are kept in half precision; vectors are small, and precise ones are asked for."""
-    return "float32" if precise or len(shape) == 1 or chosen.largest > _LARGEST_HALF else "float16"
-
-
-def _probe(samples: Samples) -> np.ndarray:
-    """Up to 64 pictures spread over all of them, as they are."""
-    pictures = []
-    total = len(samples.items)
-    for number in np.linspace(0, total - 1, min(PROBE, total)).astype(int):
-        try:
-            pictures.append(samples.plain(int(number)))
-        except ImageError:
-            continue
-    if not pictures:
-        size = samples.preprocessing
-        return np.zeros((1, size.height, size.width, 3), np.uint8)
-    return np.stack(pictures)
-
-
-def _chunks(
-    samples: Samples, config: FeatureConfig, layout: Layout, chosen: Chosen, firsts: list[int]
-) -> Iterator[tuple[int, np.ndarray, dict[int, str]]]:
-    """The rows of each chunk, and which of its pictures were skipped; chunk by chunk, in their order."""
-    skipped: dict[int, str] = {}
-    numbers = [number for first in firsts for number in _numbers(layout, first)]
-    waiting = deque(firsts)
-    rows = np.zeros((0, *layout.shape), layout.dtype)
-    ready = -1  # the last picture whose rows are there, or that was skipped
-
-    def flush() -> Iterator[tuple[int, np.ndarray, dict[int, str]]]:
-        nonlocal rows
-        while waiting and ready >= _numbers(layout, waiting[0])[-1]:
-            first = waiting.popleft()
-            gone = {number: skipped[number] for number in _numbers(layout, first) if number in skipped}
-            yield first, rows, gone
-            rows = _rows_of(layout, waiting[0]) if waiting else rows
-
-    if waiting:
-        rows = _rows_of(layout, waiting[0])
-    batches = _batches(samples, config, layout.views, chosen.engine.batch, numbers, skipped)
-    for places, output in chosen.engine.stream(batches):
-        for (number, view), row in zip(places, output, strict=True):
-            ready = number - 1
-            yield from flush()
-            rows[(number - waiting[0]) * layout.views + view] = row
-    ready = layout.pictures
-    yield from flush()
-
-
-def _numbers(layout: Layout, first: int) -> range:
-    return range(first, min(first + layout.chunk, layout.pictures))
-
-
-def _rows_of(layout: Layout, first: int) -> np.ndarray:
-    return np.zeros((len(_numbers(layout, first)) * layout.views, *layout.shape), layout.dtype)
-
-
-def _batches(
-    samples: Samples, config: FeatureConfig, views: int, size: int, numbers: list[int], skipped: dict[int, str]
-) -> Iterator[tuple[list[tuple[int, int]], np.ndarray]]:
-    """All views of the pictures in their order, decoded ahead by threads, `size` at a time."""
-
-    def make(number: int) -> list[np.ndarray] | ImageError:
-        try:
-            return samples.views(number, views, config.augment, config.seed)
-        except ImageError as error:
-            return error
-
-    workers = usable_cores()
-    ahead: deque[tuple[int, Future[list[np.ndarray] | ImageError]]] = deque()
-    places: list[tuple[int, int]] = []
-    pictures: list[np.ndarray] = []
-    source = iter(numbers)
-    with ThreadPoolExecutor(workers, thread_name_prefix="pictures") as pool:
-        try:
-            while True:
-                for number in source:
-                    ahead.append((number, pool.submit(make, number)))
-                    if len(ahead) * views >= 2 * size + workers * views:
-                        break
-                if not ahead:
-                    break
-                number, future = ahead.popleft()
-                made = future.result()
-                if isinstance(made, ImageError):
-                    skipped[number] = made.reason
-                    continue
-                places += zip([number] * views, count())
-                pictures += made
-                while len(places) >= size:
-                    yield places[:size], np.stack(pictures[:size])
-                    places, pictures = places[size:], pictures[size:]
-            if places:
-                yield places, np.stack(pictures)
-        finally:
-            pool.shutdown(cancel_futures=True)

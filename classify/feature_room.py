@@ -1,0 +1,90 @@
+"""How much of the disk the features may take, and which of them go when there is no room."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from pathlib import Path
+
+from ..core.errors import LensmithError
+from ..core.isolation import cache_folder
+from ..core.progress import say
+
+MOST_BYTES = 10 << 30
+DATA, INDEX, JOURNAL = "features.bin", "index.json", "journal.jsonl"
+"""The files of an entry, see `feature_store`."""
+
+_SPARE_BYTES = 256 << 20  # left free on the disk for everything else
+_OLD_SECONDS = 24 * 3600.0
+_INSTEAD = "free some space, set CV_CACHE to a folder on another disk, or use --no-cache, which takes longer"
+
+
+def make_room(needed: int, keep: str = "") -> None:
+    """Remove the least recently used features until those of this size fit in.
+
+    Features never take more than 10 GB or a quarter of the disk's free space, whichever is less.
+
+    Args:
+        needed: Bytes.
+        keep: A key that stays.
+
+    Raises:
+        LensmithError: the disk has no room even then.
+    """
+    home = cache_folder("features")
+    entries = [entry for entry in _entries(home) if entry.name != keep]
+    sizes = {entry: _size(entry) for entry in entries}
+    free = shutil.disk_usage(home).free
+    limit = min(MOST_BYTES, (free + sum(sizes.values())) // 4)
+    removed = 0
+    for entry in sorted(entries, key=_last_used):
+        held = sum(sizes.values())
+        if held + needed <= limit or not held:
+            break
+        shutil.rmtree(entry, ignore_errors=True)
+        removed += sizes.pop(entry)
+    if removed:
+        say(f"removed features that were not used for the longest time: {in_words(removed)} in {home}")
+    if needed + _SPARE_BYTES > shutil.disk_usage(home).free:
+        raise no_room(home, needed)
+
+
+def no_room(home: Path, needed: int) -> LensmithError:
+    """The error for a disk that cannot hold features of this size in bytes."""
+    free = shutil.disk_usage(home).free
+    return LensmithError(
+        f"The disk has no room for the features: they need {in_words(needed)}, and {in_words(free)} are free.",
+        where=home,
+        next_step=_INSTEAD,
+    )
+
+
+def in_words(size: int) -> str:
+    """Bytes as a person reads them: "3.2 GB"."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(size, 0) / 1e6:.0f} MB"
+
+
+def _entries(home: Path) -> list[Path]:
+    """What may be removed: whole features, and what a killed process left and nobody went on with for a day."""
+    found = []
+    for path in home.iterdir():
+        whole = not path.name.startswith(".") and (path / INDEX).is_file()
+        left = path.name.endswith(".part") and time.time() - _last_used(path) > _OLD_SECONDS
+        if whole or left:
+            found.append(path)
+    return found
+
+
+def _last_used(entry: Path) -> float:
+    times = [0.0]
+    for name in (INDEX, JOURNAL, DATA):
+        with contextlib.suppress(OSError):
+            times.append((entry / name).stat().st_mtime)
+    return max(times)
+
+
+def _size(entry: Path) -> int:
+    with contextlib.suppress(OSError):
+        return (entry / DATA).stat().st_size
+    return 0
