@@ -58,14 +58,16 @@ def _fitting(backbone: Backbone, short: int | None) -> int:
 
 
 def _about_size(backbone: Backbone, imgsz: int | None, side: int, short: int | None) -> list[str]:
-    if short is None or short >= side:
+    if short is None:
         return []
     pictures = f"the pictures are small (half of them {short} pixels or less on the short side)"
-    if imgsz is None and side == backbone.smallest_size:
+    if imgsz is not None:
+        return [f"{pictures} and are enlarged to {side}, which shows no more of them"] if short < side else []
+    if short < backbone.smallest_size:
         return [f"{pictures} and are enlarged to {side}, the smallest that {backbone.name} takes"]
-    if imgsz is None:
+    if side < backbone.default_size:
         return [f"{pictures}, so {backbone.name} sees them at {side} pixels, not at its usual {backbone.default_size}"]
-    return [f"{pictures} and are enlarged to {side}, which takes longer and adds nothing to see"]
+    return []
 
 
 def _about_channels(infos: Sequence[ImageInfo]) -> list[str]:

@@ -147,7 +147,7 @@ def _refuse_other_depth(pairs: list[_Pair], missing: list[str], stored: list[_St
     blocks = {_block(layer.name) for layer, _ in pairs} - {None}
     ours = {layer.name for layer, _ in pairs}
     unnamed = stable_names(entry.name for entry in stored)
-    unknown = [entry.name for entry in stored if entry.name not in ours and entry.name not in unnamed]
+    unknown = sorted(entry.name for entry in stored if entry.name not in ours and entry.name not in unnamed)
     for names, said in ((missing, "lacks"), (unknown, "also holds")):
         if odd := [name for name in names if _block(name) in blocks]:
             said = f"These weights belong to another network: this file {said} {some(odd, 3)}."
