@@ -77,11 +77,11 @@ def _entries(home: Path) -> list[Path]:
 
 
 def _last_used(entry: Path) -> float:
-    times = [0.0]
+    """When features were last read, or last written while they are being computed."""
     for name in (INDEX, JOURNAL, DATA):
         with contextlib.suppress(OSError):
-            times.append((entry / name).stat().st_mtime)
-    return max(times)
+            return (entry / name).stat().st_mtime
+    return 0.0
 
 
 def _size(entry: Path) -> int:

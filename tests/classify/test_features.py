@@ -1,0 +1,234 @@
+"""Features are what the model's frozen part gives for the very pictures, and never another's."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lensmith.classify import feature_engines, feature_rows
+from lensmith.classify.cut import Cut, cut_model
+from lensmith.classify.data import Samples
+from lensmith.classify.features import FeatureConfig, Features, compute_features, hash_of_model, views_for
+from lensmith.core.errors import DataError
+from lensmith.datasets.augment_spec import read_spec
+from lensmith.datasets.model import Item
+from lensmith.weights.architecture import build_classifier, import_keras
+from lensmith.weights.bundle import ClassifierRecord, Preprocessing
+from tests.helpers import make_picture
+
+pytestmark = pytest.mark.keras
+SIZE = Preprocessing(width=32, height=32, resize="stretch", interpolation="area")
+CONFIG = FeatureConfig("fingerprint", read_spec("heavy"), views=3, precise=True, seed=7)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    keras, _ = import_keras("cpu")
+    keras.utils.set_random_seed(1)
+    return build_classifier(ClassifierRecord(backbone="cnn", units=8, dropout=0.1), 32, 32, 2)
+
+
+@pytest.fixture(scope="module")
+def cut(model: Any) -> Cut:
+    """Maps of 2 x 2 x 256."""
+    return cut_model(model, "block5_conv")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Item]:
+    """Of two classes; 0, 1 and 2 are one picture."""
+    paths = [make_picture(tmp_path / "set" / f"{n}.png", seed=max(n, 2)) for n in range(12)]
+    return [Item(path, "train", class_id=n % 2) for n, path in enumerate(paths)]
+
+
+def samples_of(items: list[Item]) -> Samples:
+    return Samples(items, SIZE, what="training pictures", check=False)
+
+
+def compute(items: list[Item], cut: Cut, config: FeatureConfig = CONFIG) -> Features:
+    return compute_features(samples_of(items), cut, config)
+
+
+def run(cut: Cut, *pictures: np.ndarray) -> np.ndarray:
+    assert cut.trunk is not None
+    return np.asarray(cut.trunk(np.stack(pictures)[..., ::-1].astype(np.float32), training=False))
+
+
+def difference(found: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+def test_a_batch_is_what_the_trunk_gives_for_each_view(pictures: list[Item], cut: Cut) -> None:
+    features = compute(pictures, cut)
+    assert (features.engine, features.views, features.shape) == ("openvino f32", 3, cut.shape)
+    assert features.labels.tolist() == [0, 1] * 6
+    indices = np.array([11, 4, 4])
+    samples = Samples(pictures, SIZE, CONFIG.augment, CONFIG.seed)
+    as_they_are = run(cut, *(samples.plain(int(index)) for index in indices))
+    for epoch in range(5):
+        x, y = features.batch(indices, epoch)
+        assert (x.dtype, y.tolist()) == (np.float32, [1, 0, 0])
+        changed = run(cut, *(samples.picture(int(index), epoch) for index in indices))
+        if epoch < 3:
+            assert difference(x, as_they_are if epoch == 0 else changed) < 1e-4
+        else:
+            assert np.array_equal(x, features.batch(indices, epoch - 3)[0])
+
+
+def test_no_two_pictures_or_views_draw_the_same_numbers(pictures: list[Item], cut: Cut) -> None:
+    features = compute(pictures, cut)
+    of_one_picture = [features.batch(np.array([0, 1, 2]), view)[0] for view in range(3)]
+    assert np.array_equal(of_one_picture[0][0], of_one_picture[0][1]), "the picture as it is"
+    drawn = np.concatenate(of_one_picture[1:]).reshape(6, -1)
+    assert len(np.unique(drawn, axis=0)) == 6
+
+
+def test_half_precision_for_maps_and_not_for_vectors(pictures: list[Item], model: Any, cut: Cut) -> None:
+    config = replace(CONFIG, precise=False)
+    for at, bytes_each in ((cut, 2), (cut_model(model, None), 4)):
+        features = compute(pictures, at, config)
+        assert features._stored.layout.row_bytes == bytes_each * np.prod(at.shape)
+        plain = [samples_of(pictures).plain(n) for n in range(12)]
+        assert difference(features.batch(np.arange(12), 0)[0], run(at, *plain)) < 1e-3
+
+
+CHANGES: dict[str, Callable[[list[Item], FeatureConfig], tuple[list[Item], FeatureConfig]]] = {
+    "another dataset": lambda items, config: (items, replace(config, fingerprint="other")),
+    "another seed": lambda items, config: (items, replace(config, seed=8)),
+    "another augmentation": lambda items, config: (items, replace(config, augment=read_spec("light"))),
+    "fewer views": lambda items, config: (items, replace(config, views=2)),
+    "16 bits": lambda items, config: (items, replace(config, precise=False)),
+    "another order": lambda items, config: (items[::-1], config),
+    "fewer pictures": lambda items, config: (items[:-1], config),
+    "a picture of the same size in its place": lambda items, config: (overwritten(items), config),
+    "another split": lambda items, config: ([replace(item, split="valid") for item in items], config),
+}
+
+
+def overwritten(items: list[Item]) -> list[Item]:
+    path = items[3].image
+    state = path.stat()
+    path.write_bytes(path.read_bytes())
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns + 1000))
+    return items
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_features_of_anything_else_are_not_used(what: str, pictures: list[Item], cut: Cut) -> None:
+    first = compute(pictures, cut)
+    again = compute(pictures, cut)
+    assert (first.from_cache, again.from_cache) == (False, True)
+    assert np.array_equal(again.batch(np.arange(12), 1)[0], first.batch(np.arange(12), 1)[0])
+    items, config = CHANGES[what](pictures, CONFIG)
+    assert not compute(items, cut, config).from_cache
+
+
+def test_features_of_other_weights_are_not_used(pictures: list[Item], model: Any, cut: Cut) -> None:
+    assert cut.trunk is not None
+    before = hash_of_model(cut.trunk)
+    first = compute(pictures, cut)
+    model.get_layer("head_classes").kernel.assign_add(np.ones((8, 2), np.float32))
+    model.get_layer("block5_conv").trainable = False
+    assert hash_of_model(cut_model(model, "block5_conv").trunk) == before, "what learns is no part of it"
+    bias = model.get_layer("block1_bn").beta
+    bias.assign_add(np.full(bias.shape, 0.5, np.float32))
+    second = compute(pictures, cut)
+    assert not second.from_cache
+    plain = [samples_of(pictures).plain(n) for n in range(12)]
+    assert difference(second.batch(np.arange(12), 0)[0], run(cut, *plain)) < 1e-4, "the weights of now"
+    assert difference(first.batch(np.arange(12), 0)[0], second.batch(np.arange(12), 0)[0]) > 1e-3
+
+
+def test_pictures_that_cannot_be_read_are_left_out_and_named(
+    pictures: list[Item], cut: Cut, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pictures[4].image.write_bytes(b"")
+    pictures[11].image.write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
+    for again in (False, True):
+        features = compute(pictures, cut)
+        assert features.from_cache is again
+        assert [skip.item.image.name for skip in features.skipped] == ["4.png", "11.png"]
+        assert len(features) == len(features.items) == len(features.labels) == 10
+        assert features.items[4].image.name == "5.png"
+        said = capfd.readouterr().err.replace("\n", "")
+        assert "2 of 12 training pictures cannot be used" in said
+        assert said.count("4.png") == said.count("11.png") == 1
+    expected = run(cut, samples_of(pictures).plain(5))
+    assert difference(features.batch(np.array([4]), 0)[0], expected) < 1e-4
+    for item in pictures:
+        item.image.write_bytes(b"")
+    with pytest.raises(DataError, match="None of the training pictures"):
+        compute(pictures, cut)
+
+
+def test_an_interrupted_computation_is_gone_on_with(
+    pictures: list[Item], cut: Cut, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = compute(pictures, cut, replace(CONFIG, fingerprint="in one go"))
+    monkeypatch.setattr("lensmith.classify.feature_store._CHUNK_BYTES", 1)  # a chunk for each picture
+    of = feature_rows.Views.of
+
+    def interrupted(views: feature_rows.Views, samples: Samples, number: int) -> list[np.ndarray]:
+        if number == 9 and views.count == 3:
+            raise KeyboardInterrupt
+        return of(views, samples, number)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(feature_rows.Views, "of", interrupted)
+        compute(pictures, cut)
+    features = compute(pictures, cut)
+    assert "going on where" in capfd.readouterr().err
+    assert not features.from_cache
+    for view in range(3):
+        got, expected = (one.batch(np.arange(12), view)[0] for one in (features, whole))
+        assert np.array_equal(got, expected)
+
+
+def test_keras_computes_where_openvino_is_missing_or_gives_something_else(
+    pictures: list[Item], model: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    graph_of_keras = feature_engines.graph_of_keras
+    keras, _ = import_keras("cpu")
+    other = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(256, 16, strides=16)])
+
+    def broken(trunk: Any) -> Any:
+        raise RuntimeError(f"no operation for {trunk.name}")
+
+    for fingerprint, name, value, said in (
+        ("missing", "has_openvino", lambda: False, "not installed"),
+        ("other", "graph_of_keras", lambda _trunk: graph_of_keras(other), "differ from Keras'"),
+        ("broken", "graph_of_keras", broken, "no operation for"),
+    ):
+        cut = cut_model(model, "block5_conv")
+        with monkeypatch.context() as patch:
+            patch.setattr(feature_engines, name, value)
+            features = compute(pictures, cut, replace(CONFIG, fingerprint=fingerprint))
+        assert features.engine == "keras"
+        assert said in capfd.readouterr().err.replace("\n", " ")
+        plain = [samples_of(pictures).plain(n) for n in range(12)]
+        assert difference(features.batch(np.arange(12), 0)[0], run(cut, *plain)) < 1e-5
+
+
+@pytest.mark.parametrize("limit", [1.0, 0.0])
+def test_16_bits_are_used_only_where_they_are_close(
+    limit: float, pictures: list[Item], model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not feature_engines.has_bf16():
+        pytest.skip("this CPU has no units for 16 bits")
+    monkeypatch.setattr(feature_engines, "_WORTH_A_PROBE", 1)
+    monkeypatch.setattr(feature_engines, "MOST_DIFFERENCE_16", limit)
+    monkeypatch.setattr(feature_engines, "_timed", lambda engine, x: (engine.infer(x), 8.0 / len(engine.precision)))
+    features = compute(pictures, cut_model(model, "block5_conv"), replace(CONFIG, precise=False))
+    assert features.engine == ("openvino bf16" if limit else "openvino f32")
+
+
+def test_views_are_about_two_thousand_passes() -> None:
+    spec = read_spec("default")
+    cases = ((10, 8), (250, 8), (700, 2), (1999, 1), (100_000, 1))
+    assert [views_for(pictures, spec, "auto") for pictures, _ in cases] == [views for _, views in cases]
+    assert views_for(10, read_spec("none"), 5) == 1
+    assert views_for(100_000, spec, 5) == 5
