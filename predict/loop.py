@@ -9,10 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from ..weights.bundle import Bundle
-from .engines.base import Engine
-from .engines.choose import open_engine
-from .model import Model, Predictor
+from .model import Predictor
 from .results import Frame, Prediction
 
 
@@ -25,8 +22,7 @@ class _Ready:
 
 def predict_frames(
     frames: Iterable[Frame],
-    model: Predictor | Bundle,
-    engine: Engine | None = None,
+    model: Predictor,
     *,
     confidence: float | None = None,
     live: bool = False,
@@ -39,7 +35,6 @@ def predict_frames(
     Args:
         frames: What to look at. An error in it surfaces here, after the results of the frames before it.
         model: From `open_model`, or from `open_models` for several classifiers as one.
-        engine: From `open_engine`, where a bundle is given in place of a model.
         confidence: Detections above it are kept; a classifier below it says "unknown". 0..1; None takes the bundle's,
             which may have one for each class.
         live: Take one frame at a time, and the next one only when it is asked for, so that no frame waits.
@@ -50,11 +45,10 @@ def predict_frames(
     Raises:
         DataError: the model's output does not fit its record.
     """
-    runs = Model(model, engine or open_engine(model)) if isinstance(model, Bundle) else model
-    batches = _one_by_one(frames, runs) if live else _batches(frames, runs)
+    batches = _one_by_one(frames, model) if live else _batches(frames, model)
     try:
         for batch in batches:
-            yield from _run(batch, runs, confidence)
+            yield from _run(batch, model, confidence)
     finally:
         batches.close()
 
