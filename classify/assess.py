@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.errors import NotFoundError, UsageError
 from ..core.progress import progress
-from ..core.words import many
+from ..core.words import many, some
 from ..datasets.check.leaks import LeakEffect
 from ..datasets.check.run import check_dataset
 from ..datasets.fingerprint import fingerprint
@@ -61,6 +61,8 @@ class Gain:
 
     def __str__(self) -> str:
         points = [100 * value for value in self.difference]
+        if points == [0, 0, 0]:
+            return f"together they are right on just the pictures on which '{self.member}' alone is: within noise"
         more = f"{abs(points[0]):.1f} points {'more' if points[0] >= 0 else 'less'} accurate"
         noise = ": within noise" if self.within_noise else ""
         return f"together they are {more} than '{self.member}' alone ({points[1]:+.1f} to {points[2]:+.1f}){noise}"
@@ -222,7 +224,8 @@ def _target(bundles: Sequence[Bundle], dataset: Dataset, evaluation: Evaluation,
 def _remarks(bundles: Sequence[Bundle], dataset: Dataset, evaluation: Evaluation) -> list[str]:
     said = evaluation.scores.remarks()
     if evaluation.skipped:
-        said.append(f"{many(len(evaluation.skipped), 'picture')} could not be read and did not count.")
+        named = some([f"{entry.path}: {entry.reason}" for entry in evaluation.skipped])
+        said.append(f"{many(len(evaluation.skipped), 'picture')} could not be read and did not count: {named}")
     if evaluation.split in ("train", "valid"):
         mark = fingerprint(dataset)
         for bundle in bundles:

@@ -40,10 +40,10 @@ def write_report(run: Path, bundle: Bundle, evaluations: Sequence[Evaluation], d
     main = evaluations[-1]
     leak = leak_effect_of(main, frozenset(check_dataset(dataset).leaked))
     record = bundle.record
-    backbone = record.classifier.backbone if record.classifier else "classifier"
+    backbone = record.classifier.backbone if record.classifier else "an unknown backbone"
     page = Page(
         bundle.name,
-        f"A {backbone} classifier of {many(len(record.names), 'class', 'classes')}, trained on {dataset.name} and"
+        f"A classifier of {many(len(record.names), 'class', 'classes')} on {backbone}, trained on {dataset.name} and"
         f" measured on {many(len(main), 'picture')} of its {main.split} split.",
     )
     add_lead_figures(page, main.scores)

@@ -17,7 +17,7 @@ from .curves import precision_recall_curve, reliability, roc_curve
 from .evaluate import Evaluation
 from .metrics import ClassifierScores
 
-_SHOWN = 12
+_SHOWN = 10
 _SIDE = 320  # pixels, the long side of a picture in the page
 _MOST_CURVES = 8
 _MOST_CURVE_POINTS = 400
@@ -125,7 +125,7 @@ def add_skipped(page: Page, evaluation: Evaluation) -> None:
 
 def told(figure: Figure | None) -> str:
     """A figure with its interval, or a dash."""
-    return "-" if figure is None else f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
+    return "-" if figure is None else f"{figure.value:.3f} ({figure.low:.3f}–{figure.high:.3f})"
 
 
 def _limits(figure: Figure) -> str:

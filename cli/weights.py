@@ -73,10 +73,18 @@ def _score(record: BundleRecord) -> str:
     return f"{key} {value:.3f} ({record.metrics_split})" if value is not None else "not measured"
 
 
+def _thresholds(record: BundleRecord) -> str:
+    if record.thresholds is None:
+        return f"{record.confidence:g}"
+    return ", ".join(f"{name} {value:.3f}" for name, value in zip(record.names, record.thresholds, strict=True))
+
+
 def _show(folder: Path, record: BundleRecord) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from ..weights.card import told_metrics
 
     table = Table(show_header=False)
     rows = {
@@ -86,14 +94,15 @@ def _show(folder: Path, record: BundleRecord) -> None:
         "model": record.detector.family if record.detector else record.classifier.backbone if record.classifier else "",
         "classes": ", ".join(record.names),
         "input": f"{record.preprocessing.width} x {record.preprocessing.height}, {record.preprocessing.resize}",
-        "threshold": f"{record.confidence:g}",
+        "threshold": _thresholds(record),
+        "temperature": f"{record.temperature:.3f}",
         "made": f"{record.created:%Y-%m-%d %H:%M} UTC by run {record.run or 'unknown'}",
         "data": f"{record.dataset.name}, fingerprint {record.dataset.fingerprint[:16]}"
         if record.dataset
         else "unknown",
         "files": f"{len(record.files)}, all as they were when the bundle was made",
     }
-    rows |= {f"{key} ({record.metrics_split})": f"{value:.4f}" for key, value in record.metrics.items()}
+    rows |= {f"{name} ({record.metrics_split})": value for name, value in told_metrics(record.metrics)}
     for key, value in rows.items():
         table.add_row(key, escape(value))
     Console().print(table)

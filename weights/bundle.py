@@ -23,6 +23,7 @@ from ..core.errors import DataError, NotFoundError, UsageError
 from ..core.files import sha256_of, slug, whole_folder, write_atomic
 from ..core.manifest import DatasetRef, library_versions
 from ..core.workspace import Workspace, locate
+from .card import card_of
 
 BUNDLE_NAME = "bundle.json"
 GOLDEN_NAME = "golden.npz"
@@ -177,7 +178,7 @@ def write_bundle(
         fill(folder)
         np.savez_compressed(folder / GOLDEN_NAME, inputs=golden[0], outputs=golden[1])
         (folder / "labels.txt").write_text("\n".join(record.names) + "\n", encoding="utf-8")
-        (folder / "README.md").write_text(_card(record), encoding="utf-8")
+        (folder / "README.md").write_text(card_of(record), encoding="utf-8")
         files = {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.is_file()}
         complete = record.model_copy(update={"files": files})
         write_atomic(folder / BUNDLE_NAME, complete.model_dump_json(indent=2) + "\n")
@@ -300,25 +301,3 @@ def copy_model(source: Path, folder: Path, name: str) -> None:
 
 
 _GET_AGAIN = "use another copy of the model, or train it again; a changed model is never run"
-
-
-def _card(record: BundleRecord) -> str:
-    size = f"{record.preprocessing.width} x {record.preprocessing.height}"
-    what = (
-        record.detector.family if record.detector else record.classifier.backbone if record.classifier else record.task
-    )
-    lines = [
-        f"# {record.name}",
-        "",
-        f"A {what} {'detector' if record.task == 'detect' else 'classifier'} made with Lensmith.",
-        "",
-    ]
-    lines += [f"- classes: {', '.join(record.names)}", f"- input: {size} pixels, {record.preprocessing.resize}"]
-    if record.dataset:
-        lines.append(f"- data: {record.dataset.name}, fingerprint {record.dataset.fingerprint}")
-    lines.append(f"- made: {record.created:%Y-%m-%d} by run {record.run or 'unknown'}")
-    if record.metrics:
-        lines += ["", f"Measured on the {record.metrics_split or 'unknown'} split:", ""]
-        lines += [f"- {key}: {value:.4f}" for key, value in record.metrics.items()]
-    lines += ["", f"Use it: `cv predict PICTURES --weights {record.name}`, `cv live --weights {record.name}`", ""]
-    return "\n".join(lines)

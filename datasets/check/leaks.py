@@ -32,8 +32,9 @@ class LeakEffect:
     def sentence(self, model: str) -> str:
         """The same in plain words."""
         return (
-            f"{self.metric} of {model} on '{self.split}': {_shown(self.with_leaked)} on all {self.pictures} pictures;"
-            f" {_shown(self.without_leaked)} without the {self.leaked} that leak."
+            f"The {self.metric} of {model} on '{self.split}': {_shown(self.with_leaked)} on all {self.pictures}"
+            f" pictures, {_shown(self.without_leaked)} without the {self.leaked} that"
+            f" {'leaks' if self.leaked == 1 else 'leak'}."
         )
 
 

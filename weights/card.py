@@ -1,0 +1,57 @@
+"""A bundle's README.md: what the model is, how good it is, what it was made from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .bundle import BundleRecord
+
+
+def card_of(record: BundleRecord) -> str:
+    """The text of the card, Markdown."""
+    size = f"{record.preprocessing.width} x {record.preprocessing.height}"
+    what = (
+        record.detector.family if record.detector else record.classifier.backbone if record.classifier else record.task
+    )
+    lines = [
+        f"# {record.name}",
+        "",
+        f"A {what} {'detector' if record.task == 'detect' else 'classifier'} made with Lensmith.",
+        "",
+    ]
+    lines += [f"- classes: {', '.join(record.names)}", f"- input: {size} pixels, {record.preprocessing.resize}"]
+    lines += _about_answers(record)
+    if record.dataset:
+        lines.append(f"- data: {record.dataset.name}, fingerprint {record.dataset.fingerprint}")
+    lines.append(f"- made: {record.created:%Y-%m-%d} by run {record.run or 'unknown'}")
+    if record.metrics:
+        lines += ["", f"Measured on the {record.metrics_split or 'unknown'} split:", ""]
+        lines += [f"- {name}: {value}" for name, value in told_metrics(record.metrics)]
+    lines += ["", f"Use it: `cv predict PICTURES --weights {record.name}`, `cv live --weights {record.name}`", ""]
+    return "\n".join(lines)
+
+
+def told_metrics(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
+    """A bundle's figures by name as a person reads them, each with its interval where it has one."""
+    told = []
+    for name, value in metrics.items():
+        if name.endswith(("_low", "_high")):
+            continue
+        low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+        limits = f" (95% interval {low:.4f} to {high:.4f})" if low is not None and high is not None else ""
+        told.append((name.replace("_", " "), f"{value:.0f}" if name == "pictures" else f"{value:.4f}{limits}"))
+    return told
+
+
+def _about_answers(record: BundleRecord) -> list[str]:
+    """How a classifier's probabilities become answers; nothing where they are taken as they are."""
+    lines = []
+    if record.temperature != 1:
+        lines.append(f"- calibrated: logits divided by {record.temperature:.4f}, fitted on validation pictures")
+    if record.thresholds is not None:
+        pairs = (f"{name} {value:.3f}" for name, value in zip(record.names, record.thresholds, strict=True))
+        lines.append(f"- 'unknown' below: {', '.join(pairs)}")
+    return lines
