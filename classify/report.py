@@ -100,7 +100,7 @@ def _add_evaluation(page: Page, evaluation: Evaluation, root: Path, reached: Any
     add_classes(page, evaluation, reached)
     add_curves(page, evaluation)
     add_gallery(page, evaluation, root)
-    add_skipped(page, evaluation)
+    add_skipped(page, evaluation, root)
 
 
 def _caveats(main: Evaluation, evaluations: Sequence[Evaluation], leak: LeakEffect | None, name: str) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.images import ImageError, read_image
 from ..core.words import many
+from ..datasets.check.tell import shown_path
 from ..report.bootstrap import Figure
 from ..report.page import Page
 from ..report.plots import confusion_matrix, xy_lines
@@ -116,11 +117,13 @@ def add_gallery(page: Page, evaluation: Evaluation, root: Path) -> None:
         _add_pictures(page, evaluation, unsure, root, "pictures")
 
 
-def add_skipped(page: Page, evaluation: Evaluation) -> None:
+def add_skipped(page: Page, evaluation: Evaluation, root: Path) -> None:
     """Pictures that could not be read, by name."""
     if evaluation.skipped:
         page.section("Left out", "These pictures could not be read, and do not count in the figures.")
-        page.table(["picture", "why"], [[entry.path, entry.reason] for entry in evaluation.skipped])
+        page.table(
+            ["picture", "why"], [[shown_path(Path(entry.path), root), entry.reason] for entry in evaluation.skipped]
+        )
 
 
 def told(figure: Figure | None) -> str:
@@ -190,10 +193,10 @@ def _caption(evaluation: Evaluation, number: int, root: Path) -> str:
     probability, names = evaluation.probability[number], evaluation.names
     order = np.argsort(-probability, kind="stable")[:2]
     said = ", ".join(f"{names[k]} {probability[k]:.2f}" for k in order)
-    image = evaluation.images[number]
-    path = image.relative_to(root) if image.is_relative_to(root) else Path(image.name)
     unknown = "" if evaluation.answered[number] else "; too unsure: unknown"
-    return f"is {names[evaluation.labels[number]]}; said {said}{unknown} ({path.as_posix()})"
+    return (
+        f"is {names[evaluation.labels[number]]}; said {said}{unknown} ({shown_path(evaluation.images[number], root)})"
+    )
 
 
 def _small(bgr: np.ndarray) -> np.ndarray:
