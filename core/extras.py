@@ -8,13 +8,14 @@ from typing import Literal
 from .errors import MissingExtraError
 from .install import extra_command
 
-Extra = Literal["data", "detect", "classify", "run"]
+Extra = Literal["data", "detect", "classify", "run", "track"]
 
 _PROOF: dict[Extra, tuple[str, ...]] = {
     "data": ("roboflow", "sklearn", "albumentations"),
     "detect": ("ultralytics", "torch", "onnx"),
     "classify": ("keras", "albumentations", "onnx"),
     "run": ("onnxruntime",),
+    "track": ("mlflow",),
 }
 
 

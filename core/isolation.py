@@ -91,6 +91,12 @@ def isolate_albumentations() -> None:
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
 
+def isolate_mlflow() -> None:
+    """MLflow would report how it is used."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["DO_NOT_TRACK"] = "true"
+
+
 def hush_decoders() -> None:
     """Keep OpenCV's and FFmpeg's own remarks off the person's screen; our verdicts on a file take their place."""
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
