@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from ..core.errors import UsageError
-from ..datasets.augment_spec import read_spec
+from ..core.errors import DataError, UsageError
+from ..datasets.augment_spec import AugmentSpec, from_record, read_spec
 from ..weights.backbones import find_backbone
-from ..weights.bundle import Activation, Pooling
+from ..weights.bundle import Activation, ClassifierRecord, Pooling
+from .calibrate import parse_target
 
 MAX_SIZE = 1024
 Optimizer = Literal["adam", "adamw", "sgd"]
@@ -45,7 +47,7 @@ class FinetuneConfig:
         label_smoothing: Share of the truth that is spread over all classes, 0..1.
         mixup: Strength of MixUp (Zhang et al. 2018, alpha of the beta distribution); 0 is off.
         cutmix: Strength of CutMix (Yun et al. 2019, alpha of the beta distribution); 0 is off.
-        augment: A preset, or a YAML file, see `datasets.augment_spec`.
+        augment: A preset, a YAML file, or what such a file holds, see `datasets.augment_spec`.
         views: Augmented views per picture where features are kept; the first is the picture as it is. "auto" takes more
             for fewer pictures.
         cache: Compute what stays frozen once and keep it on disk. False trains the plain way.
@@ -82,7 +84,7 @@ class FinetuneConfig:
     label_smoothing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
-    augment: str | Path = "default"
+    augment: str | Path | AugmentSpec = "default"
     views: int | Literal["auto"] = "auto"
     cache: bool = True
     precise: bool = False
@@ -95,7 +97,9 @@ class FinetuneConfig:
 
     def __post_init__(self) -> None:
         find_backbone(self.backbone)
-        read_spec(self.augment)
+        self.augmentation  # noqa: B018 - raises where there is no such preset or file
+        if self.target is not None:
+            parse_target(self.target)
         for holds, option, what in (*self._rules_of_size(), *self._rules_of_learning()):
             if not holds:
                 raise UsageError(f"{what[0].upper()}{what[1:]}.", where=option)
@@ -105,12 +109,58 @@ class FinetuneConfig:
         """Whether the backbone starts from random weights."""
         return self.weights == "none" or find_backbone(self.backbone).weights is None
 
+    @property
+    def augmentation(self) -> AugmentSpec:
+        """How training pictures are changed at random.
+
+        Raises:
+            UsageError: there is no such preset, or the file is none.
+            NotFoundError: there is no such file.
+        """
+        return self.augment if isinstance(self.augment, AugmentSpec) else read_spec(self.augment)
+
+    def record(self, stage: Literal["frozen", "tuned"] = "tuned", unfrozen_from: str | None = None) -> ClassifierRecord:
+        """What rebuilds the model."""
+        return ClassifierRecord(
+            backbone=self.backbone, units=self.units, dropout=self.dropout, pooling=self.pooling,
+            activation=self.activation, stage=stage, unfrozen_from=unfrozen_from,
+        )  # fmt: skip
+
+    def as_options(self) -> dict[str, Any]:
+        """For run.json: every field, the augmentation with all that it does; `from_options` reads it."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+        return plain | {"augment": self.augmentation.as_record()}
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any], where: Path) -> FinetuneConfig:
+        """The options as `as_options` gave them.
+
+        Raises:
+            DataError: they are not those that this version knows.
+            UsageError: one of them was changed to something that makes no sense.
+        """
+        names = {field.name for field in fields(cls)}
+        if odd := sorted(names.symmetric_difference(options)):
+            raise DataError(
+                f"run.json was written by another version of Lensmith: it differs in {', '.join(odd[:5])}.",
+                where=where,
+                next_step="start the training anew",
+            )
+        weights = options["weights"]
+        known = weights in {"imagenet", "none"}
+        return cls(**{
+            **options, "augment": from_record(options["augment"]), "weights": weights if known else Path(weights),
+        })  # fmt: skip
+
     def resolved(self) -> FinetuneConfig:
-        """The same with a value in place of every None but `imgsz`, `name` and `target`."""
+        """The same with a value in place of every None but `imgsz`, `name` and `target`, and the augmentation read."""
         scratch = self.from_scratch
+        weights = self.weights.expanduser().resolve() if isinstance(self.weights, Path) else self.weights
         return replace(
             self,
-            weights="none" if scratch else self.weights,
+            augment=self.augmentation,
+            weights="none" if scratch else weights,
             epochs_frozen=self.epochs_frozen if self.epochs_frozen is not None else 0 if scratch else 20,
             epochs_tune=self.epochs_tune if self.epochs_tune is not None else 30 if scratch else 10,
             unfreeze=self.unfreeze or ("all" if scratch else find_backbone(self.backbone).unfreeze),

@@ -2,209 +2,150 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import DataError, LensmithError
+from ..core.errors import DataError, UsageError
 from ..core.extras import need_extra
-from ..core.files import write_atomic
 from ..core.manifest import DatasetRef, RunManifest
-from ..core.progress import say
 from ..core.workspace import Workspace
 from ..datasets.augment import check_spec
-from ..datasets.augment_spec import AugmentSpec, read_spec
-from ..datasets.check.leaks import warn_of_leaks
 from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
-from ..weights.architecture import import_keras
+from ..datasets.read import open_dataset
+from ..weights.architecture import build_classifier, import_keras
 from ..weights.backbones import find_backbone
-from ..weights.bundle import Bundle, BundleRecord, ClassifierRecord, Preprocessing, free_bundle_name, target_of_run
-from .bundling import finish_bundle, measure, stage_bundle
+from ..weights.bundle import Preprocessing, free_bundle_name
 from .config import FinetuneConfig
-from .data import Samples, as_batches, need_every_class, training_items
-from .stages import CHECKPOINT_NAME, Stage, Training
+from .job import ClassifierRun, Job
+from .stage_data import Pictures
 from .start import build_model
+from .state import StateFolder
 
+COMMAND = "finetune"
 
-@dataclass(frozen=True)
-class ClassifierRun:
-    """What a fine-tuning ended with.
-
-    Attributes:
-        run: Its folder.
-        bundle: The finished model.
-        metrics: The figures that stand in the bundle.
-        leaked: How many of the pictures that it was measured on show what pictures of an earlier split show.
-    """
-
-    run: Path
-    bundle: Bundle
-    metrics: dict[str, float]
-    leaked: int = 0
+__all__ = ["COMMAND", "ClassifierRun", "finetune", "resume_finetune"]
 
 
 def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> ClassifierRun:
     """Train a classifier in two stages and write its bundle into `workspace.weights`.
 
-    The run's folder gets `run.json`, `history.json` and `.csv`, `scores.json`, and `best.weights.h5`, which is whole at
-    every moment.
+    The run's folder gets `run.json`, `history.json` and `.csv`, `scores.json`, and `best.weights.h5`. After every epoch
+    it holds in `state/` what `resume_finetune` goes on from.
+
+    Args:
+        dataset: One folder per class; its files are only read.
+        workspace: Where the run and the bundle go.
+        config: What the person chose.
 
     Raises:
+        MissingExtraError: the classify part is not installed.
         UsageError: an option makes no sense, such as a layer that is not there, or an augmentation that cannot be done.
         DataError: the dataset cannot train a classifier, or the weights file does not fit.
         NotFoundError: the weights file is not there.
         LensmithError: the ImageNet weights cannot be fetched, or the loss is no longer a number.
+        KeyboardInterrupt: the person stopped it; the run can go on with `resume_finetune`.
     """
     need_extra("classify", "Fine-tuning a classifier")
     config = config.resolved()
-    augment = read_spec(config.augment)
-    check_spec(augment)
+    check_spec(config.augmentation)
     name = free_bundle_name(config.name, f"{dataset.name}-{config.backbone}", workspace)
-    train_items, valid_items, valid_name = training_items(dataset, config.seed)
     size = config.imgsz or find_backbone(config.backbone).default_size
-    preprocessing = Preprocessing(width=size, height=size, resize="stretch", interpolation="area")
+    config = replace(config, name=name, imgsz=size)
+    pictures = Pictures.of(dataset, config, _preprocessing(config))
+    with _keras(config) as device:
+        model, layer = build_model(config, pictures.preprocessing, len(dataset.names))
+        config = replace(config, unfreeze=layer)
+        _ = pictures.train, pictures.valid  # what is wrong with them is said before there is a run
+        reference = DatasetRef(name=dataset.name, fingerprint=fingerprint(dataset), path=str(dataset.root))
+        manifest = RunManifest(
+            command=COMMAND, options=config.as_options(), seed=config.seed, device=device, dataset=reference
+        )
+        run = workspace.new_run(COMMAND, name)
+        return Job(run, manifest, config, dataset, pictures, pictures.preprocessing, workspace).carry_out(model)
+
+
+def resume_finetune(run: Path, workspace: Workspace) -> ClassifierRun:
+    """Go on with a training that was interrupted, in the stage and after the epoch that it had finished.
+
+    Args:
+        run: The run's folder.
+        workspace: Where its dataset is looked for and the bundle goes.
+
+    Raises:
+        UsageError: the run is finished, is no training of a classifier, or another process is at work on it.
+        NotFoundError: its dataset is gone.
+        DataError: its record or its state is damaged, or its dataset was changed.
+        LensmithError: as for `finetune`.
+        KeyboardInterrupt: the person stopped it again.
+    """
+    need_extra("classify", "Fine-tuning a classifier")
+    manifest = RunManifest.load(run)
+    dataset = _dataset_of(run, manifest, workspace)
+    config = FinetuneConfig.from_options(manifest.options, run)
+    pictures = Pictures.of(dataset, config, _preprocessing(config))
+    with _keras(config) as device:
+        manifest.device = device
+        model = _rebuilt(run, config, pictures)
+        return Job(run, manifest, config, dataset, pictures, pictures.preprocessing, workspace).carry_out(model)
+
+
+def _dataset_of(run: Path, manifest: RunManifest, workspace: Workspace) -> Dataset:
+    """The dataset of a run that can go on, as it was."""
+    if manifest.command != COMMAND:
+        raise UsageError(f"This is a run of `cv {manifest.command}`, not a training of a classifier.", where=run)
+    if manifest.status == "done":
+        raise UsageError(
+            "This run is finished: there is nothing to resume.",
+            where=run,
+            next_step=f"its model is '{manifest.result.get('bundle')}'; cv finetune starts another training",
+        )
+    if manifest.dataset is None or manifest.dataset.path is None:
+        raise DataError("run.json does not say which dataset the run uses.", where=run)
+    dataset = open_dataset(manifest.dataset.path, workspace)
+    if fingerprint(dataset) != manifest.dataset.fingerprint:
+        raise DataError(
+            "The dataset was changed since this run began, so the run cannot go on with it.",
+            where=dataset.root,
+            next_step=f"bring the dataset back as it was, or start anew: cv finetune {manifest.dataset.name}",
+        )
+    return dataset
+
+
+def _rebuilt(run: Path, config: FinetuneConfig, pictures: Pictures) -> Any:
+    """The model of an interrupted run; the file that its weights came from is not needed any more once it had begun."""
+    classes, size = len(pictures.dataset.names), pictures.preprocessing
+    if not StateFolder(run).start.is_file():
+        return build_model(config, size, classes)[0]
+    return build_classifier(config.record(), size.width, size.height, classes, learn_statistics=config.from_scratch)
+
+
+def _preprocessing(config: FinetuneConfig) -> Preprocessing:
+    size = config.imgsz or find_backbone(config.backbone).default_size
+    return Preprocessing(width=size, height=size, resize="stretch", interpolation="area")
+
+
+@contextmanager
+def _keras(config: FinetuneConfig) -> Iterator[str]:
+    """Keras on the device that was asked for, with the precision that suits it; yields what run.json calls it."""
     keras, scope = import_keras(config.device)
+    before = keras.mixed_precision.dtype_policy()
     with keras.device(scope):
         keras.utils.set_random_seed(config.seed)
-        model, layer = build_model(config, preprocessing, len(dataset.names))
-        train = Samples(train_items, preprocessing, augment, config.seed, what="training pictures")
-        need_every_class(train, dataset.names, dataset.root)
-        valid = Samples(valid_items, preprocessing, what="validation pictures")
-        if not len(valid):
-            raise DataError("No validation picture can be read.", where=dataset.root, next_step="add some pictures")
-        job = _Job(dataset, config, augment, preprocessing, valid_name, workspace, name, layer)
-        with job.recorded(f"{scope} ({keras.backend.backend()})"):
-            return job.carry_out(model, train, valid)
-
-
-class _Job:
-    """One fine-tuning with its run folder."""
-
-    def __init__(
-        self,
-        dataset: Dataset,
-        config: FinetuneConfig,
-        augment: AugmentSpec,
-        preprocessing: Preprocessing,
-        valid_name: str,
-        workspace: Workspace,
-        name: str,
-        layer: str,
-    ) -> None:
-        self.dataset = dataset
-        self.config = config
-        self.augment = augment
-        self.preprocessing = preprocessing
-        self.valid_name = valid_name
-        self.workspace = workspace
-        self.name = name
-        self.run = workspace.new_run("finetune", name)
-        self.layer = layer
-        self.timings: dict[str, float] = {}
-        self.result: dict[str, Any] = {}
-
-    @contextmanager
-    def recorded(self, device: str) -> Iterator[None]:
-        """Keep `run.json` true, however the block ends."""
-        options = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self.config).items()}
-        options |= {"imgsz": self.preprocessing.width, "name": self.name, "unfreeze": self.layer}
-        options["augment"] = self.augment.as_record()
-        manifest = RunManifest(
-            command="finetune", options=options, seed=self.config.seed, device=device, timings=self.timings,
-            result=self.result,
-        )  # fmt: skip
-        manifest.save(self.run)
-        manifest.timings, manifest.result = self.timings, self.result
+        keras.mixed_precision.set_dtype_policy(_precision(config, scope))
         try:
-            with self.timed("fingerprint"):
-                self.reference = DatasetRef(
-                    name=self.dataset.name, fingerprint=fingerprint(self.dataset), path=str(self.dataset.root)
-                )
-            manifest.dataset = self.reference
-            manifest.save(self.run)
-            yield
-        except KeyboardInterrupt:
-            manifest.end(self.run, "interrupted")
-            if (self.run / CHECKPOINT_NAME).exists():
-                say(f"interrupted; the best weights so far are kept: {self.run / CHECKPOINT_NAME}")
-            raise
-        except BaseException as error:
-            self.result["error"] = str(error)
-            manifest.end(self.run, "failed")
-            raise
-        manifest.end(self.run, "done")
-
-    @contextmanager
-    def timed(self, what: str) -> Iterator[None]:
-        """Note how long the block takes."""
-        started = time.monotonic()
-        try:
-            yield
+            yield f"{scope} ({keras.backend.backend()})"
         finally:
-            self.timings[what] = round(time.monotonic() - started, 2)
+            keras.mixed_precision.set_dtype_policy(before)
 
-    def carry_out(self, model: Any, train: Samples, valid: Samples) -> ClassifierRun:
-        """Train, export, measure, write the bundle."""
-        config = self.config
-        with self.timed("check"):
-            self.result["leaked"] = warn_of_leaks(self.dataset)
-        training = Training(
-            model,
-            as_batches(train, config.batch, shuffle=True),
-            as_batches(valid, config.batch, shuffle=False),
-            self.run,
-            config.patience,
-        )
-        for stage in (
-            Stage("frozen", config.epochs_frozen or 0, float(config.lr_frozen)),
-            Stage("tuned", config.epochs_tune or 0, float(config.lr_tune or 1e-5), self.layer),
-        ):
-            if stage.epochs:
-                what = "all of the backbone frozen" if stage.unfreeze_from is None else f"unfrozen from {self.layer}"
-                say(f"{stage.name} stage: {what}, learning rate {stage.learning_rate:g}, {len(train)} pictures")
-                with self.timed(stage.name):
-                    training.run_stage(stage)
-        return self._finish(training, valid)
 
-    def _finish(self, training: Training, valid: Samples) -> ClassifierRun:
-        record = self._record(training)
-        with self.timed("export"):
-            staged = stage_bundle(self.run / "bundle", record, training.checkpoint, valid)
-        splits = {self.valid_name: valid.items, "test": list(self.dataset.items("test"))}
-        with self.timed("measure"):
-            scores = measure(staged, splits, self.config.device)
-        records = [one.scores.as_record() for one in scores]
-        write_atomic(self.run / "scores.json", json.dumps(records, indent=1, ensure_ascii=False) + "\n")
-        target = target_of_run(self.workspace, self.name, self.run.name)
-        bundle = finish_bundle(target, staged, scores)
-        shutil.rmtree(staged.folder, ignore_errors=True)
-        self.result |= {"bundle": bundle.name, "split": bundle.record.metrics_split, **bundle.record.metrics}
-        leaked = self.result["leaked"].get(bundle.record.metrics_split, 0)
-        return ClassifierRun(self.run, bundle, bundle.record.metrics, leaked)
+def _precision(config: FinetuneConfig, scope: str) -> str:
+    """16 bits on a GPU, which computes with them several times faster; a CPU gains nothing in training."""
+    if config.precise or not scope.startswith("gpu"):
+        return "float32"
+    import torch
 
-    def _record(self, training: Training) -> BundleRecord:
-        best = training.best
-        if best is None:
-            raise LensmithError("No epoch was finished, so there is no model.", where=self.run)
-        if self.config.epochs_frozen and self.config.epochs_tune and best.stage == "frozen":
-            say(
-                f"Fine-tuning did not do better than the frozen stage ({best.val_accuracy:.3f}), "
-                "so the frozen stage's weights are kept."
-            )
-        classifier = ClassifierRecord(
-            backbone=self.config.backbone, units=self.config.units, dropout=self.config.dropout,
-            pooling=self.config.pooling, activation=self.config.activation, stage=best.stage,
-            unfrozen_from=self.layer if best.stage == "tuned" else None,
-        )  # fmt: skip
-        self.result["stage"] = best.stage
-        return BundleRecord(
-            name=self.name, task="classify", names=self.dataset.names, preprocessing=self.preprocessing,
-            classifier=classifier, confidence=0.0, dataset=self.reference.model_copy(update={"path": None}),
-            run=self.run.name,
-        )  # fmt: skip
+    return "mixed_bfloat16" if torch.cuda.is_bf16_supported() else "mixed_float16"

@@ -16,14 +16,17 @@ class LearningData(Protocol):
     `classify.data.Samples` gives pictures, `classify.features.Features` gives activations of the frozen part.
 
     Attributes:
-        items: The usable pictures, in the order of their numbers.
         lost: Numbers of items that could be read before and no longer can.
     """
 
-    items: Sequence[Item]
     lost: set[int]
 
     def __len__(self) -> int: ...
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """The usable pictures, in the order of their numbers."""
+        ...
 
     @property
     def labels(self) -> np.ndarray:

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 import json
-import math
-import os
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ..core.device import told_when_memory_is_full
+from ..core.device import is_memory_full
 from ..core.errors import LensmithError
 from ..core.files import write_atomic
-from ..core.progress import say
-from ..weights.architecture import base_layers
+from ..core.progress import say, warn
 from ..weights.keras_files import load_all_layers
+from .balance import class_weights
+from .config import FinetuneConfig
+from .epochs import NotANumberError, Pass, Plan, learn, reseed, validate
+from .freezing import freeze, need_same_statistics, statistics_of
+from .learning import LearningData
+from .optimizers import build_optimizer
+from .rates import find_rate
+from .state import Progress, StateFolder, as_array, learned_of, put_learned, save_weights
 
 CHECKPOINT_NAME = "best.weights.h5"
-_PARTIAL_NAME = ".best.partial.weights.h5"  # Keras insists on the ending
+StageName = Literal["frozen", "tuned"]
 
 
 @dataclass(frozen=True)
@@ -30,21 +37,34 @@ class Stage:
     Attributes:
         name: "frozen" or "tuned".
         epochs: At most so many.
-        learning_rate: Of Adam.
-        unfreeze_from: First layer of the backbone that changes; None freezes all of it.
+        learning_rate: The highest; "auto" looks for one first.
+        unfreeze_from: First layer of the backbone that learns; None freezes all of it.
     """
 
-    name: Literal["frozen", "tuned"]
+    name: StageName
     epochs: int
-    learning_rate: float
+    learning_rate: float | Literal["auto"]
     unfreeze_from: str | None = None
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch gave; `best` says whether its weights were kept."""
+    """What one epoch gave.
 
-    stage: Literal["frozen", "tuned"]
+    Attributes:
+        stage: "frozen" or "tuned".
+        epoch: From 1 within its stage.
+        loss: Mean cross-entropy while learning, with Dropout and with what smooths and mixes the targets.
+        accuracy: Share of right answers while learning.
+        val_loss: Mean cross-entropy on the validation pictures after the epoch.
+        val_accuracy: Share of right answers on them.
+        seconds: How long it took.
+        best: Whether it was the best so far, so that its weights were kept.
+        learning_rate: Of its last step.
+        waited: Share of its time, 0..1, for which the model waited for data.
+    """
+
+    stage: StageName
     epoch: int
     loss: float
     accuracy: float
@@ -52,6 +72,8 @@ class Epoch:
     val_accuracy: float
     seconds: float
     best: bool
+    learning_rate: float = 0.0
+    waited: float = 0.0
 
     @property
     def score(self) -> tuple[float, float]:
@@ -59,72 +81,191 @@ class Epoch:
         return self.val_accuracy, -self.val_loss
 
 
-class Training:
-    """What lasts over the stages: the model, the best weights so far, the history.
+@dataclass(frozen=True)
+class StageData:
+    """What a stage works on.
 
-    Args:
-        model: From `build_classifier`.
-        train: Batches to learn from, see `classify.data.as_batches`.
-        valid: Batches to validate on.
-        run: Folder for the checkpoint and the history.
-        patience: A stage ends after so many epochs without a better one.
+    Attributes:
+        network: A `keras.Model` that ends in probabilities, made of the layers of the model that is trained: `Cut.top`,
+            or that model itself.
+        train: To learn from; what `network` takes.
+        valid: To validate on.
     """
 
-    def __init__(self, model: Any, train: Any, valid: Any, run: Path, patience: int) -> None:
-        self.model = model
-        self.history: list[Epoch] = []
-        self.best: Epoch | None = None
-        self.checkpoint = run / CHECKPOINT_NAME
-        self._train = train
-        self._valid = valid
-        self._run = run
-        self.patience = patience
+    network: Any
+    train: LearningData
+    valid: LearningData
 
-    def run_stage(self, stage: Stage) -> None:
+
+class Training:
+    """What lasts over the stages: the model, the best weights so far, the history; goes on where a state lies.
+
+    Args:
+        model: From `build_classifier`, as the run starts, or started.
+        run: The run's folder, for the checkpoint, the state and the history.
+        config: Resolved options.
+        told: Called with each finished epoch.
+
+    Raises:
+        DataError: the state in the run's folder is damaged.
+    """
+
+    def __init__(
+        self, model: Any, run: Path, config: FinetuneConfig, told: Callable[[Epoch], None] = lambda _epoch: None
+    ) -> None:
+        self.model = model
+        self.checkpoint = run / CHECKPOINT_NAME
+        self._run = run
+        self._config = config
+        self._told = told
+        self._state = StateFolder(run)
+        self._state.begin(model)
+        saved = self._state.load()
+        self.progress = saved[0] if saved else Progress(batch=config.batch)
+        if self.progress.history:
+            self._write_history()
+
+    @property
+    def history(self) -> list[Epoch]:
+        """Every finished epoch."""
+        return [Epoch(**row) for row in self.progress.history]
+
+    @property
+    def best(self) -> Epoch | None:
+        """The epoch whose weights ship."""
+        return None if self.progress.best is None else Epoch(**self.progress.history[self.progress.best])
+
+    def is_over(self, stage: Stage) -> bool:
+        """Whether a stage has nothing more to do."""
+        at = self.progress
+        if at.stopped or not stage.epochs:
+            return True
+        if at.stage != stage.name:
+            return at.stage == "tuned"
+        return at.epoch >= stage.epochs or at.stale >= self._config.patience
+
+    def run_stage(self, stage: Stage, data: StageData) -> None:
         """Train until the stage's epochs are done or nothing improves any more.
 
-        A stage starts from the best weights so far.
+        A stage starts from the best weights so far; one that was interrupted goes on after its last finished epoch.
 
         Raises:
-            LensmithError: the loss is no longer a number.
+            LensmithError: the loss is no longer a number before any epoch was finished, or the memory does not suffice
+                for a single picture.
+            DataError: the pictures can no longer be read.
         """
-        import keras
-
+        if self.is_over(stage):
+            return
+        statistics = {} if self._config.from_scratch else statistics_of(self.model)
+        freeze(self.model, stage.unfreeze_from, learn_statistics=self._config.from_scratch)
+        while not self.is_over(stage):
+            if not self._fits(stage, data):
+                self._take_smaller_batch()
+        need_same_statistics(self.model, statistics)
         if self.best is not None:
-            load_all_layers(self.model, self.checkpoint)
-        freeze(self.model, stage.unfreeze_from)
-        self.model.compile(
-            optimizer=keras.optimizers.Adam(stage.learning_rate),
-            loss=keras.losses.SparseCategoricalCrossentropy(),
-            metrics=["accuracy"],
-        )
-        watch = _Watch(self, stage)
-        with told_when_memory_is_full("use a smaller --batch or --imgsz"):
-            self._fit(stage, watch)
+            self.restore_best()
+            save_weights(self.model, self.checkpoint)
 
-    def _fit(self, stage: Stage, watch: _Watch) -> None:
+    def restore_best(self) -> None:
+        """Give the model the best weights so far; those it started with where there are none."""
+        load_all_layers(self.model, self._state.start)
+        if name := self.progress.best_file:
+            put_learned(self.model, self._state.load_best(name), self._state.folder / name)
+
+    def forget_state(self) -> None:
+        """Remove what only an interrupted run needs."""
+        self._state.remove()
+
+    def _fits(self, stage: Stage, data: StageData) -> bool:
+        """Train to the stage's end; False where the memory did not suffice."""
+        try:
+            self._go_on(stage, data)
+        except NotANumberError as error:
+            self._stop(stage, str(error))
+        except Exception as error:
+            if not is_memory_full(error):
+                raise
+            if self.progress.batch == 1:
+                what = "There is not enough memory for a single picture."
+                raise LensmithError(what, where=self._run, next_step="use a smaller --imgsz") from error
+            return False
+        return True
+
+    def _go_on(self, stage: Stage, data: StageData) -> None:
+        """Enter the stage, or enter it again after its last finished epoch, and train to its end."""
         import keras
 
-        self.model.fit(
-            self._train,
-            validation_data=self._valid,
-            epochs=stage.epochs,
-            shuffle=False,  # the batches shuffle themselves, pictures and not batches
-            verbose=0,
-            callbacks=[
-                keras.callbacks.LambdaCallback(
-                    on_epoch_begin=watch.begin, on_train_batch_end=watch.look, on_epoch_end=watch.end
-                )
-            ],
-        )
+        saved = self._state.load()
+        again = saved is not None and saved[0].stage == stage.name
+        self.restore_best()
+        if not again:
+            self.progress.stage, self.progress.epoch = stage.name, 0
+            self.progress.stale, self.progress.stage_best = 0, None
+        plan = self._plan(stage, data)
+        optimizer = build_optimizer(self._config.optimizer, plan.peak)
+        loss = keras.losses.CategoricalCrossentropy()
+        data.network.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
+        data.network.optimizer.build(data.network.trainable_weights)
+        if saved is not None and again:
+            put_learned(data.network, saved[1], self._state.folder)
+            for variable, value in zip(data.network.optimizer.variables, saved[2], strict=True):
+                variable.assign(value)
+        while not self.is_over(stage):
+            self._one_epoch(stage, data, plan)
 
-    def add(self, epoch: Epoch) -> None:
-        """Note an epoch; its weights, if they are the best so far, are on the disk before the history says so."""
-        if epoch.best:
-            self._keep_weights()
-            self.best = epoch
-        self.history.append(epoch)
-        rows = [asdict(row) for row in self.history]
+    def _plan(self, stage: Stage, data: StageData) -> Plan:
+        config, searches = self._config, self.progress.searches
+        peak = stage.learning_rate
+        if peak == "auto":
+            if stage.name not in searches:
+                say("looking for a learning rate ...")
+                batch = self.progress.batch
+                searches[stage.name] = asdict(find_rate(data.network, data.train, batch, config.optimizer, config.seed))
+                found = searches[stage.name]
+                say(f"  learning rate {found['chosen']:.2g}: {found['reason']}")
+            peak = float(searches[stage.name]["chosen"])
+        classes = int(data.network.outputs[0].shape[-1])
+        weights = class_weights(data.train.labels, classes) if config.balance == "weights" else None
+        first = 0 if stage.name == "frozen" else config.epochs_frozen or 0
+        return Plan(stage.name, stage.epochs, first, peak, config, weights, classes)
+
+    def _one_epoch(self, stage: Stage, data: StageData, plan: Plan) -> None:
+        at, started = self.progress, time.monotonic()
+        reseed(data.network, self._config.seed, plan.first + at.epoch)
+        learned = learn(data.network, data.train, plan, at.epoch, at.batch)
+        validated = validate(data.network, data.valid, at.batch)
+        row = self._row(stage, learned, validated, time.monotonic() - started)
+        self._keep(row, data.network)
+        say(_line(row, stage))
+        self._told(row)
+        if at.stale >= self._config.patience and at.epoch < stage.epochs:
+            say(f"  no better for {at.stale} epochs: the {stage.name} stage ends early")
+
+    def _row(self, stage: Stage, learned: Pass, validated: Pass, seconds: float) -> Epoch:
+        row = Epoch(
+            stage.name, self.progress.epoch + 1, learned.loss, learned.accuracy, validated.loss, validated.accuracy,
+            seconds=round(seconds, 2), best=False, learning_rate=learned.rate,
+            waited=round((learned.waited + validated.waited) / max(seconds, 1e-9), 4),
+        )  # fmt: skip
+        return replace(row, best=self.best is None or row.score > self.best.score)
+
+    def _keep(self, row: Epoch, network: Any) -> None:
+        """Note an epoch; everything that a resumed run needs is on the disk before the history says so."""
+        at, learned = self.progress, learned_of(network)
+        at.history.append(asdict(row))
+        at.epoch = row.epoch
+        if at.stage_best is None or row.score > at.stage_best:
+            at.stage_best, at.stale = row.score, 0
+        else:
+            at.stale += 1
+        if row.best:
+            at.best, at.best_file = len(at.history) - 1, f"best-{row.stage}-{row.epoch}.npz"
+            self._state.save_best(at.best_file, learned)
+        self._state.save(at, learned, [as_array(variable) for variable in network.optimizer.variables])
+        self._write_history()
+
+    def _write_history(self) -> None:
+        rows = self.progress.history
         write_atomic(self._run / "history.json", json.dumps(rows, indent=1) + "\n")
         table = io.StringIO()
         writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
@@ -132,72 +273,30 @@ class Training:
         writer.writerows(rows)
         write_atomic(self._run / "history.csv", table.getvalue())
 
-    def _keep_weights(self) -> None:
-        """A process that is killed, or a full disk, leaves the weights before whole."""
-        partial = self._run / _PARTIAL_NAME
-        try:
-            self.model.save_weights(partial, overwrite=True)
-            with partial.open("rb+") as file:
-                os.fsync(file.fileno())
-            partial.replace(self.checkpoint)
-        finally:
-            partial.unlink(missing_ok=True)
+    def _stop(self, stage: Stage, where: str) -> None:
+        """The weights are spoilt: training ends, and the best epoch before ships where there is one."""
+        option = f"--lr-{'frozen' if stage.name == 'frozen' else 'tune'}"
+        reason = f"The loss is no longer a number in the {stage.name} stage, {where}"
+        advice = f"the learning rate is too high; try a lower {option}, or {option} auto"
+        if self.best is None:
+            raise LensmithError(f"{reason}.", where=self._run, next_step=advice)
+        self.progress.stopped = reason
+        best = self.best
+        warn(f"{reason}: {advice}. Training ends here, and epoch {best.epoch} of the {best.stage} stage is kept")
+
+    def _take_smaller_batch(self) -> None:
+        """Go back to the last finished epoch with half as many pictures per step."""
+        saved, batch, searches = self._state.load(), self.progress.batch, self.progress.searches
+        self.progress = saved[0] if saved else Progress(batch=batch, searches=searches)
+        self.progress.batch = batch // 2
+        warn(f"the memory does not suffice for {batch} pictures per step: going on with {batch // 2}")
+        gc.collect()  # what the failed step held
 
 
-class _Watch:
-    """Looks at one stage while Keras trains it."""
-
-    def __init__(self, training: Training, stage: Stage) -> None:
-        self._training = training
-        self._stage = stage
-        self._started = 0.0
-        self._stage_best: tuple[float, float] | None = None
-        self._stale = 0
-
-    def begin(self, _epoch: int, _logs: dict[str, float] | None = None) -> None:
-        self._started = time.monotonic()
-
-    def look(self, _batch: int, logs: dict[str, float] | None = None) -> None:
-        if not math.isfinite((logs or {}).get("loss", 0.0)):
-            raise LensmithError(
-                f"The loss is no longer a number in the {self._stage.name} stage.",
-                where=self._training.checkpoint.parent,
-                next_step=f"try a lower --lr-{'frozen' if self._stage.name == 'frozen' else 'tune'}; "
-                "the best weights before it are kept in the run's folder",
-            )
-
-    def end(self, number: int, logs: dict[str, float] | None = None) -> None:
-        logs = logs or {}
-        before = self._training.best
-        epoch = Epoch(
-            self._stage.name, number + 1, *(float(logs[k]) for k in ("loss", "accuracy", "val_loss", "val_accuracy")),
-            seconds=round(time.monotonic() - self._started, 2), best=False,
-        )  # fmt: skip
-        if before is None or epoch.score > before.score:
-            epoch = Epoch(**{**asdict(epoch), "best": True})
-        self._training.add(epoch)
-        say(
-            f"  {epoch.stage:6} {epoch.epoch}/{self._stage.epochs}"
-            f"  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.3f}"
-            f"  val loss {epoch.val_loss:.4f}  val accuracy {epoch.val_accuracy:.3f}"
-            f"  {epoch.seconds:.0f} s{'  best so far' if epoch.best else ''}"
-        )
-        if self._stage_best is None or epoch.score > self._stage_best:
-            self._stage_best, self._stale = epoch.score, 0
-            return
-        self._stale += 1
-        if self._stale >= self._training.patience and epoch.epoch < self._stage.epochs:
-            say(f"  no better for {self._stale} epochs: the {self._stage.name} stage ends early")
-            self._training.model.stop_training = True
-
-
-def freeze(model: Any, unfreeze_from: str | None) -> None:
-    """Let the head learn, and of the backbone what comes from this layer on, except BatchNormalization."""
-    import keras
-
-    layers = base_layers(model)
-    names = [layer.name for layer in layers]
-    first = len(layers) if unfreeze_from is None else names.index(unfreeze_from)
-    learning = {layer.name for layer in layers[first:] if not isinstance(layer, keras.layers.BatchNormalization)}
-    for layer in layers:
-        layer.trainable = layer.name in learning
+def _line(row: Epoch, stage: Stage) -> str:
+    return (
+        f"  {row.stage:6} {row.epoch}/{stage.epochs}  loss {row.loss:.4f}  accuracy {row.accuracy:.3f}"
+        f"  val loss {row.val_loss:.4f}  val accuracy {row.val_accuracy:.3f}"
+        f"  {row.seconds:.{0 if row.seconds >= 10 else 1}f} s, {row.waited:.0%} waiting for data"
+        f"{'  best so far' if row.best else ''}"
+    )

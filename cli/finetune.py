@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,50 +18,120 @@ from .options import (
     print_json,
 )
 
+if TYPE_CHECKING:
+    from ..classify.finetune import ClassifierRun
+
+_MODEL, _LEARNING, _DATA = "Model", "Learning", "Data"
+_BACKBONES = "vgg16, vgg19, xception, resnet50, mobilenetv3, efficientnetv2b0, convnext_tiny, or cnn (small, untrained)"
+
+
+def _option(help_text: str, panel: str, **limits: Any) -> Any:
+    return typer.Option(help=help_text, rich_help_panel=panel, **limits)
+
 
 def finetune_classifier(
     dataset: DatasetArgument,
-    backbone: Annotated[str, typer.Option(help="The network to start from: xception or vgg16.")] = "xception",
-    epochs_frozen: Annotated[int, typer.Option(min=0, help="Epochs in which only the new head learns.")] = 5,
-    epochs_tune: Annotated[int, typer.Option(min=0, help="Epochs in which the upper backbone learns too.")] = 5,
+    backbone: Annotated[str, _option(f"The network to start from: {_BACKBONES}.", _MODEL)] = "xception",
+    weights: Annotated[str, _option("What it knows already: imagenet, none, or a .h5 or .keras file.", _MODEL)] = (
+        "imagenet"
+    ),
+    imgsz: Annotated[int | None, _option("Side of the input in pixels. Default: what suits it.", _MODEL)] = None,
+    pooling: Annotated[
+        Literal["average", "flatten"], _option("How the network's last map becomes one row of numbers.", _MODEL)
+    ] = "average",
+    units: Annotated[int, _option("Size of the new hidden layer.", _MODEL)] = 256,
+    dropout: Annotated[float, _option("Share of numbers dropped at random while learning.", _MODEL)] = 0.3,
+    activation: Annotated[
+        Literal["leaky_relu", "relu", "gelu", "silu", "elu", "tanh"], _option("After the hidden layer.", _MODEL)
+    ] = "leaky_relu",
+    epochs_frozen: Annotated[
+        int | None, _option("Epochs in which only the new head learns. Default: 20; 0 with --weights none.", _LEARNING)
+    ] = None,
+    epochs_tune: Annotated[
+        int | None,
+        _option("Epochs in which the upper network learns too. Default: 10; 30 with --weights none.", _LEARNING),
+    ] = None,
     unfreeze: Annotated[
         str | None,
-        typer.Option(help="What fine-tuning changes: from a block or layer on (block5), so many blocks (2), or all."),
+        _option("What fine-tuning changes: from a block or layer on (block5), so many blocks (2), or all.", _LEARNING),
     ] = None,
-    weights: Annotated[
-        str, typer.Option(help="What the backbone knows already: imagenet, none, or a .h5 or .keras file.")
-    ] = "imagenet",
-    imgsz: Annotated[int | None, typer.Option(help="Side of the input in pixels. Default: 299 or 224.")] = None,
+    optimizer: Annotated[Literal["adam", "adamw", "sgd"], _option("How the weights are changed.", _LEARNING)] = "adam",
+    lr: Annotated[
+        str | None, _option("Learning rate of both stages: auto looks for good ones, or a number.", _LEARNING)
+    ] = None,
+    lr_frozen: Annotated[
+        str | None, _option("Learning rate of the frozen stage: a number or auto. Default: 0.001.", _LEARNING)
+    ] = None,
+    lr_tune: Annotated[
+        str | None, _option("Learning rate of fine-tuning; keep it low. Default: 0.00001.", _LEARNING)
+    ] = None,
+    schedule: Annotated[
+        Literal["cosine", "constant"], _option("How the rate of fine-tuning falls.", _LEARNING)
+    ] = "cosine",
+    warmup: Annotated[float, _option("Share of fine-tuning in which its rate rises from 0.", _LEARNING)] = 0.1,
     batch: BatchOption = 16,
-    lr_frozen: Annotated[float, typer.Option(help="Learning rate of the frozen stage.")] = 1e-3,
-    lr_tune: Annotated[float | None, typer.Option(help="Learning rate of fine-tuning; keep it low.")] = None,
-    augment: Annotated[str, typer.Option("--augment", help=AUGMENT_HELP)] = "default",
-    patience: Annotated[int, typer.Option(min=1, help="End a stage after so many epochs without a better one.")] = 3,
-    name: Annotated[str | None, typer.Option(help="Name of the bundle. Default: DATASET-BACKBONE.")] = None,
+    patience: Annotated[int, _option("End a stage after so many epochs without a better one.", _LEARNING)] = 5,
+    label_smoothing: Annotated[
+        float, _option("Share of the truth that is spread over all classes, against overconfidence.", _LEARNING)
+    ] = 0.0,
+    mixup: Annotated[float, _option("Learn from mixtures of two pictures; 0 is off, 0.2 is usual.", _LEARNING)] = 0.0,
+    cutmix: Annotated[
+        float, _option("Learn from pictures with a piece of another; 0 is off, 1 is usual.", _LEARNING)
+    ] = 0.0,
+    balance: Annotated[
+        Literal["none", "weights", "resample"],
+        _option("Against classes of unequal size: rare ones count more, or come more often.", _DATA),
+    ] = "none",
+    augment: Annotated[str, _option(AUGMENT_HELP, _DATA)] = "default",
+    views: Annotated[
+        str, _option("Augmented views of a picture to compute features of: auto, or a number.", _DATA)
+    ] = "auto",
+    cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", rich_help_panel=_DATA,
+                           help="Compute what stays frozen once and keep it on disk; --no-cache is much slower."),
+    ] = True,
+    name: Annotated[str | None, typer.Option(help="Name of the model. Default: DATASET-BACKBONE.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Answer 'unknown' where this cannot be held: precision=0.95, or recall=0.9.")
+    ] = None,
+    precise: Annotated[bool, typer.Option("--precise", help="Compute with 32 bits throughout.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard's files.")] = False,
+    mlflow: Annotated[bool, typer.Option("--mlflow", help="Also write into runs/mlflow.db for MLflow.")] = False,
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
-) -> None:
-    """Fine-tune a classifier: first a new head on the frozen backbone, then the upper backbone.
+) -> None:  # fmt: skip
+    """Fine-tune a classifier: first a new head on the frozen network, then its upper part too.
 
     Example: cv finetune flowers --backbone vgg16 --imgsz 160
     """
     from ..classify.config import FinetuneConfig
     from ..classify.finetune import finetune
-    from ..core.progress import say, warn
     from ..core.workspace import Workspace
-    from ..datasets.check.leaks import leak_sentence
     from ..datasets.read import open_dataset
 
     place = Workspace.find(workspace)
+    tune = lr_tune or lr
     config = FinetuneConfig(
-        backbone=backbone, epochs_frozen=epochs_frozen, epochs_tune=epochs_tune, unfreeze=unfreeze,
-        weights="imagenet" if weights == "imagenet" else "none" if weights == "none" else Path(weights),
-        imgsz=imgsz, batch=batch, lr_frozen=lr_frozen, lr_tune=lr_tune, augment=augment, patience=patience, name=name,
-        device=device, seed=seed,
+        backbone=backbone, weights="imagenet" if weights == "imagenet" else "none" if weights == "none"
+        else Path(weights), imgsz=imgsz, pooling=pooling, units=units, dropout=dropout, activation=activation,
+        epochs_frozen=epochs_frozen, epochs_tune=epochs_tune, unfreeze=unfreeze, optimizer=optimizer,
+        lr_frozen=_rate(lr_frozen or lr or "0.001", "--lr-frozen" if lr_frozen else "--lr"),
+        lr_tune=_rate(tune, "--lr-tune" if lr_tune else "--lr") if tune else None, schedule=schedule,
+        warmup=warmup, batch=batch,
+        patience=patience, balance=balance, label_smoothing=label_smoothing, mixup=mixup, cutmix=cutmix,
+        augment=augment, views=_views(views), cache=cache, precise=precise, device=device, seed=seed, name=name,
+        target=target, tensorboard=tensorboard, mlflow=mlflow,
     )  # fmt: skip
-    done = finetune(open_dataset(dataset, place), place, config)
+    tell_classifier(finetune(open_dataset(dataset, place), place, config), as_json)
+
+
+def tell_classifier(done: ClassifierRun, as_json: bool) -> None:
+    """Say what a finished training is worth, or print it as JSON."""
+    from ..core.progress import say, warn
+    from ..datasets.check.leaks import leak_sentence
+
     record = done.bundle.record
     if as_json:
         print_json({
@@ -69,7 +139,33 @@ def finetune_classifier(
             "leaked": done.leaked, **done.metrics,
         })  # fmt: skip
         return
-    say(f"accuracy {done.metrics['accuracy']:.3f} on {record.metrics_split}; the model is {done.bundle.folder}")
+    metrics = done.metrics
+    between = f" ({metrics['accuracy_low']:.3f} to {metrics['accuracy_high']:.3f})" if "accuracy_low" in metrics else ""
+    say(f"accuracy {metrics['accuracy']:.3f}{between} on {record.metrics_split}; the model is {done.bundle.folder}")
     if done.leaked:
         warn(leak_sentence(record.metrics_split or "test", done.leaked))
     say(f"Next: cv predict PICTURES --weights {done.bundle.name}")
+
+
+def _rate(text: str, option: str) -> float | Literal["auto"]:
+    """A learning rate as it was typed; whether it makes sense is the config's to say."""
+    from ..core.errors import UsageError
+
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(
+            f"'{text}' is no learning rate.", where=option, next_step="give a number such as 0.001, or auto"
+        ) from None
+
+
+def _views(text: str) -> int | Literal["auto"]:
+    from ..core.errors import UsageError
+
+    if text == "auto":
+        return "auto"
+    if text.isdecimal():
+        return int(text)
+    raise UsageError(f"'{text}' is no number of views.", where="--views", next_step="give a number, or auto")

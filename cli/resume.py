@@ -14,9 +14,9 @@ def resume(
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Go on with an interrupted training from its last whole checkpoint.
+    """Go on with an interrupted training, of a detector or a classifier, from its last whole state.
 
-    Example: cv resume train-yolo-chess-20260301-101500
+    Example: cv resume finetune-flowers-vgg16-20260301-101500
     """
     from ..core.errors import UsageError
     from ..core.manifest import MANIFEST_NAME, RunManifest
@@ -25,13 +25,19 @@ def resume(
     place = Workspace.find(workspace)
     folder = locate(run, place.runs, "run", marker=MANIFEST_NAME)
     command = RunManifest.load(folder).command
-    if command != "train-yolo":
+    if command == "train-yolo":
+        from ..detect.train import resume_yolo
+        from .train_yolo import tell_detector
+
+        tell_detector(resume_yolo(folder, place), as_json)
+    elif command == "finetune":
+        from ..classify.finetune import resume_finetune
+        from .finetune import tell_classifier
+
+        tell_classifier(resume_finetune(folder, place), as_json)
+    else:
         raise UsageError(
-            f"A run of `cv {command}` cannot be resumed; only `cv train-yolo` can.",
+            f"A run of `cv {command}` cannot be resumed; only `cv train-yolo` and `cv finetune` can.",
             where=folder,
             next_step=f"run `cv {command}` again",
         )
-    from ..detect.train import resume_yolo
-    from .train_yolo import tell_detector
-
-    tell_detector(resume_yolo(folder, place), as_json)

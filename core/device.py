@@ -99,13 +99,15 @@ def told_when_memory_is_full(next_step: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        kind = type(error).__name__
-        if (
-            kind in {"OutOfMemoryError", "ResourceExhaustedError", "MemoryError"}
-            or "out of memory" in str(error).lower()
-        ):
+        if is_memory_full(error):
             raise LensmithError("There is not enough memory for this.", next_step=next_step) from error
         raise
+
+
+def is_memory_full(error: Exception) -> bool:
+    """Whether a framework says that the GPU's memory, or the machine's, ran out."""
+    kinds = {"OutOfMemoryError", "ResourceExhaustedError", "MemoryError"}
+    return type(error).__name__ in kinds or "out of memory" in str(error).lower()
 
 
 def nvidia_gpus() -> list[str]:

@@ -29,23 +29,28 @@ def _harmless(text: str) -> str:
 
 
 @contextmanager
-def progress(what: str, total: float | None, *, unit: str = "items") -> Iterator[Callable[[float], None]]:
+def progress(
+    what: str, total: float | None, *, unit: str = "items", fleeting: bool = False
+) -> Iterator[Callable[[float], None]]:
     """A progress bar while the block runs.
 
     Args:
         what: What is being done: "extracting".
         total: How many steps there are; None when nobody knows.
         unit: "items", or "bytes" for a download.
+        fleeting: For what comes again and again: the bar vanishes at its end, and nothing is said without a terminal.
 
     Yields:
         A function that takes how many more steps are done. Without a terminal nothing is drawn and
         the start is said in one line.
     """
     if not console.is_terminal:
-        say(f"{what} ...")
+        if not fleeting:
+            say(f"{what} ...")
         yield lambda _steps: None
         return
     count = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
-    with Progress(TextColumn("{task.description}"), BarColumn(), count, TimeRemainingColumn(), console=console) as bar:
+    columns = (TextColumn("{task.description}"), BarColumn(), count, TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=fleeting) as bar:
         task = bar.add_task(what, total=total)
         yield lambda steps: bar.advance(task, steps)

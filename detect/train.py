@@ -18,6 +18,7 @@ from ..core.extras import need_extra
 from ..core.files import write_atomic
 from ..core.install import pip_command
 from ..core.isolation import isolate_ultralytics
+from ..core.lock import sole_use
 from ..core.manifest import DatasetRef, RunManifest
 from ..core.progress import say
 from ..core.workspace import Workspace
@@ -32,7 +33,6 @@ from .augmented import OWN_CHANGES, SPEC_NAME, spec_line
 from .checkpoints import newest_checkpoint
 from .config import YoloConfig
 from .finish import Trained, make_bundle, most_telling
-from .lock import sole_use
 from .settings import check_settings
 from .start import choose_start
 from .view import VIEW_NAME, ViewReport, build_view, read_view

@@ -14,14 +14,12 @@ import pytest
 
 from lensmith.classify.config import FinetuneConfig
 from lensmith.classify.finetune import ClassifierRun, finetune
+from lensmith.classify.state import StateFolder
 from lensmith.core.errors import UsageError
 from lensmith.core.manifest import RunManifest
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.read import open_dataset
 from lensmith.predict.engines.choose import open_engine
-from lensmith.weights.architecture import build_classifier
-from lensmith.weights.bundle import ClassifierRecord
-from lensmith.weights.keras_files import load_all_layers
 from tests.classify.test_data import make_odd_pictures
 from tests.helpers import cv_path, make_folder_dataset, run_cv
 
@@ -112,7 +110,7 @@ def test_training_on_torch_ends_in_a_bundle_with_a_portable_model(workspace: Wor
     assert "warning: The export" not in done.stderr
 
 
-def test_a_kill_leaves_the_weights_before_whole(workspace: Workspace, trained: ClassifierRun) -> None:
+def test_a_kill_leaves_a_whole_state(workspace: Workspace) -> None:
     make_folder_dataset(workspace.datasets / "pets")
     long = ("--epochs-frozen", "400", "--patience", "400", "--lr-frozen", "0.01")
     command = [cv_path(), "finetune", "pets", *TINY, *long]
@@ -127,8 +125,9 @@ def test_a_kill_leaves_the_weights_before_whole(workspace: Workspace, trained: C
             process.wait()
     (run,) = workspace.runs.iterdir()
     assert RunManifest.load(run).status == "running"
-    model = build_classifier(ClassifierRecord(backbone="vgg16", units=256, dropout=0.3), 32, 32, 2)
-    load_all_layers(model, run / "best.weights.h5")
+    saved = StateFolder(run).load()
+    assert saved is not None
+    assert len(saved[0].history) >= 3
 
 
 def test_ctrl_c_is_noted(workspace: Workspace) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lensmith.classify.data import Samples, as_batches
-from lensmith.classify.stages import Stage, Training, freeze
+from lensmith.classify.config import FinetuneConfig
+from lensmith.classify.data import Samples
+from lensmith.classify.freezing import freeze
+from lensmith.classify.stages import Stage, StageData, Training
 from lensmith.core.errors import DataError, LensmithError, NotFoundError
 from lensmith.datasets.model import Item
 from lensmith.weights.architecture import base_layers, build_classifier, import_keras
@@ -34,9 +36,9 @@ def vgg16() -> Any:
 
 
 @pytest.fixture
-def batches(tmp_path: Path) -> Any:
+def samples(tmp_path: Path) -> Samples:
     items = [Item(make_picture(tmp_path / f"{i}.png", seed=i), "train", class_id=i % 2) for i in range(4)]
-    return as_batches(Samples(items, Preprocessing(width=71, height=71, resize="stretch")), 2, shuffle=True)
+    return Samples(items, Preprocessing(width=71, height=71, resize="stretch"))
 
 
 def weights_by_layer(model: Any) -> dict[str, list[np.ndarray]]:
@@ -47,28 +49,33 @@ def changed(before: dict[str, list[np.ndarray]], after: dict[str, list[np.ndarra
     return {name for name in before if any(not np.array_equal(a, b) for a, b in zip(before[name], after[name]))}  # noqa: B905
 
 
-def test_stages_change_what_they_say_and_no_batch_statistics(batches: Any, tmp_path: Path) -> None:
+def config(**options: Any) -> FinetuneConfig:
+    return FinetuneConfig(**{"weights": Path("some.h5"), "batch": 2, "augment": "none", **options}).resolved()
+
+
+def test_stages_change_what_they_say_and_no_batch_statistics(samples: Samples, tmp_path: Path) -> None:
     model = build("xception", 71)
-    training = Training(model, batches, batches, tmp_path, patience=3)
+    data = StageData(model, samples, samples)
     start = weights_by_layer(model)
-    training.run_stage(Stage("frozen", 1, 1e-2))
-    frozen = weights_by_layer(model)
-    assert changed(start, frozen) == {"head_hidden", "head_classes"}
+    seen: list[dict[str, list[np.ndarray]]] = []
+    training = Training(model, tmp_path, config(), told=lambda _epoch: seen.append(weights_by_layer(model)))
+    training.run_stage(Stage("frozen", 1, 1e-2), data)
+    assert changed(start, seen[0]) == {"head_hidden", "head_classes"}
     assert len(base_layers(model)) == 131
-    training.run_stage(Stage("tuned", 1, 1e-2, "block14_sepconv1"))
-    tuned = weights_by_layer(model)
-    assert changed(frozen, tuned) == {"block14_sepconv1", "block14_sepconv2", "head_hidden", "head_classes"}
+    training.run_stage(Stage("tuned", 1, 1e-2, "block14_sepconv1"), data)
+    assert changed(seen[0], seen[1]) == {"block14_sepconv1", "block14_sepconv2", "head_hidden", "head_classes"}
     kept = build("xception", 71)
     load_all_layers(kept, training.checkpoint)
-    best = tuned if training.best is not None and training.best.stage == "tuned" else frozen
+    best = seen[1] if training.best is not None and training.best.stage == "tuned" else seen[0]
     assert not changed(best, weights_by_layer(kept))
 
 
-def test_a_loss_that_is_no_number_ends_the_run(batches: Any, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_at_once_ends_the_run(samples: Samples, tmp_path: Path) -> None:
     model = build("xception", 71)
     model.get_layer("head_classes").bias.assign([float("nan")] * 2)
-    with pytest.raises(LensmithError, match="no longer a number"):
-        Training(model, batches, batches, tmp_path, 3).run_stage(Stage("frozen", 1, 1e-3))
+    with pytest.raises(LensmithError, match="no longer a number") as caught:
+        Training(model, tmp_path, config()).run_stage(Stage("frozen", 1, 1e-3), StageData(model, samples, samples))
+    assert "--lr-frozen" in str(caught.value)
 
 
 def test_freezing_spares_batch_normalization() -> None:

@@ -12,12 +12,12 @@ import pytest
 
 from lensmith.core.device import torch_gpu_count
 from lensmith.core.errors import DataError, LensmithError, NotFoundError, UsageError
+from lensmith.core.lock import sole_use
 from lensmith.core.manifest import RunManifest
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.model import Dataset
 from lensmith.datasets.read import open_dataset
 from lensmith.detect.config import YoloConfig
-from lensmith.detect.lock import sole_use
 from lensmith.detect.train import resume_yolo, train_yolo
 from tests.helpers import make_folder_dataset, make_yolo_dataset, run_cv
 

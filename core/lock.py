@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..core.errors import UsageError
+from .errors import UsageError
 
 _NAME = ".lock"
 

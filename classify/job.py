@@ -1,0 +1,197 @@
+"""One fine-tuning in its run folder, from wherever it is to the finished bundle."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import LensmithError
+from ..core.files import write_atomic
+from ..core.lock import sole_use
+from ..core.manifest import DatasetRef, RunManifest
+from ..core.progress import say
+from ..core.workspace import Workspace
+from ..datasets.check.leaks import warn_of_leaks
+from ..datasets.model import Dataset
+from ..weights.bundle import Bundle, BundleRecord, Preprocessing, target_of_run
+from .bundling import finish_bundle, measure, stage_bundle
+from .calibrate import parse_target
+from .config import FinetuneConfig
+from .evaluate import Evaluation
+from .stage_data import Pictures, stage_data
+from .stages import Stage, Training
+
+
+@dataclass(frozen=True)
+class ClassifierRun:
+    """What a fine-tuning ended with.
+
+    Attributes:
+        run: Its folder.
+        bundle: The finished model.
+        metrics: The figures that stand in the bundle.
+        leaked: How many of the pictures that it was measured on show what pictures of an earlier split show.
+    """
+
+    run: Path
+    bundle: Bundle
+    metrics: dict[str, float]
+    leaked: int = 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A fine-tuning, new or interrupted.
+
+    Attributes:
+        run: Its folder.
+        manifest: Its record, with the dataset in it.
+        config: Resolved options; `imgsz`, `name` and the first layer to unfreeze are in them.
+        dataset: What it learns from.
+        pictures: The dataset's pictures, as they are used.
+        preprocessing: The model's.
+        workspace: Where the bundle goes.
+    """
+
+    run: Path
+    manifest: RunManifest
+    config: FinetuneConfig
+    dataset: Dataset
+    pictures: Pictures
+    preprocessing: Preprocessing
+    workspace: Workspace
+
+    def carry_out(self, model: Any) -> ClassifierRun:
+        """Do what is not done yet, and note in run.json how it ended.
+
+        Args:
+            model: As the run started; where a state lies in the run's folder, the numbers come from there.
+        """
+        manifest = self.manifest
+        with sole_use(self.run):
+            manifest.status, manifest.ended = "running", None
+            manifest.result.pop("error", None)
+            manifest.save(self.run)
+            try:
+                done = self._work(model)
+            except KeyboardInterrupt:
+                manifest.end(self.run, "interrupted")
+                say(f"interrupted; go on with: cv resume {self.run.name}")
+                raise
+            except BaseException as error:
+                manifest.result["error"] = str(error)[:1000]
+                manifest.end(self.run, "failed")
+                raise
+            manifest.end(self.run, "done")
+        return done
+
+    def _work(self, model: Any) -> ClassifierRun:
+        if "leaked" not in self.manifest.result:
+            with self._timed("check"):
+                self.manifest.result["leaked"] = warn_of_leaks(self.dataset)
+        training = self._train(model)
+        _use_full_precision()  # what ships is built with 32 bits, whatever it was trained with
+        with self._timed("export"):
+            staged = stage_bundle(self.run / "bundle", self._record(training), training.checkpoint, self.pictures.valid)
+        with self._timed("measure"):
+            evaluations = self._measure(staged)
+        bundle = finish_bundle(self._target(), staged, evaluations)
+        shutil.rmtree(staged.folder, ignore_errors=True)
+        training.forget_state()
+        metrics, split = bundle.record.metrics, bundle.record.metrics_split
+        self.manifest.result |= {"bundle": bundle.name, "split": split, **metrics}
+        return ClassifierRun(self.run, bundle, metrics, self.manifest.result["leaked"].get(split, 0))
+
+    def _train(self, model: Any) -> Training:
+        config = self.config
+        training = Training(model, self.run, config)
+        stages = (
+            Stage("frozen", config.epochs_frozen or 0, config.lr_frozen),
+            Stage("tuned", config.epochs_tune or 0, config.lr_tune or 1e-5, config.unfreeze),
+        )
+        for stage in stages:
+            if training.is_over(stage):
+                continue
+            with self._timed(f"prepare {stage.name}"):
+                data = stage_data(model, self.pictures)
+            say(_headline(stage, len(data.train), training))
+            with self._timed(stage.name):
+                training.run_stage(stage, data)
+            self.manifest.save(self.run)
+        self._note(training)
+        return training
+
+    def _note(self, training: Training) -> None:
+        """What run.json says of the training."""
+        best, at = training.best, training.progress
+        if best is None:
+            raise LensmithError("No epoch was finished, so there is no model.", where=self.run)
+        both = {epoch.stage for epoch in training.history} == {"frozen", "tuned"}
+        if both and best.stage == "frozen":
+            say(
+                f"Fine-tuning did not do better than the frozen stage ({best.val_accuracy:.3f}), "
+                "so the frozen stage's weights are kept."
+            )
+        self.manifest.result |= {
+            "stage": best.stage, "epoch": best.epoch, "batch": at.batch, "searches": at.searches, "stopped": at.stopped,
+        }  # fmt: skip
+        self.manifest.save(self.run)
+
+    def _measure(self, staged: Bundle) -> list[Evaluation]:
+        splits = {self.pictures.valid_name: self.pictures.valid.items, "test": list(self.dataset.items("test"))}
+        target = parse_target(self.config.target) if self.config.target else None
+        evaluations = measure(staged, splits, self.config.device, target)
+        records = [one.scores.as_record() for one in evaluations]
+        write_atomic(self.run / "scores.json", json.dumps(records, indent=1, ensure_ascii=False) + "\n")
+        return evaluations
+
+    def _record(self, training: Training) -> BundleRecord:
+        best = training.best
+        tuned = best is not None and best.stage == "tuned"
+        return BundleRecord(
+            name=self._name, task="classify", names=self.dataset.names, preprocessing=self.preprocessing,
+            classifier=self.config.record("tuned" if tuned else "frozen", self.config.unfreeze if tuned else None),
+            confidence=0.0, dataset=self._reference.model_copy(update={"path": None}), run=self.run.name,
+        )  # fmt: skip
+
+    @property
+    def _name(self) -> str:
+        return self.config.name or self.dataset.name
+
+    @property
+    def _reference(self) -> DatasetRef:
+        if self.manifest.dataset is None:
+            raise LensmithError("run.json does not say which dataset the run uses.", where=self.run)
+        return self.manifest.dataset
+
+    def _target(self) -> Path:
+        return target_of_run(self.workspace, self._name, self.run.name)
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        """Add the seconds that the block takes; a run that was resumed has the sum."""
+        started, timings = time.monotonic(), self.manifest.timings
+        try:
+            yield
+        finally:
+            timings[what] = round(timings.get(what, 0.0) + time.monotonic() - started, 2)
+
+
+def _use_full_precision() -> None:
+    import keras
+
+    keras.mixed_precision.set_dtype_policy("float32")
+
+
+def _headline(stage: Stage, pictures: int, training: Training) -> str:
+    what = "all of the backbone frozen" if stage.unfreeze_from is None else f"unfrozen from {stage.unfreeze_from}"
+    rate = stage.learning_rate if isinstance(stage.learning_rate, str) else f"{stage.learning_rate:g}"
+    text = f"{stage.name} stage: {what}, learning rate {rate}, {pictures} pictures"
+    at = training.progress
+    return f"{text}; going on after epoch {at.epoch}" if at.stage == stage.name and at.epoch else text
