@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import NotFoundError
 from ..core.progress import say, warn
+from ..core.words import some
 from ..weights.architecture import base_layers, build_classifier, first_unfrozen
 from ..weights.backbones import Backbone, find_backbone
-from ..weights.bundle import ClassifierRecord, Preprocessing
+from ..weights.bundle import Preprocessing
 from ..weights.imagenet import imagenet_weights
 from ..weights.keras_files import load_layers
 
@@ -27,40 +28,33 @@ def build_model(config: FinetuneConfig, preprocessing: Preprocessing, classes: i
         LensmithError: the ImageNet weights cannot be fetched.
     """
     backbone = find_backbone(config.backbone)
-    record = ClassifierRecord(
-        backbone=config.backbone, units=config.units, dropout=config.dropout, pooling=config.pooling,
-        activation=config.activation,
-    )  # fmt: skip
-    model = build_classifier(record, preprocessing.width, preprocessing.height, classes)
+    model = build_classifier(
+        config.record(), preprocessing.width, preprocessing.height, classes, learn_statistics=config.from_scratch
+    )
     layers = base_layers(model)
     layer = first_unfrozen(layers, backbone, config.unfreeze or backbone.unfreeze)
     path = _weights_file(config, backbone)
     if path is None:
-        warn(_about_random_weights(model))
+        _tell_of_random_weights(config, layer == layers[0].name)
         return model, layer
     loaded = load_layers(layers, path)
     total = len(loaded.layers) + len(loaded.missing)
     say(f"weights: {len(loaded.layers)} of {total} layers of {backbone.name} loaded from {path.name}")
     if loaded.missing:
-        named = ", ".join(loaded.missing[:5]) + (", ..." if len(loaded.missing) > 5 else "")
-        warn(f"these layers are not in the file and start from random weights: {named}")
+        warn(f"these layers are not in the file and start from random weights: {some(loaded.missing)}")
     return model, layer
 
 
-def _about_random_weights(model: Any) -> str:
-    import keras
-
-    what = (
-        "--weights none starts from random weights: the frozen stage builds on random features and learns little "
-        "(--epochs-frozen 0 skips it)"
-    )
-    if any(isinstance(layer, keras.layers.BatchNormalization) for layer in base_layers(model)):
-        what += "; this backbone's BatchNormalization keeps the statistics it starts with, so expect little at all"
-    return what
+def _tell_of_random_weights(config: FinetuneConfig, everything_learns: bool) -> None:
+    say(f"{config.backbone} starts from random weights and learns from these pictures alone")
+    if config.epochs_frozen:
+        warn("the frozen stage builds on random features and learns little; --epochs-frozen 0 skips it")
+    if not everything_learns:
+        warn("what stays frozen keeps its random weights; --unfreeze all lets everything learn")
 
 
 def _weights_file(config: FinetuneConfig, backbone: Backbone) -> Path | None:
-    if config.weights == "none":
+    if config.from_scratch:
         return None
     if config.weights == "imagenet":
         path = imagenet_weights(backbone)

@@ -196,7 +196,8 @@ def _prepare(rgb: Any, backbone: Backbone) -> Any:
     elif backbone.pixels == "standard":
         scale = [1 / deviation for deviation in _IMAGENET_DEVIATION]
         offset = [-mean / deviation for mean, deviation in zip(_IMAGENET_MEAN, _IMAGENET_DEVIATION, strict=True)]
-    return keras.layers.Rescaling(scale, offset=offset, name="prepare")(rgb)
+    # In 32 bits even where the rest has 16: a pixel less a mean does not fit into 8 bits of mantissa.
+    return keras.layers.Rescaling(scale, offset=offset, dtype="float32", name="prepare")(rgb)
 
 
 @contextmanager

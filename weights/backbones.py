@@ -154,7 +154,7 @@ BACKBONES: dict[str, Backbone] = {
         ),
         Backbone(
             "cnn", None, 96, 16,
-            _blocks(*((f"block{n}", f"block{n}_conv") for n in range(1, 6))), "block1", "centred", None,
+            _blocks(*((f"block{n}", f"block{n}_conv") for n in range(1, 6))), "block4", "centred", None,
         ),
     )
 }  # fmt: skip
