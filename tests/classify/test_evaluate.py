@@ -87,12 +87,14 @@ def test_classes_are_matched_by_name(workspace: Workspace, tints: Dataset, tint:
 
 
 def test_pictures_that_cannot_be_read_are_named_and_the_labels_stay_right(tints: Dataset, tint: Bundle) -> None:
-    first = next(tints.items("test")).image
-    first.write_bytes(b"no picture")
+    before = evaluate_classifier(tint, tints, "test")
+    spoilt = before.images[3]
+    spoilt.write_bytes(b"no picture")
     found = evaluate_classifier(tint, tints, "test")
-    assert [Path(entry.path).name for entry in found.skipped] == [first.name]
-    assert len(found) == 35
-    assert [found.names[label] for label in found.labels] == [image.parent.name for image in found.images]
+    assert [Path(entry.path) for entry in found.skipped] == [spoilt]
+    assert found.images == before.images[:3] + before.images[4:]
+    np.testing.assert_allclose(found.probability, np.delete(before.probability, 3, axis=0), atol=1e-6)
+    assert np.array_equal(found.labels, np.delete(before.labels, 3))
 
 
 def test_what_cannot_be_measured(workspace: Workspace, tints: Dataset, tint: Bundle) -> None:
@@ -150,7 +152,7 @@ def test_leaks_are_found_and_scored_apart(tints: Dataset, tint: Bundle) -> None:
         shutil.copyfile(image, tints.root / "train" / image.parent.name / f"copy of {image.name}")
     done = assess_classifiers([tint], tints)
     assert done.leak is not None
-    assert (done.leak.leaked, done.leak.pictures) == (3, 36)
+    assert (done.leak.split, done.leak.leaked, done.leak.pictures) == ("test", 3, 36)
     clean = evaluate_classifier(tint, tints, "test", without=leaking)
     assert done.leak.without_leaked == clean.scores.accuracy.value
     assert done.leak.with_leaked == before.scores.accuracy.value

@@ -122,6 +122,10 @@ def test_calibration_error_by_hand() -> None:
     assert found.pictures.sum() == 4
     assert np.isnan(found.accuracy).sum() == 13
     assert reliability(np.array([[1.0, 0.0]]), np.array([0])).ece == 0
+    limits = np.array([[0.5, 0.5], [0.75, 0.25], [0.75, 0.25], [1.0, 0.0]])
+    assert reliability(limits, np.zeros(4, int), bins=4).pictures.tolist() == [0, 1, 2, 1], (
+        "an upper limit belongs to it"
+    )
 
 
 def test_unknown_answers_are_counted_and_left_out_of_their_accuracy() -> None:
