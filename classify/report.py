@@ -12,7 +12,9 @@ from ..core.words import many
 from ..core.workspace import Workspace
 from ..datasets.check.leaks import LeakEffect
 from ..datasets.check.run import check_dataset
+from ..datasets.check.tell import shown_path
 from ..datasets.model import Dataset
+from ..report.bootstrap import Figure
 from ..report.page import Page
 from ..report.plots import curves, xy_lines
 from ..weights.bundle import Bundle, BundleRecord
@@ -49,11 +51,15 @@ def write_report(run: Path, bundle: Bundle, evaluations: Sequence[Evaluation], d
     add_lead_figures(page, main.scores)
     page.notes([*_caveats(main, evaluations, leak, bundle.name), *overfitting(history)])
     _add_training(page, manifest, history, record)
+    _add_folds(page, manifest)
     if len(evaluations) > 1:
         page.section("On each split")
         rows = compare_rows({one.split: one for one in evaluations})
         page.table(["split", "accuracy", "balanced accuracy", "F1", "calibration error"], rows)
     _add_evaluation(page, main, dataset.root)
+    if lost := _left_out(manifest):
+        page.section("Left out of the training", "These pictures could not be read, and nothing was learned from them.")
+        page.table(["picture", "why"], [[shown_path(Path(path), dataset.root), why] for path, why in lost])
     _add_facts(page, manifest, record)
     return page.write(run / REPORT_NAME)
 
@@ -128,12 +134,12 @@ def _add_training(page: Page, manifest: RunManifest, history: Sequence[Row], rec
             waited = [row["waited"] * row["seconds"] for row in epochs if "waited" in row]
             seconds = sum(row["seconds"] for row in epochs)
             rows.append([
-                stage, len(epochs), best["epoch"], f"{best['val_accuracy']:.3f}", f"{best['val_loss']:.3f}",
+                stage, _source(manifest, stage), len(epochs), best["epoch"], f"{best['val_accuracy']:.3f}", f"{best['val_loss']:.3f}",
                 _rate(epochs), f"{seconds:.1f} s", f"{sum(waited) / seconds:.1%}" if waited and seconds else "-",
             ])  # fmt: skip
     if rows:
         page.table(
-            ["stage", "epochs", "best epoch", "its validation accuracy", "its validation loss", "highest rate", "time",
+            ["stage", "learned from", "epochs", "best epoch", "its validation accuracy", "its validation loss", "highest rate", "time",
              "waiting for data"],
             rows,
         )  # fmt: skip
@@ -194,6 +200,37 @@ def _about_stages(manifest: RunManifest, history: Sequence[Row]) -> str:
     return f"{text} All of it took {spent:.0f} seconds on {manifest.device}." if spent else text
 
 
+def _source(manifest: RunManifest, stage: str) -> str:
+    found = (manifest.result.get("features") or {}).get(stage)
+    if not found:
+        return "pictures"
+    once = "from the cache" if found["from_cache"] else f"computed in {found['seconds']:.1f} s"
+    return f"features of {many(found['views'], 'view')}, {found['engine']}, {once}"
+
+
+def _left_out(manifest: RunManifest) -> list[list[str]]:
+    """Training pictures that could not be read."""
+    stages = (manifest.result.get("features") or {}).values()
+    return [list(entry) for entry in dict.fromkeys(tuple(one) for stage in stages if stage for one in stage["skipped"])]
+
+
+def _add_folds(page: Page, manifest: RunManifest) -> None:
+    folds = manifest.result.get("folds")
+    if not folds:
+        return
+    accuracy = Figure(**folds["accuracy"])
+    page.section(
+        "Cross-validation",
+        f"The same recipe {len(folds['accuracies'])} times, each time measured on a part of the training and validation"
+        f" pictures that it had not seen: {told(accuracy)} of {folds['pictures']} pictures right.",
+    )
+    page.table(
+        ["fold", "accuracy"],
+        [[number, f"{value:.3f}"] for number, value in enumerate(folds["accuracies"], 1)],
+        f"Spread {folds['spread']:.3f}: so much luck is in a single split.",
+    )
+
+
 def _rate(epochs: Sequence[Row]) -> str:
     rates = [row["learning_rate"] for row in epochs if "learning_rate" in row]
     return f"{max(rates):.2g}" if rates else "-"
@@ -209,6 +246,8 @@ def _add_facts(page: Page, manifest: RunManifest, record: BundleRecord) -> None:
     options = {key: value for key, value in manifest.options.items() if not isinstance(value, (dict, list))}
     page.table(["option", "value"], [[key, _plain(value)] for key, value in options.items()])
     facts = [["seed", str(manifest.seed)], ["device", manifest.device], ["run", record.run or "unknown"]]
+    if (proof := manifest.result.get("proof")) is not None:
+        facts.append(["rebuilt in a fresh process", f"no probability differs by more than {proof:.2g}"])
     if record.dataset:
         facts.append(["data's fingerprint", record.dataset.fingerprint])
     facts += [[f"seconds: {key}", f"{value:.1f}"] for key, value in manifest.timings.items()]

@@ -120,7 +120,7 @@ def add_gallery(page: Page, evaluation: Evaluation, root: Path) -> None:
 def add_skipped(page: Page, evaluation: Evaluation, root: Path) -> None:
     """Pictures that could not be read, by name."""
     if evaluation.skipped:
-        page.section("Left out", "These pictures could not be read, and do not count in the figures.")
+        page.section("Left out of the figures", "These pictures could not be read.")
         page.table(
             ["picture", "why"], [[shown_path(Path(entry.path), root), entry.reason] for entry in evaluation.skipped]
         )

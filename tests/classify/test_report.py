@@ -81,7 +81,14 @@ def test_the_page_of_a_run(workspace: Workspace) -> None:
         row("tuned", 2, learning_rate=5e-6, waited=0.04),
     ]
     search = {"rates": [1e-5, 1e-4, 1e-3], "losses": [0.7, 0.5, 0.9], "chosen": 1e-4, "reason": "the steepest fall"}
-    run = make_run(workspace, history, searches={"frozen": search})
+    features = {"views": 4, "engine": "openvino bf16", "seconds": 2.5, "from_cache": False,
+                "skipped": [[str(root / "train/red/lost.png"), "cut off"]]}  # fmt: skip
+    folds = {"pictures": 24, "accuracy": {"value": 0.75, "low": 0.6, "high": 0.9}, "accuracies": [0.8, 0.7],
+             "spread": 0.07}  # fmt: skip
+    run = make_run(
+        workspace, history, searches={"frozen": search}, features={"frozen": features, "tuned": None}, folds=folds,
+        proof=1e-6,
+    )  # fmt: skip
     html = write_report(run, bundle, evaluations, open_dataset("tints", workspace)).read_text()
     page = Reader(html)
     scores = evaluations[1].scores
@@ -93,6 +100,10 @@ def test_the_page_of_a_run(workspace: Workspace) -> None:
         "1 picture could not be read",
         "broken & <i>odd.png",
         "the steepest fall",
+        "features of 4 views, openvino bf16, computed in 2.5 s",
+        "train/red/lost.png",
+        "Spread 0.070",
+        "no probability differs by more than 1e-06",
         "3.0%",  # waiting for data while fine-tuning
         "divides the model's logits",
         "Does it mean what it says?",
