@@ -21,6 +21,7 @@ from ..datasets.model import Dataset, Item
 from ..predict.engines.onnx import usable_cores
 from ..predict.prepare import fit
 from ..weights.bundle import Preprocessing
+from .learning import LearningData
 from .picture_store import PictureStore
 
 Kind = Literal["plain", "large"]
@@ -242,7 +243,7 @@ def training_items(dataset: Dataset, seed: int) -> tuple[list[Item], list[Item],
     return list(splits.train), list(splits.valid), "held-out" if splits.held_out else "valid"
 
 
-def need_every_class(samples: Samples, names: tuple[str, ...], where: object) -> None:
+def need_every_class(samples: LearningData, names: tuple[str, ...], where: object) -> None:
     """Raise DataError when a class has no usable training picture."""
     counts = np.bincount(samples.labels, minlength=len(names)) if len(samples) else np.zeros(len(names), int)
     empty = [name for name, count in zip(names, counts, strict=True) if count == 0]

@@ -11,16 +11,18 @@ from typing import Any
 from ..core.errors import DataError, UsageError
 from ..core.extras import need_extra
 from ..core.manifest import DatasetRef, RunManifest
+from ..core.progress import say
 from ..core.workspace import Workspace
 from ..datasets.augment import check_spec
 from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
 from ..datasets.read import open_dataset
 from ..weights.architecture import build_classifier, import_keras
-from ..weights.backbones import find_backbone
-from ..weights.bundle import Preprocessing, free_bundle_name
+from ..weights.bundle import free_bundle_name
 from .config import FinetuneConfig
+from .data import training_items
 from .job import ClassifierRun, Job
+from .sizing import choose_input
 from .stage_data import Pictures
 from .start import build_model
 from .state import StateFolder
@@ -33,8 +35,8 @@ __all__ = ["COMMAND", "ClassifierRun", "finetune", "resume_finetune"]
 def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> ClassifierRun:
     """Train a classifier in two stages and write its bundle into `workspace.weights`.
 
-    The run's folder gets `run.json`, `history.json` and `.csv`, `scores.json`, and `best.weights.h5`. After every epoch
-    it holds in `state/` what `resume_finetune` goes on from.
+    The run's folder gets `run.json`, `history.json` and `.csv`, `evaluation.json`, `report.html` and `best.weights.h5`.
+    After every epoch it holds in `state/` what `resume_finetune` goes on from.
 
     Args:
         dataset: One folder per class; its files are only read.
@@ -53,19 +55,21 @@ def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> 
     config = config.resolved()
     check_spec(config.augmentation)
     name = free_bundle_name(config.name, f"{dataset.name}-{config.backbone}", workspace)
-    size = config.imgsz or find_backbone(config.backbone).default_size
-    config = replace(config, name=name, imgsz=size)
-    pictures = Pictures.of(dataset, config, _preprocessing(config))
+    train, valid, valid_name = training_items(dataset, config.seed)
+    choice = choose_input(config.backbone, config.imgsz, train)
+    for remark in choice.remarks:
+        say(remark)
     with _keras(config) as device:
-        model, layer = build_model(config, pictures.preprocessing, len(dataset.names))
-        config = replace(config, unfreeze=layer)
+        model, layer = build_model(config, choice.preprocessing, len(dataset.names))
+        config = replace(config, name=name, imgsz=choice.preprocessing.width, unfreeze=layer)
+        pictures = Pictures(dataset, config, choice.preprocessing, train, valid, valid_name)
         _ = pictures.train, pictures.valid  # what is wrong with them is said before there is a run
         reference = DatasetRef(name=dataset.name, fingerprint=fingerprint(dataset), path=str(dataset.root))
         manifest = RunManifest(
             command=COMMAND, options=config.as_options(), seed=config.seed, device=device, dataset=reference
         )
         run = workspace.new_run(COMMAND, name)
-        return Job(run, manifest, config, dataset, pictures, pictures.preprocessing, workspace).carry_out(model)
+        return Job(run, manifest, pictures, workspace).carry_out(model)
 
 
 def resume_finetune(run: Path, workspace: Workspace) -> ClassifierRun:
@@ -86,11 +90,13 @@ def resume_finetune(run: Path, workspace: Workspace) -> ClassifierRun:
     manifest = RunManifest.load(run)
     dataset = _dataset_of(run, manifest, workspace)
     config = FinetuneConfig.from_options(manifest.options, run)
-    pictures = Pictures.of(dataset, config, _preprocessing(config))
+    train, valid, valid_name = training_items(dataset, config.seed)
+    choice = choose_input(config.backbone, config.imgsz, train)
+    pictures = Pictures(dataset, config, choice.preprocessing, train, valid, valid_name)
     with _keras(config) as device:
         manifest.device = device
-        model = _rebuilt(run, config, pictures)
-        return Job(run, manifest, config, dataset, pictures, pictures.preprocessing, workspace).carry_out(model)
+        model = _rebuilt(run, pictures)
+        return Job(run, manifest, pictures, workspace).carry_out(model)
 
 
 def _dataset_of(run: Path, manifest: RunManifest, workspace: Workspace) -> Dataset:
@@ -115,17 +121,12 @@ def _dataset_of(run: Path, manifest: RunManifest, workspace: Workspace) -> Datas
     return dataset
 
 
-def _rebuilt(run: Path, config: FinetuneConfig, pictures: Pictures) -> Any:
+def _rebuilt(run: Path, pictures: Pictures) -> Any:
     """The model of an interrupted run; the file that its weights came from is not needed any more once it had begun."""
-    classes, size = len(pictures.dataset.names), pictures.preprocessing
+    classes, size, config = len(pictures.dataset.names), pictures.preprocessing, pictures.config
     if not StateFolder(run).start.is_file():
         return build_model(config, size, classes)[0]
     return build_classifier(config.record(), size.width, size.height, classes, learn_statistics=config.from_scratch)
-
-
-def _preprocessing(config: FinetuneConfig) -> Preprocessing:
-    size = config.imgsz or find_backbone(config.backbone).default_size
-    return Preprocessing(width=size, height=size, resize="stretch", interpolation="area")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,22 @@ from ..core.files import write_atomic
 from ..core.lock import sole_use
 from ..core.manifest import DatasetRef, RunManifest
 from ..core.progress import say
+from ..core.words import many
 from ..core.workspace import Workspace
 from ..datasets.check.leaks import warn_of_leaks
 from ..datasets.model import Dataset
-from ..weights.bundle import Bundle, BundleRecord, Preprocessing, target_of_run
+from ..weights.bundle import Bundle, BundleRecord, target_of_run
 from .bundling import finish_bundle, measure, stage_bundle
 from .calibrate import parse_target
 from .config import FinetuneConfig
 from .evaluate import Evaluation
-from .stage_data import Pictures, stage_data
-from .stages import Stage, Training
+from .proof import prove
+from .report import write_report
+from .stage_data import Pictures, about_features, open_stage
+from .stages import Stage, StageData, Training
+from .tracking import open_trackers
+
+EVALUATION_NAME = "evaluation.json"
 
 
 @dataclass(frozen=True)
@@ -36,12 +42,14 @@ class ClassifierRun:
         run: Its folder.
         bundle: The finished model.
         metrics: The figures that stand in the bundle.
+        report: The page that tells all of it.
         leaked: How many of the pictures that it was measured on show what pictures of an earlier split show.
     """
 
     run: Path
     bundle: Bundle
     metrics: dict[str, float]
+    report: Path
     leaked: int = 0
 
 
@@ -52,20 +60,25 @@ class Job:
     Attributes:
         run: Its folder.
         manifest: Its record, with the dataset in it.
-        config: Resolved options; `imgsz`, `name` and the first layer to unfreeze are in them.
-        dataset: What it learns from.
-        pictures: The dataset's pictures, as they are used.
-        preprocessing: The model's.
+        pictures: What it learns from, with the resolved options: `imgsz`, `name` and the first layer to unfreeze are in
+            them.
         workspace: Where the bundle goes.
     """
 
     run: Path
     manifest: RunManifest
-    config: FinetuneConfig
-    dataset: Dataset
     pictures: Pictures
-    preprocessing: Preprocessing
     workspace: Workspace
+
+    @property
+    def config(self) -> FinetuneConfig:
+        """The resolved options."""
+        return self.pictures.config
+
+    @property
+    def dataset(self) -> Dataset:
+        """What it learns from."""
+        return self.pictures.dataset
 
     def carry_out(self, model: Any) -> ClassifierRun:
         """Do what is not done yet, and note in run.json how it ended.
@@ -92,25 +105,27 @@ class Job:
         return done
 
     def _work(self, model: Any) -> ClassifierRun:
-        if "leaked" not in self.manifest.result:
+        result = self.manifest.result
+        if "leaked" not in result:
             with self._timed("check"):
-                self.manifest.result["leaked"] = warn_of_leaks(self.dataset)
-        training = self._train(model)
-        _use_full_precision()  # what ships is built with 32 bits, whatever it was trained with
-        with self._timed("export"):
-            staged = stage_bundle(self.run / "bundle", self._record(training), training.checkpoint, self.pictures.valid)
-        with self._timed("measure"):
-            evaluations = self._measure(staged)
-        bundle = finish_bundle(self._target(), staged, evaluations)
-        shutil.rmtree(staged.folder, ignore_errors=True)
+                result["leaked"] = warn_of_leaks(self.dataset)
+        training = Training(model, self.run, self.config)
+        with open_trackers(self.run, self.config, training.history) as trackers:
+            training.told = trackers.epoch
+            self._train(training)
+            _use_full_precision()  # what ships is built with 32 bits, whatever it was trained with
+            bundle, evaluations = self._finish(training)
+            metrics, split = bundle.record.metrics, bundle.record.metrics_split
+            result |= {"bundle": bundle.name, "split": split, **metrics}
+            self.manifest.save(self.run)
+            with self._timed("report"):
+                report = write_report(self.run, bundle, evaluations, self.dataset)
+            trackers.end(metrics)
         training.forget_state()
-        metrics, split = bundle.record.metrics, bundle.record.metrics_split
-        self.manifest.result |= {"bundle": bundle.name, "split": split, **metrics}
-        return ClassifierRun(self.run, bundle, metrics, self.manifest.result["leaked"].get(split, 0))
+        return ClassifierRun(self.run, bundle, metrics, report, result["leaked"].get(split, 0))
 
-    def _train(self, model: Any) -> Training:
-        config = self.config
-        training = Training(model, self.run, config)
+    def _train(self, training: Training) -> None:
+        config, result = self.config, self.manifest.result
         stages = (
             Stage("frozen", config.epochs_frozen or 0, config.lr_frozen),
             Stage("tuned", config.epochs_tune or 0, config.lr_tune or 1e-5, config.unfreeze),
@@ -118,14 +133,28 @@ class Job:
         for stage in stages:
             if training.is_over(stage):
                 continue
-            with self._timed(f"prepare {stage.name}"):
-                data = stage_data(model, self.pictures)
-            say(_headline(stage, len(data.train), training))
-            with self._timed(stage.name):
-                training.run_stage(stage, data)
-            self.manifest.save(self.run)
+            opening = open_stage(training.model, stage, self.pictures, self._reference.fingerprint)
+            with ExitStack() as stack:
+                with self._timed(f"prepare {stage.name}"):
+                    data = stack.enter_context(opening)
+                result.setdefault("features", {})[stage.name] = about_features(data.train)
+                self.manifest.save(self.run)
+                say(_headline(stage, data, training))
+                with self._timed(stage.name):
+                    training.run_stage(stage, data)
         self._note(training)
-        return training
+
+    def _finish(self, training: Training) -> tuple[Bundle, list[Evaluation]]:
+        with self._timed("export"):
+            record = self._record(training)
+            staged = stage_bundle(self.run / "bundle", record, training.checkpoint, self.pictures.golden())
+        with self._timed("proof"):
+            self.manifest.result["proof"] = prove(staged.folder, self.config.device)
+        with self._timed("measure"):
+            evaluations = self._measure(staged)
+        bundle = finish_bundle(self._target(), staged, evaluations)
+        shutil.rmtree(staged.folder, ignore_errors=True)
+        return bundle, evaluations
 
     def _note(self, training: Training) -> None:
         """What run.json says of the training."""
@@ -144,18 +173,19 @@ class Job:
         self.manifest.save(self.run)
 
     def _measure(self, staged: Bundle) -> list[Evaluation]:
-        splits = {self.pictures.valid_name: self.pictures.valid.items, "test": list(self.dataset.items("test"))}
+        splits = {self.pictures.valid_name: self.pictures.valid_items, "test": list(self.dataset.items("test"))}
         target = parse_target(self.config.target) if self.config.target else None
         evaluations = measure(staged, splits, self.config.device, target)
         records = [one.scores.as_record() for one in evaluations]
-        write_atomic(self.run / "scores.json", json.dumps(records, indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps({"splits": records}, indent=1, ensure_ascii=False)
+        write_atomic(self.run / EVALUATION_NAME, text + "\n")
         return evaluations
 
     def _record(self, training: Training) -> BundleRecord:
         best = training.best
         tuned = best is not None and best.stage == "tuned"
         return BundleRecord(
-            name=self._name, task="classify", names=self.dataset.names, preprocessing=self.preprocessing,
+            name=self._name, task="classify", names=self.dataset.names, preprocessing=self.pictures.preprocessing,
             classifier=self.config.record("tuned" if tuned else "frozen", self.config.unfreeze if tuned else None),
             confidence=0.0, dataset=self._reference.model_copy(update={"path": None}), run=self.run.name,
         )  # fmt: skip
@@ -189,9 +219,11 @@ def _use_full_precision() -> None:
     keras.mixed_precision.set_dtype_policy("float32")
 
 
-def _headline(stage: Stage, pictures: int, training: Training) -> str:
+def _headline(stage: Stage, data: StageData, training: Training) -> str:
     what = "all of the backbone frozen" if stage.unfreeze_from is None else f"unfrozen from {stage.unfreeze_from}"
     rate = stage.learning_rate if isinstance(stage.learning_rate, str) else f"{stage.learning_rate:g}"
-    text = f"{stage.name} stage: {what}, learning rate {rate}, {pictures} pictures"
+    found = about_features(data.train)
+    source = f"features of {many(found['views'], 'view')} of " if found else ""
+    text = f"{stage.name} stage: {what}, learning rate {rate}, {source}{many(len(data.train), 'picture')}"
     at = training.progress
     return f"{text}; going on after epoch {at.epoch}" if at.stage == stage.name and at.epoch else text

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from ..core.errors import DataError
+from ..core.images import ImageError
 from ..datasets.model import Dataset, Item
+from ..weights.architecture import base_layers
 from ..weights.bundle import Preprocessing
 from .config import FinetuneConfig
-from .data import Samples, need_every_class, training_items
-from .stages import StageData
+from .cut import Cut, cut_model
+from .data import Samples, need_every_class
+from .features import FeatureConfig, Features, compute_features, views_for
+from .learning import LearningData
+from .stages import Stage, StageData
+
+_LOOKED_AT = 16
 
 
 @dataclass(frozen=True)
@@ -21,7 +31,7 @@ class Pictures:
 
     Attributes:
         dataset: Whose.
-        config: The options.
+        config: Resolved options.
         preprocessing: The model's.
         train_items: To learn from.
         valid_items: To validate on.
@@ -35,20 +45,18 @@ class Pictures:
     valid_items: Sequence[Item]
     valid_name: str
 
-    @classmethod
-    def of(cls, dataset: Dataset, config: FinetuneConfig, preprocessing: Preprocessing) -> Pictures:
-        """Choose them by the dataset's splits; raises DataError where it cannot train a classifier."""
-        return cls(dataset, config, preprocessing, *training_items(dataset, config.seed))
-
     @cached_property
     def train(self) -> Samples:
-        """To learn from, augmented.
+        """To learn from, augmented. With features to compute, that finds out which of them can be read.
 
         Raises:
             DataError: a class has no picture that can be read.
         """
-        augment, seed = self.config.augmentation, self.config.seed
-        samples = Samples(self.train_items, self.preprocessing, augment, seed, what="training pictures")
+        config = self.config
+        samples = Samples(
+            self.train_items, self.preprocessing, config.augmentation, config.seed, what="training pictures",
+            check=not config.cache,
+        )  # fmt: skip
         need_every_class(samples, self.dataset.names, self.dataset.root)
         return samples
 
@@ -59,14 +67,80 @@ class Pictures:
         Raises:
             DataError: none of them can be read.
         """
-        samples = Samples(self.valid_items, self.preprocessing, what="validation pictures")
+        check = not self.config.cache
+        samples = Samples(self.valid_items, self.preprocessing, what="validation pictures", check=check)
         if not len(samples):
             raise DataError(
                 "No validation picture can be read.", where=self.dataset.root, next_step="add some pictures"
             )
         return samples
 
+    def golden(self) -> Samples:
+        """A few validation pictures that can be read, spread evenly, for a bundle's golden samples.
 
-def stage_data(model: Any, pictures: Pictures) -> StageData:
-    """Prepare what a stage learns from and is validated on."""
-    return StageData(model, pictures.train, pictures.valid)
+        Raises:
+            DataError: none of them can be read.
+        """
+        spread = np.linspace(0, len(self.valid_items) - 1, min(_LOOKED_AT, len(self.valid_items))).astype(int)
+        some = Samples([self.valid_items[number] for number in spread], self.preprocessing, check=False)
+        good = [item for number, item in enumerate(some.items) if _is_readable(some, number)]
+        if not good:
+            raise DataError("No validation picture can be read any more.", where=self.dataset.root)
+        return Samples(good, self.preprocessing, check=False)
+
+
+def _is_readable(samples: Samples, number: int) -> bool:
+    try:
+        samples.plain(number)
+    except ImageError:
+        return False
+    return True
+
+
+@contextmanager
+def open_stage(model: Any, stage: Stage, pictures: Pictures, fingerprint: str) -> Iterator[StageData]:
+    """What a stage learns from and is validated on; its files are closed at the end of the block.
+
+    Where something stays frozen, and unless the person wants it otherwise, that is the activations of the frozen part.
+    CutMix needs places that can be cut: with it the head learns from feature maps and not from what pooling makes of
+    them.
+
+    Args:
+        model: With the weights that the run started with, or any in whose frozen part is the same.
+        stage: Which.
+        pictures: The dataset's.
+        fingerprint: The dataset's.
+
+    Raises:
+        DataError: a class has no picture that can be read, or there is nothing to validate on.
+        LensmithError: the disk has no room for the activations.
+    """
+    config = pictures.config
+    first = stage.unfreeze_from
+    if first is None and config.cutmix:
+        first = base_layers(model)[-1].name
+    cut = cut_model(model, first) if config.cache else Cut(None, model, "")
+    if cut.trunk is None:
+        yield StageData(model, pictures.train, pictures.valid)
+        return
+    augment = config.augmentation
+    views = views_for(len(pictures.train), augment, config.views)
+    wanted = FeatureConfig(fingerprint, augment, views, config.precise, config.device, config.seed)
+    with ExitStack() as stack:
+        train = compute_features(pictures.train, cut, wanted)
+        stack.callback(train.close)
+        need_every_class(train, pictures.dataset.names, pictures.dataset.root)
+        valid = compute_features(pictures.valid, cut, replace(wanted, views=1))
+        stack.callback(valid.close)
+        yield StageData(cut.top, train, valid)
+
+
+def about_features(data: LearningData) -> dict[str, Any] | None:
+    """For run.json: how features were computed; None for pictures."""
+    if not isinstance(data, Features):
+        return None
+    return {
+        "pictures": len(data), "views": data.views, "engine": data.engine, "shape": list(data.shape),
+        "seconds": data.seconds, "from_cache": data.from_cache,
+        "skipped": [[str(skip.item.image), skip.reason] for skip in data.skipped],
+    }  # fmt: skip

@@ -104,20 +104,23 @@ class Training:
         model: From `build_classifier`, as the run starts, or started.
         run: The run's folder, for the checkpoint, the state and the history.
         config: Resolved options.
+
+    Attributes:
+        model: The one given; where a state lies in the folder, with the numbers that the run began with.
+        checkpoint: The file with the best weights; there from the end of the first stage on.
+        progress: How far training is.
         told: Called with each finished epoch.
 
     Raises:
         DataError: the state in the run's folder is damaged.
     """
 
-    def __init__(
-        self, model: Any, run: Path, config: FinetuneConfig, told: Callable[[Epoch], None] = lambda _epoch: None
-    ) -> None:
+    def __init__(self, model: Any, run: Path, config: FinetuneConfig) -> None:
         self.model = model
         self.checkpoint = run / CHECKPOINT_NAME
         self._run = run
         self._config = config
-        self._told = told
+        self.told: Callable[[Epoch], None] = lambda _epoch: None
         self._state = StateFolder(run)
         self._state.begin(model)
         saved = self._state.load()
@@ -237,7 +240,7 @@ class Training:
         row = self._row(stage, learned, validated, time.monotonic() - started)
         self._keep(row, data.network)
         say(_line(row, stage))
-        self._told(row)
+        self.told(row)
         if at.stale >= self._config.patience and at.epoch < stage.epochs:
             say(f"  no better for {at.stale} epochs: the {stage.name} stage ends early")
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from ..core.errors import DataError
 from ..core.files import partial_path
+from ..weights.keras_files import load_all_layers
 
 STATE_NAME = "state"
 _START = "start.weights.h5"
@@ -72,9 +73,11 @@ class StateFolder:
         self.folder = run / STATE_NAME
 
     def begin(self, model: Any) -> None:
-        """Keep the whole model, unless this was done."""
+        """Keep the whole model; in a run that had begun, give it the numbers of then."""
         self.folder.mkdir(exist_ok=True)
-        if not self.start.is_file():
+        if self.start.is_file():
+            load_all_layers(model, self.start)
+        else:
             save_weights(model, self.start)
 
     @property

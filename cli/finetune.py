@@ -135,8 +135,8 @@ def tell_classifier(done: ClassifierRun, as_json: bool) -> None:
     record = done.bundle.record
     if as_json:
         print_json({
-            "bundle": str(done.bundle.folder), "run": str(done.run), "split": record.metrics_split,
-            "leaked": done.leaked, **done.metrics,
+            "bundle": str(done.bundle.folder), "run": str(done.run), "report": str(done.report),
+            "split": record.metrics_split, "leaked": done.leaked, **done.metrics,
         })  # fmt: skip
         return
     metrics = done.metrics
@@ -144,6 +144,7 @@ def tell_classifier(done: ClassifierRun, as_json: bool) -> None:
     say(f"accuracy {metrics['accuracy']:.3f}{between} on {record.metrics_split}; the model is {done.bundle.folder}")
     if done.leaked:
         warn(leak_sentence(record.metrics_split or "test", done.leaked))
+    say(f"report: {done.report}")
     say(f"Next: cv predict PICTURES --weights {done.bundle.name}")
 
 

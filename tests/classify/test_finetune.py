@@ -59,9 +59,11 @@ def test_run_folder_tells_what_happened(trained: ClassifierRun) -> None:
     assert (augment["name"], len(augment["transforms"]), len(augment["sha256"])) == ("mine.yaml", 2, 64)
     history = json.loads((trained.run / "history.json").read_text())
     assert [row["stage"] for row in history] == ["frozen", "tuned"]
-    scores = json.loads((trained.run / "scores.json").read_text())
+    scores = json.loads((trained.run / "evaluation.json").read_text())["splits"]
     assert [(one["split"], one["pictures"]) for one in scores] == [("valid", 4), ("test", 4)]
     assert not (trained.run / "bundle").exists()
+    assert not (trained.run / "state").exists()
+    assert trained.report.is_file()
 
 
 def test_the_bundle_ships_the_better_stage_and_its_figures(trained: ClassifierRun) -> None:

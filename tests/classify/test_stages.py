@@ -58,7 +58,8 @@ def test_stages_change_what_they_say_and_no_batch_statistics(samples: Samples, t
     data = StageData(model, samples, samples)
     start = weights_by_layer(model)
     seen: list[dict[str, list[np.ndarray]]] = []
-    training = Training(model, tmp_path, config(), told=lambda _epoch: seen.append(weights_by_layer(model)))
+    training = Training(model, tmp_path, config())
+    training.told = lambda _epoch: seen.append(weights_by_layer(model))
     training.run_stage(Stage("frozen", 1, 1e-2), data)
     assert changed(start, seen[0]) == {"head_hidden", "head_classes"}
     assert len(base_layers(model)) == 131
