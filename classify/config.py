@@ -55,6 +55,7 @@ class FinetuneConfig:
         device: As in `core.device.parse_device`.
         seed: Of all random numbers.
         name: The bundle's name; None takes `<dataset>-<backbone>`.
+        folds: Also measure the recipe by cross-validation in so many parts, 3 to 20, see `classify.folds`; 0: do not.
         target: What each class's threshold is chosen for on validation pictures, such as "precision=0.95".
         tensorboard: Write TensorBoard's event files into the run's folder.
         mlflow: Write the run into `runs/mlflow.db`, a local SQLite file.
@@ -91,6 +92,7 @@ class FinetuneConfig:
     device: str = "auto"
     seed: int = 0
     name: str | None = None
+    folds: int = 0
     target: str | None = None
     tensorboard: bool = False
     mlflow: bool = False
@@ -107,7 +109,7 @@ class FinetuneConfig:
     @property
     def from_scratch(self) -> bool:
         """Whether the backbone starts from random weights."""
-        return self.weights == "none" or find_backbone(self.backbone).weights is None
+        return self.weights == "none" or (self.weights == "imagenet" and find_backbone(self.backbone).weights is None)
 
     @property
     def augmentation(self) -> AugmentSpec:
@@ -185,6 +187,7 @@ class FinetuneConfig:
             (frozen != 0 or tune != 0, "--epochs-frozen", "there is nothing to train: both are 0"),
             (_is_rate(self.lr_frozen), "--lr-frozen", "a learning rate lies between 0 and 10"),
             (self.lr_tune is None or _is_rate(self.lr_tune), "--lr-tune", "a learning rate lies between 0 and 10"),
+            (self.folds == 0 or 3 <= self.folds <= 20, "--folds", f"there are 3 to 20 folds, not {self.folds}"),
             (0 <= self.warmup < 1, "--warmup", "the share of steps for warming up lies between 0 and 1"),
             (self.patience > 0, "--patience", "patience is one epoch or more"),
             (0 <= self.label_smoothing < 1, "--label-smoothing", "label smoothing lies between 0 and 1"),
