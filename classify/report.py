@@ -127,22 +127,11 @@ def _caveats(main: Evaluation, evaluations: Sequence[Evaluation], leak: LeakEffe
 
 def _add_training(page: Page, manifest: RunManifest, history: Sequence[Row], record: BundleRecord) -> None:
     page.section("The training", _about_stages(manifest, history))
-    rows = []
-    for stage in ("frozen", "tuned"):
-        if epochs := stage_rows(history, stage):
-            best = max(epochs, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
-            waited = [row["waited"] * row["seconds"] for row in epochs if "waited" in row]
-            seconds = sum(row["seconds"] for row in epochs)
-            rows.append([
-                stage, _source(manifest, stage), len(epochs), best["epoch"], f"{best['val_accuracy']:.3f}", f"{best['val_loss']:.3f}",
-                _rate(epochs), f"{seconds:.1f} s", f"{sum(waited) / seconds:.1%}" if waited and seconds else "-",
-            ])  # fmt: skip
-    if rows:
-        page.table(
-            ["stage", "learned from", "epochs", "best epoch", "its validation accuracy", "its validation loss", "highest rate", "time",
-             "waiting for data"],
-            rows,
-        )  # fmt: skip
+    stages = [stage for stage in ("frozen", "tuned") if stage_rows(history, stage)]
+    if stages:
+        head = ["stage", "learned from", "epochs", "best", "validation accuracy", "validation loss", "highest rate"]
+        rows = [_stage_row(manifest, stage, stage_rows(history, stage)) for stage in stages]
+        page.table([*head, "time", "waiting for data"], rows)
         _add_history(page, history)
     for stage, search in _searches(manifest).items():
         page.plot(
@@ -162,6 +151,17 @@ def _add_training(page: Page, manifest: RunManifest, history: Sequence[Row], rec
                           f"{record.preprocessing.resize}"],
             ],
         )  # fmt: skip
+
+
+def _stage_row(manifest: RunManifest, stage: str, epochs: Sequence[Row]) -> list[object]:
+    best = max(epochs, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
+    waited = [row["waited"] * row["seconds"] for row in epochs if "waited" in row]
+    seconds = sum(row["seconds"] for row in epochs)
+    return [
+        stage, _source(manifest, stage), len(epochs), best["epoch"], f"{best['val_accuracy']:.3f}",
+        f"{best['val_loss']:.3f}", _rate(epochs), f"{seconds:.1f} s",
+        f"{sum(waited) / seconds:.1%}" if waited and seconds else "-",
+    ]  # fmt: skip
 
 
 def _add_history(page: Page, history: Sequence[Row]) -> None:
