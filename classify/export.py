@@ -53,6 +53,7 @@ def export_portable(model: Any, record: BundleRecord, native: Path, target: Path
 
 
 def _export(model: Any, target: Path) -> None:
+    _teach_erfc()
     with tempfile.TemporaryDirectory() as folder:
         floating = Path(folder) / "model.onnx"
         logging.getLogger("tf2onnx").setLevel(logging.ERROR)
@@ -63,6 +64,22 @@ def _export(model: Any, target: Path) -> None:
             except Exception as error:
                 raise LensmithError(f"Keras could not export the model: {type(error).__name__}: {error}") from error
         add_picture_input(floating, target, layout="nhwc", scale=1.0, channels="rgb")
+
+
+def _teach_erfc() -> None:
+    """Tell tf2onnx of the one operation that it lacks, in the exact GELU of TensorFlow: erfc(x) = 1 - erf(x)."""
+    from tf2onnx import utils
+    from tf2onnx.handler import tf_op
+
+    def convert(context: Any, node: Any, **_options: Any) -> None:
+        shapes, dtypes = node.output_shapes, node.output_dtypes
+        erf = context.make_node("Erf", node.input, shapes=shapes, dtypes=dtypes).output[0]
+        kind = utils.map_onnx_to_numpy_type(dtypes[0])
+        one = context.make_const(utils.make_name(node.name), np.array(1, kind)).output[0]
+        context.remove_node(node.name)
+        context.make_node("Sub", [one, erf], name=node.name, outputs=node.output, shapes=shapes, dtypes=dtypes)
+
+    tf_op("Erfc").register_compat_handler(convert, 9)
 
 
 def _export_elsewhere(record: BundleRecord, native: Path, target: Path) -> None:

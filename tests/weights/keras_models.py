@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from lensmith.weights.architecture import build_classifier, import_keras
-from lensmith.weights.bundle import ClassifierRecord
+from lensmith.weights.bundle import Activation, ClassifierRecord
 
 
-def build(backbone: str, size: int, **options: Any) -> Any:
+def build(backbone: str, size: int, *, learn_statistics: bool = False, activation: Activation = "leaky_relu") -> Any:
     """A small classifier of two classes with random weights."""
     import_keras("cpu")
-    return build_classifier(ClassifierRecord(backbone=backbone, units=8, dropout=0.2), size, size, 2, **options)
+    record = ClassifierRecord(backbone=backbone, units=8, dropout=0.2, activation=activation)
+    return build_classifier(record, size, size, 2, learn_statistics=learn_statistics)
 
 
 def stir(model: Any) -> Any:
