@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ SPLIT_NAME = "folds"
 _FEWEST = 3
 _FOLDER = "folds"
 
-Prepare = Callable[[Any, Pictures, Stage], StageData]
+Prepare = Callable[[Any, Stage, Pictures], AbstractContextManager[StageData]]
 
 
 @dataclass(frozen=True)
@@ -147,14 +148,14 @@ def cross_validate(model: Any, pictures: Pictures, run: Path, stages: Sequence[S
     """Train and measure once for each fold; what is frozen is computed once for all of them.
 
     A fold that is finished is not done again, and one that was interrupted goes on after its last epoch. When it is
-    over the model holds the weights of the last fold.
+    over the model is as the run starts.
 
     Args:
         model: As the run starts; `run`'s state holds the same, see `stages.Training`.
         pictures: Of the dataset, with `config.folds` in their config.
         run: The run's folder, which gets a folder `folds` until this is done.
         stages: How each fold trains.
-        prepare: Makes a stage's data of pictures; that of all pictures is parted for each fold.
+        prepare: Opens a stage's data, see `stage_data.open_stage`; that of all pictures is parted for each fold.
 
     Raises:
         DataError: see `fold_parts`.
@@ -164,8 +165,11 @@ def cross_validate(model: Any, pictures: Pictures, run: Path, stages: Sequence[S
     items = [*pictures.train_items, *pictures.valid_items]
     parts = fold_parts(pictures.dataset, items, config.folds, config.seed)
     part_of = {item.image: int(part) for item, part in zip(items, parts, strict=True)}
-    work = _Work(model, replace(pictures, train_items=items, valid_items=items), run, tuple(stages), prepare, part_of)
-    answers = [work.fold(number) for number in range(config.folds)]
+    everything = replace(pictures, train_items=items, valid_items=items)
+    with ExitStack() as opened:
+        work = _Work(model, everything, run, [stage for stage in stages if stage.epochs], prepare, part_of, opened)
+        answers = [work.fold(number) for number in range(config.folds)]
+    load_all_layers(model, StateFolder(run).start)
     labels, probability = (np.concatenate(column) for column in zip(*answers, strict=True))
     shutil.rmtree(run / _FOLDER, ignore_errors=True)
     return FoldsResult(
@@ -178,17 +182,17 @@ class _Work:
     """What the folds share."""
 
     def __init__(
-        self, model: Any, everything: Pictures, run: Path, stages: tuple[Stage, ...], prepare: Prepare,
-        part_of: dict[Path, int],
+        self, model: Any, everything: Pictures, run: Path, stages: Sequence[Stage], prepare: Prepare,
+        part_of: dict[Path, int], opened: ExitStack,
     ) -> None:  # fmt: skip
         self._model = model
         self._everything = everything
         self._config = everything.config
         self._run = run
-        self._start = StateFolder(run).start
-        self._stages = tuple(stage for stage in stages if stage.epochs)
+        self._stages = stages
         self._prepare = prepare
         self._part_of = part_of
+        self._opened = opened
         self._data: dict[str, StageData] = {}
 
     def fold(self, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -199,7 +203,7 @@ class _Work:
             say(f"fold {number + 1} of {folds}")
             folder = self._run / _FOLDER / str(number + 1)
             folder.mkdir(parents=True, exist_ok=True)
-            load_all_layers(self._model, self._start)
+            load_all_layers(self._model, StateFolder(self._run).start)
             training = Training(self._model, folder, self._config)
             for stage in self._stages:
                 whole = self._whole(stage)
@@ -217,7 +221,8 @@ class _Work:
 
     def _whole(self, stage: Stage) -> StageData:
         if stage.name not in self._data:
-            self._data[stage.name] = self._prepare(self._model, self._everything, stage)
+            opening = self._prepare(self._model, stage, self._everything)
+            self._data[stage.name] = self._opened.enter_context(opening)
         return self._data[stage.name]
 
     def _part(self, data: LearningData, wanted: set[int]) -> Part:

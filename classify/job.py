@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from .bundling import finish_bundle, measure, stage_bundle
 from .calibrate import parse_target
 from .config import FinetuneConfig
 from .evaluate import Evaluation
+from .folds import FoldsResult, cross_validate
 from .proof import prove
 from .report import write_report
 from .stage_data import Pictures, about_features, open_stage
@@ -110,6 +111,10 @@ class Job:
             with self._timed("check"):
                 result["leaked"] = warn_of_leaks(self.dataset)
         training = Training(model, self.run, self.config)
+        if self.config.folds and "folds" not in result:
+            with self._timed("folds"):
+                result["folds"] = self._cross_validate(training).as_record()
+            self.manifest.save(self.run)
         with open_trackers(self.run, self.config, training.history) as trackers:
             training.told = trackers.epoch
             self._train(training)
@@ -124,13 +129,25 @@ class Job:
         training.forget_state()
         return ClassifierRun(self.run, bundle, metrics, report, result["leaked"].get(split, 0))
 
-    def _train(self, training: Training) -> None:
-        config, result = self.config, self.manifest.result
-        stages = (
+    @property
+    def _stages(self) -> tuple[Stage, ...]:
+        config = self.config
+        return (
             Stage("frozen", config.epochs_frozen or 0, config.lr_frozen),
             Stage("tuned", config.epochs_tune or 0, config.lr_tune or 1e-5, config.unfreeze),
         )
-        for stage in stages:
+
+    def _cross_validate(self, training: Training) -> FoldsResult:
+        def opening(model: Any, stage: Stage, pictures: Pictures) -> AbstractContextManager[StageData]:
+            return open_stage(model, stage, pictures, self._reference.fingerprint)
+
+        found = cross_validate(training.model, self.pictures, self.run, self._stages, opening)
+        say(str(found))
+        return found
+
+    def _train(self, training: Training) -> None:
+        result = self.manifest.result
+        for stage in self._stages:
             if training.is_over(stage):
                 continue
             opening = open_stage(training.model, stage, self.pictures, self._reference.fingerprint)
@@ -177,7 +194,8 @@ class Job:
         target = parse_target(self.config.target) if self.config.target else None
         evaluations = measure(staged, splits, self.config.device, target)
         records = [one.scores.as_record() for one in evaluations]
-        text = json.dumps({"splits": records}, indent=1, ensure_ascii=False)
+        folds = self.manifest.result.get("folds")
+        text = json.dumps({"splits": records} | ({"folds": folds} if folds else {}), indent=1, ensure_ascii=False)
         write_atomic(self.run / EVALUATION_NAME, text + "\n")
         return evaluations
 

@@ -91,6 +91,9 @@ def finetune_classifier(
                            help="Compute what stays frozen once and keep it on disk; --no-cache is much slower."),
     ] = True,
     name: Annotated[str | None, typer.Option(help="Name of the model. Default: DATASET-BACKBONE.")] = None,
+    folds: Annotated[
+        int, _option("Also measure by cross-validation with so many parts, 5 say: for small data.", _DATA)
+    ] = 0,
     target: Annotated[
         str | None, typer.Option(help="Answer 'unknown' where this cannot be held: precision=0.95, or recall=0.9.")
     ] = None,
@@ -122,7 +125,7 @@ def finetune_classifier(
         warmup=warmup, batch=batch,
         patience=patience, balance=balance, label_smoothing=label_smoothing, mixup=mixup, cutmix=cutmix,
         augment=augment, views=_views(views), cache=cache, precise=precise, device=device, seed=seed, name=name,
-        target=target, tensorboard=tensorboard, mlflow=mlflow,
+        folds=folds, target=target, tensorboard=tensorboard, mlflow=mlflow,
     )  # fmt: skip
     tell_classifier(finetune(open_dataset(dataset, place), place, config), as_json)
 

@@ -1,6 +1,8 @@
 """Cross-validation: alike pictures together, each judged once by a model that had not seen it, no fold done twice."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +113,9 @@ def job(pets: Dataset, tmp_path: Path) -> Any:
     return start
 
 
-def plainly(model: Any, pictures: Pictures, _stage: Stage) -> StageData:
-    return StageData(model, pictures.train, pictures.valid)
+@contextmanager
+def plainly(model: Any, _stage: Stage, pictures: Pictures) -> Iterator[StageData]:
+    yield StageData(model, pictures.train, pictures.valid)
 
 
 @pytest.mark.keras
