@@ -8,6 +8,7 @@ from typing import Any
 
 from ..core.files import slug
 from ..core.manifest import RunManifest
+from ..core.progress import warn
 from ..core.words import many
 from ..core.workspace import Workspace
 from ..datasets.check.leaks import LeakEffect
@@ -29,6 +30,8 @@ REPORT_NAME = "report.html"
 def write_report(run: Path, bundle: Bundle, evaluations: Sequence[Evaluation], dataset: Dataset) -> Path:
     """Write a run's `report.html`, whole or not at all, and return its path.
 
+    What its reader must not overlook (overfitting, leaks, too few pictures) is said on the terminal too.
+
     Args:
         run: The run's folder, with `run.json` and `history.json`.
         bundle: What the run ended with.
@@ -49,7 +52,10 @@ def write_report(run: Path, bundle: Bundle, evaluations: Sequence[Evaluation], d
         f" measured on {many(len(main), 'picture')} of its {main.split} split.",
     )
     add_lead_figures(page, main.scores)
-    page.notes([*_caveats(main, evaluations, leak, bundle.name), *overfitting(history)])
+    notes = [*_caveats(main, evaluations, leak, bundle.name), *overfitting(history)]
+    page.notes(notes)
+    for sentence in notes:
+        warn(sentence)
     _add_training(page, manifest, history, record)
     _add_folds(page, manifest)
     if len(evaluations) > 1:
@@ -162,6 +168,25 @@ def _stage_row(manifest: RunManifest, stage: str, epochs: Sequence[Row]) -> list
         f"{best['val_loss']:.3f}", _rate(epochs), f"{seconds:.1f} s",
         f"{sum(waited) / seconds:.1%}" if waited and seconds else "-",
     ]  # fmt: skip
+
+
+def _add_folds(page: Page, manifest: RunManifest) -> None:
+    """What cross-validation gave; see `folds.FoldsResult.as_record`."""
+    found = manifest.result.get("folds")
+    if not isinstance(found, dict):
+        return
+    page.section(
+        "Cross-validation",
+        f"The same recipe, trained {len(found['accuracies'])} times: each of {found['pictures']} pictures was judged"
+        " once by a model that had neither learned from it nor been chosen by it. The test pictures took no part.",
+    )
+    rows = [
+        [name.replace("_", " "), *(f"{found[name][part]:.3f}" for part in ("value", "low", "high"))]
+        for name in ("accuracy", "balanced_accuracy", "f1")
+    ]
+    page.table(["figure", "over all pictures", "95% from", "to"], rows)
+    folds = [[number, f"{accuracy:.3f}"] for number, accuracy in enumerate(found["accuracies"], 1)]
+    page.table(["fold", "accuracy"], [*folds, ["spread (standard deviation)", f"{found['spread']:.3f}"]])
 
 
 def _add_history(page: Page, history: Sequence[Row]) -> None:

@@ -70,7 +70,7 @@ def finished(workspace: Workspace, *splits: Split) -> tuple[Bundle, list[Evaluat
     return finish_bundle(workspace.weights / "<i>tints", tint, evaluations), evaluations
 
 
-def test_the_page_of_a_run(workspace: Workspace) -> None:
+def test_the_page_of_a_run(workspace: Workspace, capfd: pytest.CaptureFixture[str]) -> None:
     root = make_tints(workspace.datasets / "tints")
     shutil.copyfile(root / "train/red/train-red-00.png", root / "test/red/leaks.png")
     (root / "test/green/broken & <i>odd.png").write_bytes(b"no picture")
@@ -112,6 +112,7 @@ def test_the_page_of_a_run(workspace: Workspace) -> None:
         "keras",
     ):
         assert said in page.text, said
+    assert "warning: The accuracy of <i>tints on 'test'" in capfd.readouterr().err
     assert {"svg", "img", "table"} <= set(page.tags)
     assert not {"script", "i", "link", "iframe"} & set(page.tags)
     assert all(address.startswith(("data:image/", "#")) for address in page.addresses)
