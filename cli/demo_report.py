@@ -102,7 +102,9 @@ def _tell_classifier(
 ) -> None:
     from ..report import plots
 
-    page.section("The classifier", "VGG16 on digits cut out of the scenes: first the head alone, then all layers.")
+    page.section(
+        "The classifier", "A small convolutional network, trained from scratch on digits cut out of the scenes."
+    )
     history = _history(workspace.runs / (bundle.record.run or ""))
     if history:
         lines = {"training": [r["accuracy"] for r in history], "validation": [r["val_accuracy"] for r in history]}

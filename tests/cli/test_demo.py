@@ -50,4 +50,4 @@ def test_the_demo_reaches_what_it_promises(tmp_path: Path) -> None:
     print(done.stderr[-600:])
     result = json.loads(done.stdout)
     assert result["detector"]["mAP50"] >= 0.80
-    assert result["classifier"]["accuracy"] >= 0.85
+    assert result["classifier"]["accuracy"] >= 0.97
