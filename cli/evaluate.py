@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,7 +11,6 @@ from .options import DatasetArgument, DeviceOption, JsonOption, WorkspaceOption,
 if TYPE_CHECKING:
     from ..classify.assess import Assessment, TargetEffect
     from ..classify.metrics import ClassifierScores
-    from ..core.workspace import Workspace
     from ..datasets.model import Dataset
     from ..report.bootstrap import Figure
     from ..weights.bundle import Bundle
@@ -72,27 +71,21 @@ def evaluate(
         _evaluate_detectors(bundles, opened, split, device, as_json)
         return
     from ..classify.assess import AssessConfig, assess_classifiers, save_thresholds
+    from ..classify.report import write_evaluation_page
+    from ..core.progress import say
 
     done = assess_classifiers(bundles, opened, AssessConfig(split=split, target=target, device=device))
     saved = save_thresholds(bundles[0], done.target) if save and done.target else None
-    page = _write_page(done, bundles, opened, place) if html else None
+    page = write_evaluation_page(done, bundles, opened, place) if html else None
     if as_json:
         print_json({**done.as_record(), "dataset": opened.name, "saved": saved and str(saved.folder),
                     "page": page and str(page)})  # fmt: skip
         return
     _tell(done)
-    from ..core.progress import say
-
     if saved:
         say(f"the thresholds are in {saved.folder}")
     if page:
         say(f"The page: {page}")
-
-
-def _write_page(done: Assessment, bundles: list[Bundle], dataset: Dataset, workspace: Workspace) -> Any:
-    from ..classify.report import write_evaluation_page
-
-    return write_evaluation_page(done, bundles, dataset, workspace)
 
 
 def _evaluate_detectors(

@@ -68,8 +68,8 @@ def decode_scores(raw: np.ndarray, record: BundleRecord, confidence: float | Non
     """
     if raw.shape != (len(record.names),):
         raise _misfit(f"{raw.shape} probabilities for {len(record.names)} classes")
-    if not np.isfinite(raw).all():
-        raise _misfit("probabilities that are not numbers")
+    if not np.isfinite(raw).all() or raw.max() <= 0:
+        raise _misfit("probabilities that are not numbers between 0 and 1")
     return Scores(apply_temperature(raw, record.temperature), thresholds_of(record, confidence))
 
 
@@ -77,7 +77,7 @@ def apply_temperature(probability: np.ndarray, temperature: float) -> np.ndarray
     """Probabilities as if the logits behind them had been divided by the temperature (Guo et al. 2017).
 
     Args:
-        probability: float `(..., classes)`, not negative, each row with something above 0.
+        probability: float `(..., classes)`, each row with something above 0.
         temperature: Above 0; more than 1 makes the model sound less sure. 1 changes nothing.
 
     Returns:
@@ -85,7 +85,7 @@ def apply_temperature(probability: np.ndarray, temperature: float) -> np.ndarray
     """
     if temperature == 1:
         return probability.astype(np.float32, copy=False)
-    exact = probability.astype(np.float64)
+    exact = np.maximum(probability.astype(np.float64), 0)
     # The largest becomes 1, so that no power of a small number ends in a row of zeros.
     power = (exact / exact.max(axis=-1, keepdims=True)) ** (1 / temperature)
     return (power / power.sum(axis=-1, keepdims=True)).astype(np.float32)

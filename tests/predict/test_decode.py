@@ -96,6 +96,8 @@ def test_scores_and_unknown() -> None:
         decode_scores(np.array([0.2, 0.3, 0.5], np.float32), record, 0.5)
     with pytest.raises(DataError):
         decode_scores(np.array([np.nan, 0.5], np.float32), record, 0.5)
+    with pytest.raises(DataError):
+        decode_scores(np.zeros(2, np.float32), record.model_copy(update={"temperature": 2.0}))
 
 
 def test_scores_are_calibrated_and_each_class_has_its_threshold() -> None:
