@@ -170,25 +170,6 @@ def _stage_row(manifest: RunManifest, stage: str, epochs: Sequence[Row]) -> list
     ]  # fmt: skip
 
 
-def _add_folds(page: Page, manifest: RunManifest) -> None:
-    """What cross-validation gave; see `folds.FoldsResult.as_record`."""
-    found = manifest.result.get("folds")
-    if not isinstance(found, dict):
-        return
-    page.section(
-        "Cross-validation",
-        f"The same recipe, trained {len(found['accuracies'])} times: each of {found['pictures']} pictures was judged"
-        " once by a model that had neither learned from it nor been chosen by it. The test pictures took no part.",
-    )
-    rows = [
-        [name.replace("_", " "), *(f"{found[name][part]:.3f}" for part in ("value", "low", "high"))]
-        for name in ("accuracy", "balanced_accuracy", "f1")
-    ]
-    page.table(["figure", "over all pictures", "95% from", "to"], rows)
-    folds = [[number, f"{accuracy:.3f}"] for number, accuracy in enumerate(found["accuracies"], 1)]
-    page.table(["fold", "accuracy"], [*folds, ["spread (standard deviation)", f"{found['spread']:.3f}"]])
-
-
 def _add_history(page: Page, history: Sequence[Row]) -> None:
     frozen = len(stage_rows(history, "frozen"))
     marks = {frozen: "fine-tuning"} if 0 < frozen < len(history) else {}
