@@ -123,17 +123,14 @@ def _base(x: Any, backbone: Backbone) -> Any:
 
 
 def _small_network(x: Any) -> Any:
-    """Five blocks of convolution, BatchNormalization and ReLU, each after the first on half the side of the one before.
-
-    Statistics follow quickly (momentum 0.9), because small data makes few steps.
-    """
+    """Five blocks of convolution, BatchNormalization and ReLU, each on half the side of the one before."""
     import keras
 
     for number, filters in enumerate(_SMALL_NETWORK_FILTERS, start=1):
         if number > 1:
             x = keras.layers.MaxPooling2D(2, padding="same", name=f"block{number - 1}_pool")(x)
         x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"block{number}_conv")(x)
-        x = keras.layers.BatchNormalization(momentum=0.9, name=f"block{number}_bn")(x)
+        x = keras.layers.BatchNormalization(name=f"block{number}_bn")(x)
         x = keras.layers.ReLU(name=f"block{number}_relu")(x)
     return x
 

@@ -19,6 +19,8 @@ _KINDS = (
     "rescaling", "separable_conv2d", "take", "zero_padding2d",
 )  # fmt: skip
 _NUMBERED = re.compile(rf"^({'|'.join(_KINDS)})(_\d+)?$")
+# Of statistics that are learned: with Keras' own 0.99 or 0.999, small data would end before they had arrived.
+_MOMENTUM = 0.9
 
 
 def stable_names(names: Iterable[str]) -> dict[str, str]:
@@ -41,8 +43,9 @@ def flatten(draft: Any, *, learn_statistics: bool) -> Any:
         draft: A functional `keras.Model`: a backbone of `keras.applications`, with what comes before and after it.
             Layers whose names begin with "head_" are no part of the backbone.
         learn_statistics: Let BatchNormalization and Dropout of the backbone act as in training while the model is
-            trained. If not, BatchNormalization is not trainable, which is how Keras keeps its statistics, and Dropout
-            drops nothing. (A `training=False` in the graph would be overridden when the model is trained.)
+            trained, and the former learns quickly. If not, BatchNormalization is not trainable, which is how Keras
+            keeps its statistics, and Dropout drops nothing. (A `training=False` in the graph would be overridden when
+            the model is trained.)
     """
     import keras
 
@@ -63,11 +66,12 @@ def flatten(draft: Any, *, learn_statistics: bool) -> Any:
         if isinstance(operation, keras.Sequential):
             return operation
         layer = _built_in(operation, names.get(str(operation.name), str(operation.name)))
-        if not (learn_statistics or layer.name.startswith("head_")):
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.trainable = False
-            elif isinstance(layer, keras.layers.Dropout):
-                layer.rate = 0.0
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = learn_statistics
+            if learn_statistics:
+                layer.momentum = min(layer.momentum, _MOMENTUM)
+        elif isinstance(layer, keras.layers.Dropout) and not (learn_statistics or layer.name.startswith("head_")):
+            layer.rate = 0.0
         return layer
 
     return keras.models.clone_model(draft, clone_function=clone, call_function=call)

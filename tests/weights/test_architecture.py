@@ -104,6 +104,7 @@ def test_statistics_are_learned_only_where_that_was_asked_for() -> None:
     for learn in (False, True):
         model = build("cnn", 16, learn_statistics=learn)
         assert [layer.name for layer in model.layers] == [layer.name for layer in build("cnn", 16).layers]
+        assert model.get_layer("block1_bn").momentum == (0.9 if learn else 0.99)
         before = model.get_layer("block1_bn").get_weights()
         model.compile("sgd", "sparse_categorical_crossentropy")
         model.train_on_batch(rgb, np.zeros(8))
