@@ -23,7 +23,7 @@ from .config import FinetuneConfig
 from .data import training_items
 from .job import ClassifierRun, Job
 from .sizing import choose_input
-from .stage_data import Pictures
+from .stage_data import Pictures, warn_of_small_classes
 from .start import build_model
 from .state import StateFolder
 
@@ -59,6 +59,7 @@ def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> 
     choice = choose_input(config.backbone, config.imgsz, train)
     for remark in choice.remarks:
         say(remark)
+    warn_of_small_classes(dataset.names, train, valid)
     with _keras(config) as device:
         model, layer = build_model(config, choice.preprocessing, len(dataset.names))
         config = replace(config, name=name, imgsz=choice.preprocessing.width, unfreeze=layer)

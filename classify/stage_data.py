@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +13,8 @@ import numpy as np
 
 from ..core.errors import DataError
 from ..core.images import ImageError
+from ..core.progress import warn
+from ..core.words import some
 from ..datasets.model import Dataset, Item
 from ..weights.architecture import base_layers
 from ..weights.bundle import Preprocessing
@@ -95,6 +98,15 @@ def _is_readable(samples: Samples, number: int) -> bool:
     except ImageError:
         return False
     return True
+
+
+def warn_of_small_classes(names: Sequence[str], train: Sequence[Item], valid: Sequence[Item]) -> None:
+    """Say which classes have next to nothing to learn from, and which are in no validation picture."""
+    learned, judged = Counter(item.class_id for item in train), Counter(item.class_id for item in valid)
+    if single := [name for number, name in enumerate(names) if learned[number] == 1]:
+        warn(f"there is one training picture of: {some(single)}; that is next to nothing to learn from")
+    if unjudged := [name for number, name in enumerate(names) if not judged[number]]:
+        warn(f"no validation picture shows: {some(unjudged)}; how well it is told apart will not be known")
 
 
 @contextmanager

@@ -12,9 +12,10 @@ import pytest
 from lensmith.classify.config import FinetuneConfig
 from lensmith.classify.data import Samples
 from lensmith.classify.freezing import freeze
+from lensmith.classify.stage_data import Pictures, open_stage
 from lensmith.classify.stages import Stage, StageData, Training
 from lensmith.core.errors import DataError, LensmithError, NotFoundError
-from lensmith.datasets.model import Item
+from lensmith.datasets.model import Dataset, Item
 from lensmith.weights.architecture import base_layers, build_classifier, import_keras
 from lensmith.weights.backbones import BACKBONES
 from lensmith.weights.bundle import ClassifierRecord, Preprocessing
@@ -77,6 +78,89 @@ def test_a_loss_that_is_no_number_at_once_ends_the_run(samples: Samples, tmp_pat
     with pytest.raises(LensmithError, match="no longer a number") as caught:
         Training(model, tmp_path, config()).run_stage(Stage("frozen", 1, 1e-3), StageData(model, samples, samples))
     assert "--lr-frozen" in str(caught.value)
+
+
+@pytest.fixture
+def small() -> Any:
+    """A network that a step takes milliseconds of, with weights that count as learned before."""
+    import_keras("cpu")
+    return build_classifier(ClassifierRecord(backbone="cnn", units=8, dropout=0.2), 16, 16, 2)
+
+
+def small_samples(folder: Path, count: int = 8) -> Samples:
+    items = [Item(make_picture(folder / f"{i}.png", seed=i), "train", class_id=i % 2) for i in range(count)]
+    return Samples(items, Preprocessing(width=16, height=16, resize="stretch"))
+
+
+def test_a_loss_that_stops_being_a_number_ends_training_with_the_best_epoch(
+    small: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = small_samples(tmp_path)
+    training = Training(small, tmp_path, config(lr_tune=9.9, optimizer="sgd"))
+    data = StageData(small, samples, samples)
+    training.run_stage(Stage("frozen", 2, 1e-3), data)
+    training.told = lambda _epoch: small.get_layer("head_classes").bias.assign([float("inf")] * 2)
+    training.run_stage(Stage("tuned", 5, 1e-3, "block5_conv"), data)
+    assert training.progress.stopped is not None
+    assert "--lr-tune" in capsys.readouterr().err
+    assert len(training.history) == 3
+    assert training.is_over(Stage("tuned", 5, 1e-3, "block5_conv"))
+    kept = load_all(training.checkpoint)
+    assert all(np.isfinite(value).all() for values in kept.values() for value in values)
+
+
+def load_all(path: Path) -> dict[str, list[np.ndarray]]:
+    model = build_classifier(ClassifierRecord(backbone="cnn", units=8, dropout=0.2), 16, 16, 2)
+    load_all_layers(model, path)
+    return weights_by_layer(model)
+
+
+def test_a_batch_that_does_not_fit_is_halved(
+    small: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step raises TensorFlow's own error for batches of more than two, from the second epoch on."""
+    from tensorflow import errors
+
+    samples = small_samples(tmp_path)
+    training = Training(small, tmp_path, config(batch=8))
+    real, sizes = small.train_on_batch, []
+
+    def tight(x: np.ndarray, *arguments: Any, **options: Any) -> Any:
+        if len(x) > 2 and sizes:
+            raise errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        sizes.append(len(x))
+        return real(x, *arguments, **options)
+
+    monkeypatch.setattr(small, "train_on_batch", tight)
+    training.run_stage(Stage("frozen", 3, 1e-3), StageData(small, samples, samples))
+    assert sizes == [8] + 2 * [2, 2, 2, 2]
+    assert [epoch.epoch for epoch in training.history] == [1, 2, 3]
+    said = capsys.readouterr().err
+    assert "going on with 4" in said
+    assert "going on with 2" in said
+
+
+def test_features_and_pictures_give_the_same_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CV_CACHE", str(tmp_path / "cache"))
+    items = small_samples(tmp_path).items
+    place = Preprocessing(width=32, height=32, resize="stretch")
+    dataset = Dataset("pets", tmp_path, "classify", ("cat", "dog"), "folder", lambda split: iter(items))
+    start = build("vgg16", 32)
+    curves: list[list[tuple[float, ...]]] = []
+    for cache in (True, False):
+        options = config(backbone="vgg16", cache=cache, precise=True)
+        model = build("vgg16", 32)
+        model.set_weights(start.get_weights())
+        run = tmp_path / str(cache)
+        run.mkdir()
+        pictures = Pictures(dataset, options, place, items, items, "valid")
+        training = Training(model, run, options)
+        for stage in (Stage("frozen", 2, 1e-3), Stage("tuned", 2, 1e-4, "block5_conv1")):
+            with open_stage(model, stage, pictures, "0") as data:
+                assert (data.network is model) is not cache
+                training.run_stage(stage, data)
+        curves.append([(row.loss, row.accuracy, row.val_loss, row.val_accuracy) for row in training.history])
+    assert np.allclose(*curves, atol=2e-3)
 
 
 def test_freezing_spares_batch_normalization() -> None:

@@ -1,0 +1,144 @@
+"""An interrupted training goes on, and comes out as if nothing had happened."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lensmith.classify.config import FinetuneConfig
+from lensmith.classify.finetune import finetune, resume_finetune
+from lensmith.classify.state import StateFolder
+from lensmith.core.errors import DataError, NotFoundError, UsageError
+from lensmith.core.manifest import RunManifest
+from lensmith.core.workspace import Workspace
+from lensmith.datasets.read import open_dataset
+from tests.helpers import make_folder_dataset
+
+pytestmark = pytest.mark.keras
+OPTIONS = {
+    "backbone": "cnn", "imgsz": 16, "epochs_frozen": 3, "epochs_tune": 3, "batch": 4, "units": 8,
+    "unfreeze": "block5", "lr_tune": 1e-3, "patience": 9, "mixup": 0.2, "balance": "resample", "seed": 5, "views": 2,
+    "optimizer": "adamw",
+}  # fmt: skip
+# Stops the process for good where a line of the loop is reached for the n-th time, as a kill from outside would.
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lensmith.classify import {module} as module
+from lensmith.classify.finetune import finetune
+from lensmith.core.workspace import Workspace
+from lensmith.datasets.read import open_dataset
+from tests.classify.test_resume import config
+real, calls = module.{name}, []
+def killed(*arguments, **options):
+    calls.append(1)
+    if len(calls) == {times}:
+        {partly}
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*arguments, **options)
+module.{name} = killed
+place = Workspace(Path(sys.argv[1]))
+finetune(open_dataset("pets", place), place, config())
+"""
+_HALF_A_FILE = "arguments[0].with_name('.epoch.npz.1-0123abcd.partial').write_bytes(b'PK half')"
+
+
+def config() -> FinetuneConfig:
+    return FinetuneConfig(**OPTIONS)  # pyright: ignore[reportArgumentType]
+
+
+def curve(run: Path) -> list[list[float]]:
+    rows = json.loads((run / "history.json").read_text())
+    return [[row[key] for key in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")] for row in rows]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """A workspace with a finished training, and a cache of its own."""
+    home = Workspace(tmp_path_factory.mktemp("resume"))
+    make_folder_dataset(home.datasets / "pets", {"train": 6, "valid": 3}, width=20, height=16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CV_CACHE", str(home.root / "cache"))
+        finetune(open_dataset("pets", home), home, config())
+        yield home
+
+
+@pytest.fixture
+def reference(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The run that nothing interrupted."""
+    monkeypatch.setenv("CV_CACHE", str(place.root / "cache"))
+    return min(place.runs.iterdir())
+
+
+def killed_run(place: Workspace, module: str, name: str, times: int, partly: str = "pass") -> Path:
+    before = set(place.runs.iterdir())
+    code = _KILLED.format(module=module, name=name, times=times, partly=partly)
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(place.root)], cwd=root, capture_output=True, text=True, timeout=300,
+        check=False, env={**os.environ, "PYTHONPATH": str(root)},
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    (run,) = set(place.runs.iterdir()) - before
+    assert RunManifest.load(run).status == "running"
+    return run
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "times", "partly"),
+    [
+        pytest.param("stages", "learn", 2, "pass", id="in the frozen stage", marks=pytest.mark.slow),
+        pytest.param("stages", "learn", 4, "pass", id="between the stages", marks=pytest.mark.slow),
+        pytest.param("stages", "learn", 6, "pass", id="in fine-tuning"),
+        pytest.param("state", "_save_arrays", 4, _HALF_A_FILE, id="while the state is written", marks=pytest.mark.slow),
+        pytest.param("job", "finish_bundle", 1, "pass", id="while the model is finished", marks=pytest.mark.slow),
+    ],
+)
+def test_a_killed_run_goes_on_without_a_seam(
+    module: str, name: str, times: int, partly: str, place: Workspace, reference: Path
+) -> None:
+    run = killed_run(place, module, name, times, partly)
+    done = resume_finetune(run, place)
+    assert np.allclose(curve(run), curve(reference), atol=1e-4)
+    inputs, outputs = done.bundle.golden()
+    whole = np.load(place.weights / "pets-cnn" / "golden.npz")
+    assert np.array_equal(inputs, whole["inputs"])
+    assert np.allclose(outputs, whole["outputs"], atol=1e-4)
+    assert RunManifest.load(run).status == "done"
+    assert not (run / "state").exists()
+
+
+def test_a_finished_run_and_a_changed_or_lost_dataset_are_told_apart(
+    place: Workspace, reference: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="finished"):
+        resume_finetune(reference, place)
+    manifest = RunManifest.load(reference).model_copy(update={"status": "interrupted"})
+    run = tmp_path / "run"
+    run.mkdir()
+    assert manifest.dataset is not None
+    manifest.model_copy(update={"dataset": manifest.dataset.model_copy(update={"fingerprint": "0" * 64})}).save(run)
+    with pytest.raises(DataError, match="was changed"):
+        resume_finetune(run, place)
+    gone = manifest.dataset.model_copy(update={"path": str(tmp_path / "gone")})
+    manifest.model_copy(update={"dataset": gone}).save(run)
+    with pytest.raises(NotFoundError):
+        resume_finetune(run, place)
+    manifest.model_copy(update={"options": {**manifest.options, "colour": "red"}}).save(run)
+    with pytest.raises(DataError, match="colour"):
+        resume_finetune(run, place)
+
+
+def test_a_damaged_state_is_said(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    state.folder.mkdir()
+    assert state.load() is None
+    (state.folder / "epoch.npz").write_bytes(b"PK\x03\x04 half a file")
+    with pytest.raises(DataError, match="start the training anew"):
+        state.load()
