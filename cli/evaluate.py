@@ -93,12 +93,13 @@ def _evaluate_detectors(
 ) -> None:
     """Each detector's average precision; with the pictures that leak and without."""
     from dataclasses import asdict
+    from functools import partial
 
     from ..core.progress import progress, warn
     from ..datasets.check.run import check_dataset
     from ..datasets.holdout import first_split
     from ..detect.evaluate import evaluate_detector
-    from .leak_effect import effect_on
+    from .leak_effect import detector_effect
 
     chosen = split or first_split(dataset)
     with progress("looking for pictures that two splits share", dataset.count()) as advance:
@@ -106,7 +107,8 @@ def _evaluate_detectors(
     rows = []
     for bundle in bundles:
         scores = evaluate_detector(bundle, dataset, chosen, device=device)
-        effect = effect_on(bundle, dataset, chosen, leaked) if chosen != "train" else None
+        clean = partial(evaluate_detector, bundle, dataset, chosen, device=device, without=leaked)
+        effect = detector_effect(scores, leaked, clean, dataset)
         rows.append((bundle, scores, effect))
     if as_json:
         print_json({

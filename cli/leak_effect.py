@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from ..core.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from ..core.workspace import Workspace
     from ..datasets.check.finding import CheckReport
     from ..datasets.check.leaks import LeakEffect
     from ..datasets.model import Dataset, Split
+    from ..detect.metrics import DetectorScores
     from ..weights.bundle import Bundle
 
 
@@ -26,34 +28,47 @@ def leak_effect(report: CheckReport, weights: str, workspace: Workspace) -> list
     from ..weights.bundle import open_bundle
 
     bundle, leaked = open_bundle(weights, workspace), frozenset(report.leaked)
-    effects = (effect_on(bundle, report.dataset, split, leaked) for split in SPLITS)
+    effects = (_effect_on(bundle, report.dataset, split, leaked) for split in SPLITS)
     return [effect for effect in effects if effect is not None]
 
 
-def effect_on(bundle: Bundle, dataset: Dataset, split: Split, leaked: frozenset[Path]) -> LeakEffect | None:
-    """The same for one split; None when none of its pictures leaks, and the model was not run."""
-    images = [item.image for item in dataset.items(split)]
-    count = sum(image in leaked for image in images)
-    if not count:
+def _effect_on(bundle: Bundle, dataset: Dataset, split: Split, leaked: frozenset[Path]) -> LeakEffect | None:
+    """The same for one split; None when none of its pictures leaks, and then the model is not run."""
+    if not any(item.image in leaked for item in dataset.items(split)):
         return None
     if dataset.task == "classify":
         from ..classify.assess import leak_effect_of
         from ..classify.evaluate import evaluate_classifier
 
         return leak_effect_of(evaluate_classifier(bundle, dataset, split), leaked)
-    from ..datasets.check.leaks import LeakEffect
-
-    try:
-        clean = _map50(bundle, dataset, split, leaked)
-    except NotFoundError:
-        clean = None
-    return LeakEffect(split, len(images), count, "mAP50", _map50(bundle, dataset, split), clean)
-
-
-def _map50(bundle: Bundle, dataset: Dataset, split: Split, without: frozenset[Path] = frozenset()) -> float | None:
     from ..detect.evaluate import evaluate_detector
 
-    return evaluate_detector(bundle, dataset, split, without=without).as_metrics().get("mAP50")
+    scores = evaluate_detector(bundle, dataset, split)
+    return detector_effect(scores, leaked, lambda: evaluate_detector(bundle, dataset, split, without=leaked), dataset)
+
+
+def detector_effect(
+    scores: DetectorScores, leaked: frozenset[Path], measure_clean: Callable[[], DetectorScores], dataset: Dataset
+) -> LeakEffect | None:
+    """What leaking pictures do to a detector's score on a whole split; None when none leaks.
+
+    Args:
+        scores: On all pictures of the split.
+        leaked: Pictures that an earlier split gives away.
+        measure_clean: Measures on the others; called only when some leak.
+        dataset: Whose split it is.
+    """
+    from ..datasets.check.leaks import LeakEffect
+
+    images = [item.image for item in dataset.items() if item.split == scores.split]
+    count = sum(image in leaked for image in images)
+    if not count:
+        return None
+    try:
+        clean = measure_clean().as_metrics().get("mAP50")
+    except NotFoundError:
+        clean = None
+    return LeakEffect(scores.split, len(images), count, "mAP50", scores.as_metrics().get("mAP50"), clean)
 
 
 def tell_leak_effect(effects: list[LeakEffect], weights: str) -> None:
