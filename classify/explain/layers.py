@@ -12,6 +12,7 @@ from ...weights.architecture import base_layers
 from ...weights.backbones import find_backbone
 from ...weights.bundle import ClassifierRecord
 
+_LEAST_PLACES = 4
 Learned = Literal["frozen", "fine-tuned", "partly fine-tuned", "trained", "fixed"]
 
 
@@ -41,7 +42,8 @@ def list_layers(model: Any, record: ClassifierRecord) -> list[Part]:
     """Every layer of a classifier in the order of its graph."""
     tuned = _tuned_names(model, record)
     base = {layer.name for layer in base_layers(model)}
-    return [_layer(layer, tuned, base) for layer in model.layers]
+    from_scratch = find_backbone(record.backbone).weights is None
+    return [_layer(layer, tuned, base, from_scratch=from_scratch) for layer in model.layers]
 
 
 def list_blocks(model: Any, record: ClassifierRecord) -> list[Part]:
@@ -60,14 +62,16 @@ def find_layer(model: Any, record: ClassifierRecord, wanted: str | None) -> str:
     Args:
         model: From `build_classifier`.
         record: The classifier's record.
-        wanted: A layer of the backbone, or one of its blocks for the last layer in it; None for the backbone's last.
+        wanted: A layer of the backbone, or one of its blocks for the last layer in it; None for the backbone's last
+            that has four places or more on a side, where there is one: a map of 2 x 2 says nothing about places.
             Pooling layers are passed over in favour of what they pool, which is finer.
 
     Raises:
         UsageError: there is no such layer, or its output is no feature map.
     """
     layers = base_layers(model)
-    maps = [layer.name for layer in layers if len(layer.output.shape) == 4]
+    sides = {layer.name: layer.output.shape[1:3] for layer in layers if len(layer.output.shape) == 4}
+    maps = list(sides)
     blocks = {name: [part.name for part in members] for name, members in
               _by_block([_layer(layer, set(), set()) for layer in layers], record)}  # fmt: skip
     if wanted in maps:
@@ -76,7 +80,8 @@ def find_layer(model: Any, record: ClassifierRecord, wanted: str | None) -> str:
         inside = {layer.name for layer in layers} if wanted is None else set(blocks[wanted])
         finest = [layer.name for layer in layers if layer.name in inside & set(maps) and not _is_pooling(layer)]
         if finest:
-            return finest[-1]
+            telling = [name for name in finest if min(sides[name]) >= _LEAST_PLACES] if wanted is None else []
+            return (telling or finest)[-1]
     near = get_close_matches(str(wanted), [*blocks, *maps], n=3, cutoff=0.5)
     known = wanted in {layer.name for layer in model.layers}
     what = f"The layer '{wanted}' has no feature map" if known else f"There is no layer or block called '{wanted}'"
@@ -96,13 +101,13 @@ def _tuned_names(model: Any, record: ClassifierRecord) -> set[str]:
     return set(names[names.index(record.unfrozen_from) :])
 
 
-def _layer(layer: Any, tuned: set[str], base: set[str]) -> Part:
+def _layer(layer: Any, tuned: set[str], base: set[str], *, from_scratch: bool = False) -> Part:
     shape = tuple(int(side) for side in layer.output.shape[1:])
     parameters = int(layer.count_params())
     learned: Learned = "trained"
     if not parameters:
         learned = "fixed"
-    elif layer.name in base:
+    elif layer.name in base and not (from_scratch and layer.name in tuned):
         learned = "fine-tuned" if layer.name in tuned else "frozen"
     return Part(layer.name, type(layer).__name__, shape, parameters, learned, (layer.name,))
 

@@ -25,7 +25,8 @@ from lensmith.predict.loop import predict_frames
 from lensmith.predict.model import open_model
 from lensmith.predict.results import Frame
 from lensmith.predict.sources import open_source
-from lensmith.weights.bundle import Bundle
+from lensmith.weights.architecture import build_classifier
+from lensmith.weights.bundle import Bundle, ClassifierRecord
 from tests.predict.make_bundle import make_detector
 from tests.predict.test_sources import make_video
 
@@ -88,7 +89,7 @@ def test_the_run_folder(explained: ExplainRun, colours: Bundle) -> None:
         rows = list(csv.DictReader(file))
     learned = {row["layer"]: row["learned"] for row in rows}
     assert {learned[f"block{n}_conv"] for n in (1, 2, 3)} == {"frozen"}
-    assert {learned[f"block{n}_conv"] for n in (4, 5)} == {"fine-tuned"}
+    assert {learned[f"block{n}_conv"] for n in (4, 5)} == {"trained"}  # the small network starts from nothing
     assert (learned["head_hidden"], learned["block5_relu"]) == ("trained", "fixed")
     assert (explained.run / "network.svg").read_text().startswith("<svg ")
 
@@ -138,7 +139,7 @@ def _random_model(layers: Any) -> Any:
     x = keras.layers.GlobalAveragePooling2D(name="head_pool")(x)
     for number in range(layers):
         x = keras.layers.Dense(7, activation="tanh", name=f"head_hidden_{number}")(x)
-    return keras.Model(rgb, keras.layers.Dense(4, activation="softmax", name="head_classes")(x))
+    return keras.Model(rgb, keras.layers.Dense(4, "softmax", bias_initializer="random_normal", name="head_classes")(x))
 
 
 def test_grad_cam_equals_cam_where_one_dense_layer_follows_the_mean(colours: Bundle) -> None:
@@ -184,6 +185,8 @@ def test_gradients_against_finite_differences(layer: str, colours: Bundle) -> No
 def test_layers_are_found_by_block_and_by_name(colours: Bundle) -> None:
     model = ExplainingModel(colours)
     network, record = model.keras_model, model.record
+    assert find_layer(network, record, None) == "block5_relu"  # 4 x 4
+    assert find_layer(build_classifier(record, 32, 32, 3), record, None) == "block4_relu"  # block5 has 2 x 2
     assert find_layer(network, record, "block3") == "block3_relu"
     assert find_layer(network, record, "block2_pool") == "block2_pool"
     for wrong, says in (("block9", "no layer or block called 'block9'"), ("head_hidden", "has no feature map")):
@@ -193,6 +196,16 @@ def test_layers_are_found_by_block_and_by_name(colours: Bundle) -> None:
     parts = list_blocks(network, record)
     assert [part.name for part in parts][:3] == ["input", "block1", "block2"]
     assert sum(part.parameters for part in parts) == network.count_params()
+
+
+def test_what_training_did_with_each_block(colours: Bundle) -> None:
+    record = ClassifierRecord(backbone="vgg16", units=4, dropout=0.0, unfrozen_from="block4_conv2", stage="tuned")
+    model = build_classifier(record, 32, 32, 2)
+    learned = {part.name: part.learned for part in list_blocks(model, record)}
+    assert [learned[f"block{n}"] for n in (3, 4, 5)] == ["frozen", "partly fine-tuned", "fine-tuned"]
+    kept = {part.name: part.learned for part in list_blocks(model, record.model_copy(update={"stage": "frozen"}))}
+    assert (kept["block5"], kept["head_hidden"], kept["input"]) == ("frozen", "trained", "fixed")
+    assert find_layer(model, record, None) == "block4_conv3"  # 4 x 4, where block5 has 2 x 2
 
 
 def test_the_command(colours: Bundle, explained: ExplainRun, place: Workspace, capsys: Any) -> None:
