@@ -3,8 +3,8 @@
 Warm-up and cosine decay follow Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (2017),
 equation 5 with one period, and Goyal et al., "Accurate, Large Minibatch SGD" (2017), section 2.2. The search is the
 range test of Smith, "Cyclical Learning Rates for Training Neural Networks" (2017), section 3.3, with rates that grow
-geometrically and a loss that is averaged over the past, as Gugger ("How Do You Find A Good Learning Rate", 2018) and
-fastai made of it.
+geometrically, as Gugger ("How Do You Find A Good Learning Rate", 2018) and fastai made of it; the loss is that of the
+same items after each step, since that of a batch says more about the batch than about the rate.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ from .optimizers import build_optimizer
 
 LOWEST, HIGHEST = 1e-7, 1.0
 _STEPS = 96
-_WINDOW = 15  # steps over which the loss is averaged
-_EXPLODED = 4.0  # times the lowest loss so far
-_DIVISOR = 3.0
+_WATCHED = 64  # items
+_WINDOW = 5  # steps over which the loss is averaged
+_EXPLODED = 4.0  # times what it was, and what guessing gives
+_WORSE, _WORSE_AT_LEAST = 0.25, 0.05  # as a share of the loss at the start, and in itself
+_DIVISOR = 4.0
 
 
 def rate_at(schedule: Schedule, peak: float, step: int, steps: int, warmup: float) -> float:
@@ -57,7 +59,7 @@ class RateSearch:
 
     Attributes:
         rates: The rates that were tried, rising.
-        losses: The loss at each, averaged over the past; every one a number.
+        losses: The loss of the same few items after a step with each; every one a number.
         chosen: The rate to train with.
         reason: Why, for a person.
     """
@@ -86,51 +88,59 @@ def find_rate(model: Any, data: LearningData, batch: int, optimizer: Optimizer, 
     probe.compile(optimizer=build_optimizer(optimizer, LOWEST), loss=keras.losses.CategoricalCrossentropy())
     classes = int(model.outputs[0].shape[-1])
     rates = np.geomspace(LOWEST, HIGHEST, _STEPS)
+    batches = _endless(data, batch, seed)
+    watched, truth = _watched(data, seed)
     losses: list[float] = []
     with _restored(model):
-        for rate, (x, y) in zip(rates.tolist(), _endless(data, batch, seed), strict=False):
+        start = float(probe.test_on_batch(watched, one_hot(truth, classes), return_dict=True)["loss"])
+        for rate, (x, y) in zip(rates.tolist(), batches, strict=False):
             probe.optimizer.learning_rate.assign(rate)
-            loss = float(probe.train_on_batch(x, one_hot(y, classes), return_dict=True)["loss"])
+            probe.train_on_batch(x, one_hot(y, classes))
+            loss = float(probe.test_on_batch(watched, one_hot(truth, classes), return_dict=True)["loss"])
             if not math.isfinite(loss):
                 break
             losses.append(loss)
-            averages = smoothed(np.array(losses)) if len(losses) >= _WINDOW else np.array(losses)
-            if averages[-1] > _EXPLODED * averages.min():
+            if loss > _EXPLODED * (start + math.log(classes)):
                 break
-    return choose_rate(rates[: len(losses)], np.array(losses))
+    return choose_rate(rates, np.array(losses), start) if math.isfinite(start) else _hopeless()
 
 
-def choose_rate(rates: np.ndarray, losses: np.ndarray) -> RateSearch:
-    """Read the curve of a search.
+def choose_rate(rates: np.ndarray, losses: np.ndarray, start: float) -> RateSearch:
+    """Read the curve of a search: a quarter of the rate at which the loss becomes clearly worse than it was.
 
-    The loss falls slowly, then fast, then rises. A third of the rate at which it falls fastest is chosen: it still
-    falls there, and the rise is far. Where it falls nowhere, because what trains is good already, a tenth of the rate
-    at which it rises.
+    Where the loss falls fastest, or is lowest, is what others choose by. Both depend on how badly the head happens to
+    begin: with random heads on the features of one VGG16 the lowest point lay anywhere between 1e-5 and 1e-3, while the
+    rates that trained well were the same. Where the loss rises says more about the rate.
 
     Args:
-        rates: float64 `(n,)`, rising.
-        losses: float64 `(n,)` of single batches, all numbers; n may be 0.
+        rates: float64 `(m,)`, rising.
+        losses: float64 `(n,)` at the first of them, all numbers; n may be 0.
+        start: The loss before the first step.
     """
-    if len(losses) < _WINDOW:
-        reason = "the loss was no number from the start" if not len(losses) else "the loss rose at once"
-        return RateSearch(tuple(rates.tolist()), tuple(losses.tolist()), LOWEST, f"{reason}: the lowest rate")
-    smooth = smoothed(losses)
-    lowest = int(smooth.argmin())
-    start, noise = smooth[: _WINDOW // 2].mean(), np.diff(losses[: len(losses) // 2]).std() / math.sqrt(2)
-    if start - smooth[lowest] > noise and lowest > 1:
-        slope = np.gradient(smooth[: lowest + 1], np.log(rates[: lowest + 1]))
-        chosen, reason = float(rates[int(slope.argmin())]) / _DIVISOR, "a third of where the loss falls fastest"
+    worse = start + max(_WORSE * start, _WORSE_AT_LEAST)
+    clipped = smoothed(np.minimum(losses, start + 2 * (worse - start))) if len(losses) else losses
+    above = np.flatnonzero(clipped > worse)
+    if len(above):
+        chosen, reason = rates[above[0]] / _DIVISOR, f"a quarter of {rates[above[0]]:.2g}, where the loss rises"
+    elif len(losses) == _STEPS:
+        chosen, reason = HIGHEST / _DIVISOR, "the loss rises nowhere"
     else:
-        above = np.flatnonzero(smooth > start + noise)
-        chosen = float(rates[above[0] if len(above) else -1]) / 10
-        reason = "the loss falls nowhere: a tenth of where it rises"
-    return RateSearch(tuple(rates.tolist()), tuple(smooth.tolist()), max(chosen, LOWEST), reason)
+        chosen = rates[len(losses) - 1] / _DIVISOR if len(losses) else LOWEST
+        reason = "beyond that the loss is no number"
+    found = max(float(chosen), LOWEST)
+    return RateSearch(tuple(rates[: len(losses)].tolist()), tuple(losses.tolist()), found, reason)
 
 
 def smoothed(losses: np.ndarray) -> np.ndarray:
     """Losses averaged with their nearest neighbours on both sides, so that nothing moves to higher rates."""
     window = np.hanning(_WINDOW + 2)[1:-1]
-    return np.convolve(losses, window, "same") / np.convolve(np.ones(len(losses)), window, "same")
+    half = _WINDOW // 2
+    sums = np.convolve(losses, window)[half : half + len(losses)]
+    return sums / np.convolve(np.ones(len(losses)), window)[half : half + len(losses)]
+
+
+def _hopeless() -> RateSearch:
+    return RateSearch((), (), LOWEST, "the loss is no number before the first step")
 
 
 def _endless(data: LearningData, batch: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -138,6 +148,12 @@ def _endless(data: LearningData, batch: int, seed: int) -> Iterator[tuple[np.nda
         order = epoch_order(data.labels, seed, epoch)
         for start in range(0, len(order), batch):
             yield data.batch(order[start : start + batch], epoch)
+
+
+def _watched(data: LearningData, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Items whose loss is looked at after each step, always the same ones, so that the curve has little noise."""
+    order = np.random.default_rng((seed, 1)).permutation(len(data))
+    return data.batch(order[:_WATCHED], 0)
 
 
 @contextmanager

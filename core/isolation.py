@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.abc
 import json
+import logging
 import os
 import shutil
 import sys
@@ -82,6 +83,7 @@ def isolate_keras(backend: str) -> None:
     os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # advice on tracing means nothing to a person
     os.environ.setdefault("MPLBACKEND", "Agg")
     isolate_albumentations()
 

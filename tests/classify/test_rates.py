@@ -37,24 +37,38 @@ def curve(fastest: float, rise: float, noise: float = 0.05) -> tuple[np.ndarray,
     return rates, loss + np.random.default_rng(0).normal(0, noise, 96)
 
 
-def test_a_rate_below_the_fastest_fall_is_chosen() -> None:
-    search = choose_rate(*curve(1e-3, 0.1))
-    assert 1e-4 < search.chosen < 1e-3
+def test_a_quarter_of_where_the_loss_rises_is_chosen() -> None:
+    rates, losses = curve(1e-3, 0.1)
+    search = choose_rate(rates, losses, 1.0)
+    assert search.chosen == pytest.approx(0.1 / 4, rel=0.4)
     assert len(search.rates) == len(search.losses) == 96
+    assert "rises" in search.reason
 
 
-def test_where_the_loss_falls_nowhere_the_rate_stays_far_from_the_rise() -> None:
+def test_a_single_bad_step_is_no_rise_and_a_far_explosion_casts_no_shadow() -> None:
+    rates, losses = curve(1e-3, 0.1, noise=0)
+    losses[30] = 1.6
+    losses[-5:] = 1e9
+    assert choose_rate(rates, losses, 1.0).chosen == pytest.approx(0.1 / 4, rel=0.4)
+
+
+def test_where_the_loss_falls_nowhere_the_rate_stays_below_the_rise() -> None:
     rates = np.geomspace(LOWEST, HIGHEST, 96)
-    loss = 0.1 + (rates / 1e-3) ** 2 + np.random.default_rng(0).normal(0, 0.02, 96)
-    search = choose_rate(rates[:60], loss[:60])
-    assert 1e-6 < search.chosen < 3e-4
-    assert "nowhere" in search.reason
+    loss = 0.1 + (rates / 1e-3) ** 2 + np.random.default_rng(0).normal(0, 0.01, 96)
+    assert 3e-5 < choose_rate(rates, loss[:60], 0.1).chosen < 1e-4
+
+
+def test_where_the_loss_rises_nowhere_the_highest_rate_counts() -> None:
+    rates = np.geomspace(LOWEST, HIGHEST, 96)
+    search = choose_rate(rates, np.full(96, 0.5), 0.5)
+    assert (search.chosen, search.reason) == (0.25, "the loss rises nowhere")
 
 
 @pytest.mark.parametrize("losses", [[], [0.7], [0.7, 3.0, 9.0]])
 def test_too_few_steps_give_the_lowest_rate(losses: list[float]) -> None:
-    search = choose_rate(np.geomspace(LOWEST, HIGHEST, 96)[: len(losses)], np.array(losses))
+    search = choose_rate(np.geomspace(LOWEST, HIGHEST, 96), np.array(losses), 0.6)
     assert search.chosen == LOWEST
+    assert len(search.rates) == len(losses)
 
 
 class Rows:
