@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -25,7 +25,6 @@ from .learning import LearningData
 from .picture_store import PictureStore
 
 Kind = Literal["plain", "large"]
-_WORKERS = 2
 _NAMED = 5
 
 
@@ -119,10 +118,6 @@ class Samples:
         plain, large = self._decoded(self.items[index], ("plain", "large"))
         return [plain, *(self._changed(large, index, view, augment, seed) for view in range(1, views))]
 
-    def order(self, epoch: int) -> np.ndarray:
-        """int64 `(n,)`: the order of an epoch, drawn from the seed."""
-        return np.random.default_rng((self._seed, epoch)).permutation(len(self))
-
     def batch(self, indices: np.ndarray, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Some samples as float32 RGB 0..255 `(n, h, w, 3)` with int64 class ids `(n,)`.
 
@@ -200,7 +195,7 @@ class Samples:
 
     def _verdict(self, item: Item) -> str | None:
         try:
-            self._decoded(item, ("plain", "large") if self._augment else ("plain",))
+            self._decoded(item, ("large",) if self._augment else ("plain",))
         except ImageError as error:
             return error.reason
         return None
@@ -253,29 +248,3 @@ def need_every_class(samples: LearningData, names: tuple[str, ...], where: objec
             where=str(where),
             next_step="add pictures, or remove the empty class folder in every split",
         )
-
-
-def as_batches(samples: Samples, batch: int, *, shuffle: bool) -> Any:
-    """The samples as a Keras `PyDataset`: float32 RGB 0..255 `(n, h, w, 3)` and int64 class ids `(n,)`.
-
-    The order and the augmentation of an epoch depend on the seed and the number of the epoch alone. Threads load ahead;
-    nothing is forked.
-    """
-    import keras
-
-    class Batches(keras.utils.PyDataset):
-        def __init__(self) -> None:
-            super().__init__(workers=_WORKERS, use_multiprocessing=False, max_queue_size=4)
-            self.epoch = 0
-
-        def __len__(self) -> int:
-            return -(-len(samples) // batch)
-
-        def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-            order = samples.order(self.epoch) if shuffle else np.arange(len(samples))
-            return samples.batch(order[number * batch : (number + 1) * batch], self.epoch)
-
-        def on_epoch_end(self) -> None:
-            self.epoch += 1
-
-    return Batches()

@@ -1,5 +1,6 @@
 """Training samples: odd pictures among good ones, draws, the held-out part, datasets that cannot train."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -7,12 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lensmith.classify import data
 from lensmith.classify.data import Samples, need_every_class, training_items
+from lensmith.classify.picture_store import PictureStore
 from lensmith.core.errors import DataError
+from lensmith.core.images import read_image
+from lensmith.core.isolation import cache_folder
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.augment_spec import read_spec
 from lensmith.datasets.model import Item
 from lensmith.datasets.read import open_dataset
+from lensmith.predict.prepare import fit
 from lensmith.weights.bundle import Preprocessing
 from tests.helpers import make_folder_dataset, make_picture, make_yolo_dataset
 
@@ -60,13 +66,40 @@ def test_draws_differ_between_pictures_and_epochs_and_come_again(tmp_path: Path)
     assert draws() == first
 
 
-def test_order_changes_with_the_epoch_and_holds_every_picture(tmp_path: Path) -> None:
-    for number in range(12):
-        make_picture(tmp_path / f"{number:02}.png")
-    samples = Samples(items_of(tmp_path), SIZE)
-    assert sorted(samples.order(0)) == list(range(12))
-    assert samples.order(0).tolist() != samples.order(1).tolist()
-    assert samples.order(1).tolist() == samples.order(1).tolist()
+def test_a_picture_is_decoded_once_however_many_views_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_picture(tmp_path / "a.png", width=300, height=200)
+    decoded: list[Path] = []
+
+    def counted(path: Path) -> np.ndarray:
+        decoded.append(path)
+        return read_image(path)
+
+    monkeypatch.setattr(data, "read_image", counted)
+    spec = read_spec("heavy")
+    samples = Samples(items_of(tmp_path), SIZE, spec, seed=3, check=False)
+    views = samples.views(0, 3, spec, 3)
+    again = samples.views(0, 3, spec, 3)
+    assert decoded == [path]
+    assert all(np.array_equal(one, other) for one, other in zip(views, again, strict=True))
+    assert np.array_equal(views[0], fit(read_image(path), SIZE)[0]), "the first is as it is, and the one resize"
+    assert np.array_equal(views[2], samples.picture(0, 2))
+    assert len({view.tobytes() for view in views}) == 3
+
+
+def test_the_scratch_file_gives_back_what_it_got_and_leaves_nothing() -> None:
+    store = PictureStore()
+    arrays = [np.random.default_rng(n).integers(0, 256, (n + 1, 7, 3), np.uint8) for n in range(50)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(store.put, range(50), arrays))
+        assert all(np.array_equal(got, kept) for got, kept in zip(pool.map(store.get, range(50)), arrays, strict=True))
+    assert store.get("other") is None
+    store._room = 0
+    store.put("no room", arrays[0])
+    assert "no room" not in store
+    store.close()
+    assert not list(cache_folder("pictures").iterdir())
 
 
 def test_without_augmentation_the_input_is_the_one_resize(tmp_path: Path) -> None:
