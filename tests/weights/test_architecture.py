@@ -35,6 +35,10 @@ def test_a_backbone_is_one_flat_graph_of_built_in_layers(name: str) -> None:
     keras = __import__("keras")
     backbone = BACKBONES[name]
     build("cnn", 16)
+    for kind in ("Add", "BatchNormalization", "LayerNormalization", "Multiply", "ReLU"):
+        getattr(keras.layers, kind)()  # takes a number
+    keras.layers.Activation("relu")
+    keras.layers.Conv2D(1, 1)
     model = build(name, backbone.smallest_size)
     bare = [operation for operation in model.operations if not isinstance(operation, keras.layers.Layer)]
     assert [operation.name for operation in bare] == (["take"] if backbone.pixels == "caffe" else [])
