@@ -41,10 +41,11 @@ def explain(
     Example: cv explain photos/ --weights flowers-vgg16 --features
     """
     from ..classify.explain.run import ExplainConfig, explain
-    from ..core.progress import say, warn
+    from ..core.progress import console, say
     from ..core.words import many
     from ..core.workspace import Workspace
     from ..predict.sources import open_source
+    from ..predict.summary import print_skipped
     from ..weights.bundle import open_bundle
 
     place = Workspace.find(workspace)
@@ -54,8 +55,7 @@ def explain(
     )  # fmt: skip
     done = explain(open_source(source), open_bundle(weights, place), place, config)
     say(f"{many(done.pictures, 'picture')} explained at the layer {done.layer}")
-    for path, reason in done.skipped:
-        warn(f"{path} was skipped: {reason}")
+    print_skipped(done.skipped, console)
     say(f"written: {done.page}")
     say("next: open that page; if the marks lie beside the thing itself, the model may have learned the background")
     if done.skipped:

@@ -88,9 +88,14 @@ def print_summary(summary: Summary, model: Predictor, title: str, console: Conso
         + (f"; ms per frame: {stages}" if stages else ""),
         markup=False,
     )
-    if summary.skipped:
-        console.print(f"skipped: {len(summary.skipped)}", style="yellow", markup=False)
-        for path, reason in summary.skipped[:_SHOWN_SKIPS]:
+    print_skipped(summary.skipped, console)
+
+
+def print_skipped(skipped: Sequence[Skipped], console: Console) -> None:
+    """How many pictures could not be used, and the first ten with the reason; nothing where there are none."""
+    if skipped:
+        console.print(f"skipped: {len(skipped)}", style="yellow", markup=False)
+        for path, reason in skipped[:_SHOWN_SKIPS]:
             console.print(f"  {path}: {reason}", style="yellow", markup=False)
-        if len(summary.skipped) > _SHOWN_SKIPS:
-            console.print(f"  and {len(summary.skipped) - _SHOWN_SKIPS} more", style="yellow", markup=False)
+        if len(skipped) > _SHOWN_SKIPS:
+            console.print(f"  and {len(skipped) - _SHOWN_SKIPS} more", style="yellow", markup=False)

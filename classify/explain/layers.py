@@ -64,7 +64,7 @@ def find_layer(model: Any, record: ClassifierRecord, wanted: str | None) -> str:
         record: The classifier's record.
         wanted: A layer of the backbone, or one of its blocks for the last layer in it; None for the backbone's last
             that has four places or more on a side, where there is one: a map of 2 x 2 says nothing about places.
-            Pooling layers are passed over in favour of what they pool, which is finer.
+            Layers that pool or pad are passed over in favour of what they take in.
 
     Raises:
         UsageError: there is no such layer, or its output is no feature map.
@@ -78,7 +78,7 @@ def find_layer(model: Any, record: ClassifierRecord, wanted: str | None) -> str:
         return str(wanted)
     if wanted is None or wanted in blocks:
         inside = {layer.name for layer in layers} if wanted is None else set(blocks[wanted])
-        finest = [layer.name for layer in layers if layer.name in inside & set(maps) and not _is_pooling(layer)]
+        finest = [layer.name for layer in layers if layer.name in inside & set(maps) and not _only_passes_on(layer)]
         if finest:
             telling = [name for name in finest if min(sides[name]) >= _LEAST_PLACES] if wanted is None else []
             return (telling or finest)[-1]
@@ -90,8 +90,8 @@ def find_layer(model: Any, record: ClassifierRecord, wanted: str | None) -> str:
                      f"layers that `cv explain` writes into layers.csv")  # fmt: skip
 
 
-def _is_pooling(layer: Any) -> bool:
-    return type(layer).__name__ in {"MaxPooling2D", "AveragePooling2D"}
+def _only_passes_on(layer: Any) -> bool:
+    return type(layer).__name__ in {"MaxPooling2D", "AveragePooling2D", "ZeroPadding2D"}
 
 
 def _tuned_names(model: Any, record: ClassifierRecord) -> set[str]:
