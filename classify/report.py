@@ -179,8 +179,8 @@ def _add_history(page: Page, history: Sequence[Row]) -> None:
             "validation": [row[f"val_{measure}"] for row in history],
         }
         page.plot(curves(lines, x_label="epoch", y_label=measure, marks=marks))
-    if all("learning_rate" in row for row in history):
-        rates = [row["learning_rate"] for row in history]
+    rates = [row["learning_rate"] for row in history if "learning_rate" in row]
+    if len(set(rates)) > 1 and len(rates) == len(history):
         page.plot(curves({"rate": rates}, x_label="epoch", y_label="learning rate at its end", marks=marks, log_y=True))
 
 
