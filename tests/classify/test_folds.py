@@ -90,9 +90,6 @@ def test_a_part_speaks_of_its_own_numbers() -> None:
     assert part.lost == {1}
 
 
-STAGES = (Stage("frozen", 2, 1e-2), Stage("tuned", 1, 1e-3, "conv1"))
-
-
 @pytest.fixture
 def job(pets: Dataset, tmp_path: Path) -> Any:
     """What `cross_validate` needs, anew each time it is called, as in a new process."""
@@ -113,9 +110,16 @@ def job(pets: Dataset, tmp_path: Path) -> Any:
     return start
 
 
-@contextmanager
-def plainly(model: Any, _stage: Stage, pictures: Pictures) -> Iterator[StageData]:
-    yield StageData(model, pictures.train, pictures.valid)
+class Plainly:
+    """Opens a stage's data, and counts how often."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+
+    @contextmanager
+    def __call__(self, model: Any, _stage: Stage, pictures: Pictures) -> Iterator[StageData]:
+        self.opened += 1
+        yield StageData(model, pictures.train, pictures.valid)
 
 
 @pytest.mark.keras
@@ -123,10 +127,11 @@ def test_each_picture_is_judged_once_and_an_interrupted_run_ends_alike(
     job: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     model, pictures, run = job(tmp_path / "whole")
-    from lensmith.weights.architecture import base_layers
-
-    stages = (STAGES[0], Stage("tuned", 1, 1e-3, base_layers(model)[0].name))
+    stages, plainly = (Stage("frozen", 2, 1e-2),), Plainly()
+    start = [np.array(variable).tobytes() for variable in model.weights]
     whole = cross_validate(model, pictures, run, stages, plainly)
+    assert plainly.opened == 1
+    assert [np.array(variable).tobytes() for variable in model.weights] == start
     assert not (run / "folds").exists()
     assert isinstance(whole, FoldsResult)
     assert whole.scores.pictures == 21
@@ -140,24 +145,23 @@ def test_each_picture_is_judged_once_and_an_interrupted_run_ends_alike(
 
     def stop_in_the_third(self: Training, stage: Stage, data: StageData) -> None:
         seen.append({item.image for item in data.train.items} | {item.image for item in data.valid.items})
-        if stage.name == "tuned" and len(seen) == 6:
+        if len(seen) == 3:
             raise KeyboardInterrupt
         learn(self, stage, data)
 
     monkeypatch.setattr(folds_module.Training, "run_stage", stop_in_the_third)
     with pytest.raises(KeyboardInterrupt):
-        cross_validate(*job(tmp_path / "again"), stages, plainly)
+        cross_validate(*job(tmp_path / "again"), stages, Plainly())
     monkeypatch.undo()
     assert sorted(path.name for path in (tmp_path / "again" / "folds").iterdir()) == ["1.npz", "2.npz", "3"]
     everything = {item.image for item in [*pictures.train_items, *pictures.valid_items]}
-    judged = [everything - fold for fold in seen[::2]]
+    judged = [everything - fold for fold in seen]
     assert set.union(*judged) == everything
     assert sum(map(len, judged)) == len(everything)
     capfd.readouterr()
-    resumed = cross_validate(*job(tmp_path / "again"), stages, plainly)
+    resumed = cross_validate(*job(tmp_path / "again"), stages, Plainly())
     said = capfd.readouterr().err
     assert "fold 3 of 3" in said
     assert "fold 1 of 3" not in said
-    assert "frozen 1/2" not in said  # that stage was over
     assert resumed.accuracies == whole.accuracies
     assert resumed.scores.as_record() == whole.scores.as_record()
