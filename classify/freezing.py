@@ -29,12 +29,12 @@ def freeze(model: Any, unfreeze_from: str | None, *, learn_statistics: bool = Fa
 
 
 def statistics_of(model: Any) -> dict[str, np.ndarray]:
-    """Means and variances of every BatchNormalization of a model, by layer."""
+    """Means and variances of every BatchNormalization of a model's backbone, by layer."""
     import keras
 
     return {
         f"{layer.name}/{weight.name}": np.array(keras.ops.convert_to_numpy(weight))
-        for layer in model.layers
+        for layer in base_layers(model)
         if isinstance(layer, keras.layers.BatchNormalization)
         for weight in layer.non_trainable_weights
         if weight.name in {"moving_mean", "moving_variance"}

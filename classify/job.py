@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.device import told_when_memory_is_full
 from ..core.errors import LensmithError
 from ..core.files import write_atomic
 from ..core.lock import sole_use
@@ -152,7 +153,7 @@ class Job:
                 continue
             opening = open_stage(training.model, stage, self.pictures, self._reference.fingerprint)
             with ExitStack() as stack:
-                with self._timed(f"prepare {stage.name}"):
+                with self._timed(f"prepare {stage.name}"), told_when_memory_is_full("use a smaller --imgsz"):
                     data = stack.enter_context(opening)
                 result.setdefault("features", {})[stage.name] = about_features(data.train)
                 self.manifest.save(self.run)
@@ -174,10 +175,11 @@ class Job:
         return bundle, evaluations
 
     def _note(self, training: Training) -> None:
-        """What run.json says of the training."""
+        """Keep the best weights, and write into run.json what there is to say of the training."""
         best, at = training.best, training.progress
         if best is None:
             raise LensmithError("No epoch was finished, so there is no model.", where=self.run)
+        training.keep_best()
         both = {epoch.stage for epoch in training.history} == {"frozen", "tuned"}
         if both and best.stage == "frozen":
             say(

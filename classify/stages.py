@@ -107,7 +107,7 @@ class Training:
 
     Attributes:
         model: The one given; where a state lies in the folder, with the numbers that the run began with.
-        checkpoint: The file with the best weights; there from the end of the first stage on.
+        checkpoint: The file with the best weights, which `keep_best` writes.
         progress: How far training is.
         told: Called with each finished epoch.
 
@@ -165,9 +165,11 @@ class Training:
             if not self._fits(stage, data):
                 self._take_smaller_batch()
         need_same_statistics(self.model, statistics)
-        if self.best is not None:
-            self.restore_best()
-            save_weights(self.model, self.checkpoint)
+
+    def keep_best(self) -> None:
+        """Give the model the best weights, and write them to the checkpoint."""
+        self.restore_best()
+        save_weights(self.model, self.checkpoint)
 
     def restore_best(self) -> None:
         """Give the model the best weights so far; those it started with where there are none."""

@@ -146,6 +146,7 @@ def test_ctrl_c_is_noted(workspace: Workspace) -> None:
             process.kill()
     (run,) = workspace.runs.iterdir()
     assert RunManifest.load(run).status == "interrupted"
+    assert f"cv resume {run.name}" in log.read_text()
     assert not list(workspace.root.glob("weights/*"))
 
 
