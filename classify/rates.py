@@ -23,10 +23,11 @@ from .config import Optimizer, Schedule
 from .learning import LearningData
 from .mix import one_hot
 from .optimizers import build_optimizer
+from .state import as_array
 
-LOWEST, HIGHEST = 1e-7, 1.0
-_STEPS = 96
-_WATCHED = 64  # items
+LOWEST, HIGHEST = 1e-6, 1.0
+_STEPS = 64
+_WATCHED = 32  # items
 _WINDOW = 5  # steps over which the loss is averaged
 _EXPLODED = 4.0  # times what it was, and what guessing gives
 _WORSE, _WORSE_AT_LEAST = 0.25, 0.05  # as a share of the loss at the start, and in itself
@@ -122,7 +123,7 @@ def choose_rate(rates: np.ndarray, losses: np.ndarray, start: float) -> RateSear
     above = np.flatnonzero(clipped > worse)
     if len(above):
         chosen, reason = rates[above[0]] / _DIVISOR, f"a quarter of {rates[above[0]]:.2g}, where the loss rises"
-    elif len(losses) == _STEPS:
+    elif len(losses) == len(rates):
         chosen, reason = HIGHEST / _DIVISOR, "the loss rises nowhere"
     else:
         chosen = rates[len(losses) - 1] / _DIVISOR if len(losses) else LOWEST
@@ -159,7 +160,7 @@ def _watched(data: LearningData, seed: int) -> tuple[np.ndarray, np.ndarray]:
 @contextmanager
 def _restored(model: Any) -> Iterator[None]:
     """Give a model back all numbers that it holds: weights, statistics, and the state of its random numbers."""
-    before = [(variable, np.array(variable)) for variable in model.variables]
+    before = [(variable, as_array(variable)) for variable in model.variables]
     try:
         yield
     finally:
