@@ -226,8 +226,7 @@ class Growing:
         make_room(self._layout.bytes, keep=self._target.name)
         self._part.mkdir()
         file = SharedFile(self._part / DATA, "w")
-        if hasattr(os, "posix_fallocate") and self._layout.bytes:
-            os.posix_fallocate(file.fileno(), 0, self._layout.bytes)  # a full disk is found now and not in the middle
+        _reserve(file, self._layout.bytes)
         write_atomic(self._part / JOURNAL, json.dumps(asdict(self._layout)) + "\n")
         return file
 
@@ -240,6 +239,16 @@ class Growing:
                 raise
             shutil.rmtree(self._part, ignore_errors=True)
             raise no_room(self._home, self._layout.bytes) from None
+
+
+def _reserve(file: SharedFile, size: int) -> None:
+    """Take the room on the disk now, so that a full disk is found before the work and not in the middle of it."""
+    if hasattr(os, "posix_fallocate") and size:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if is_disk_full(error):  # some file systems cannot reserve; there, writing finds it
+                raise
 
 
 def _write_index(path: Path, index: dict[str, Any]) -> None:

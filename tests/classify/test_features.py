@@ -1,6 +1,7 @@
 """Features are what the model's frozen part gives for the very pictures, and never another's."""
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +67,7 @@ def test_a_batch_is_what_the_trunk_gives_for_each_view(pictures: list[Item], cut
     features = compute(pictures, cut)
     assert (features.engine, features.views, features.shape) == ("openvino f32", 3, cut.shape)
     assert features.labels.tolist() == [0, 1] * 6
+    assert "openvino_telemetry" not in sys.modules
     indices = np.array([11, 4, 4])
     samples = Samples(pictures, SIZE, CONFIG.augment, CONFIG.seed)
     as_they_are = run(cut, *(samples.plain(int(index)) for index in indices))
