@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import gc
-import io
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +11,6 @@ from typing import Any, Literal
 
 from ..core.device import is_memory_full
 from ..core.errors import LensmithError
-from ..core.files import write_atomic
 from ..core.progress import say, warn
 from ..weights.keras_files import load_all_layers
 from .balance import class_weights
@@ -24,7 +20,7 @@ from .freezing import freeze, need_same_statistics, statistics_of
 from .learning import LearningData
 from .optimizers import build_optimizer
 from .rates import find_rate
-from .state import Progress, StateFolder, as_array, learned_of, put_learned, save_weights
+from .state import Progress, StateFolder, as_array, learned_of, put_learned, save_weights, write_history
 
 CHECKPOINT_NAME = "best.weights.h5"
 StageName = Literal["frozen", "tuned"]
@@ -126,7 +122,7 @@ class Training:
         saved = self._state.load()
         self.progress = saved[0] if saved else Progress(batch=config.batch)
         if self.progress.history:
-            self._write_history()
+            write_history(self._run, self.progress.history)
 
     @property
     def history(self) -> list[Epoch]:
@@ -267,16 +263,7 @@ class Training:
             at.best, at.best_file = len(at.history) - 1, f"best-{row.stage}-{row.epoch}.npz"
             self._state.save_best(at.best_file, learned)
         self._state.save(at, learned, [as_array(variable) for variable in network.optimizer.variables])
-        self._write_history()
-
-    def _write_history(self) -> None:
-        rows = self.progress.history
-        write_atomic(self._run / "history.json", json.dumps(rows, indent=1) + "\n")
-        table = io.StringIO()
-        writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_atomic(self._run / "history.csv", table.getvalue())
+        write_history(self._run, self.progress.history)
 
     def _stop(self, stage: Stage, where: str) -> None:
         """The weights are spoilt: training ends, and the best epoch before ships where there is one."""

@@ -10,6 +10,8 @@ others that belong to it. What never changes, the frozen part of the backbone, i
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
@@ -22,7 +24,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from ..core.errors import DataError
-from ..core.files import partial_path
+from ..core.files import partial_path, write_atomic
 from ..weights.keras_files import load_all_layers
 
 STATE_NAME = "state"
@@ -137,6 +139,16 @@ class StateFolder:
     def remove(self) -> None:
         """The run is finished and needs it no more."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def write_history(run: Path, rows: list[dict[str, Any]]) -> None:
+    """Write every finished epoch into `history.json` and `history.csv`, for people and other programs."""
+    write_atomic(run / "history.json", json.dumps(rows, indent=1) + "\n")
+    table = io.StringIO()
+    writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomic(run / "history.csv", table.getvalue())
 
 
 def learned_of(network: Any) -> Arrays:
