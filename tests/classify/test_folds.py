@@ -141,10 +141,12 @@ def test_each_picture_is_judged_once_and_an_interrupted_run_ends_alike(
     assert "21 pictures in 3 folds" in str(whole)
 
     seen: list[set[Path]] = []
+    starts: set[bytes] = set()
     learn = Training.run_stage
 
     def stop_in_the_third(self: Training, stage: Stage, data: StageData) -> None:
         seen.append({item.image for item in data.train.items} | {item.image for item in data.valid.items})
+        starts.add(b"".join(np.array(variable).tobytes() for variable in self.model.weights))
         if len(seen) == 3:
             raise KeyboardInterrupt
         learn(self, stage, data)
@@ -153,6 +155,7 @@ def test_each_picture_is_judged_once_and_an_interrupted_run_ends_alike(
     with pytest.raises(KeyboardInterrupt):
         cross_validate(*job(tmp_path / "again"), stages, Plainly())
     monkeypatch.undo()
+    assert starts == {b"".join(start)}  # no fold begins with what another one learned
     assert sorted(path.name for path in (tmp_path / "again" / "folds").iterdir()) == ["1.npz", "2.npz", "3"]
     everything = {item.image for item in [*pictures.train_items, *pictures.valid_items]}
     judged = [everything - fold for fold in seen]
