@@ -125,7 +125,7 @@ class FinetuneConfig:
         """What rebuilds the model."""
         return ClassifierRecord(
             backbone=self.backbone, units=self.units, dropout=self.dropout, pooling=self.pooling,
-            activation=self.activation, stage=stage, unfrozen_from=unfrozen_from,
+            activation=self.activation, normalize=True, stage=stage, unfrozen_from=unfrozen_from,
         )  # fmt: skip
 
     def as_options(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """From a classifier's record to its graph: the same record always gives the same layers under the same names.
 
-    rgb (float32 RGB 0..255) -> prepare -> backbone -> head_pool -> head_dropout_1 -> head_hidden
+    rgb (float32 RGB 0..255) -> prepare -> backbone -> head_pool (-> head_norm) -> head_dropout_1 -> head_hidden
         -> head_activation -> head_dropout_2 -> head_classes (probabilities)
 
 The graph is flat and made of Keras' own layers only (see `flat`). Scaling and channel order are part of it.
@@ -29,6 +29,7 @@ _IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
 # Mean and deviation of ImageNet in RGB 0..255.
 _IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 _IMAGENET_DEVIATION = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+_HEAD_MOMENTUM = 0.9
 _SMALL_NETWORK_FILTERS = (32, 64, 128, 256, 256)
 
 
@@ -103,6 +104,8 @@ def build_classifier(
     x = _base(_prepare(rgb, backbone), backbone)
     pool = keras.layers.GlobalAveragePooling2D if record.pooling == "average" else keras.layers.Flatten
     x = pool(name="head_pool")(x)
+    if record.normalize:
+        x = keras.layers.BatchNormalization(momentum=_HEAD_MOMENTUM, name="head_norm")(x)
     x = keras.layers.Dropout(record.dropout, name="head_dropout_1")(x)
     x = keras.layers.Dense(record.units, name="head_hidden")(x)
     x = _activation(record.activation)(x)

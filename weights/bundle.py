@@ -88,6 +88,8 @@ class ClassifierRecord(_Strict):
         units: Size of the hidden layer of the head.
         dropout: Share dropped before each layer of the head.
         activation: After the hidden layer of the head.
+        normalize: Whether BatchNormalization evens out what enters the head: features of some backbones differ a
+            hundredfold, and then the head learns little.
         unfrozen_from: Name of the first layer that was fine-tuned, None when all of the base stayed frozen.
         stage: Which stage gave the weights: "frozen" or "tuned".
     """
@@ -97,6 +99,7 @@ class ClassifierRecord(_Strict):
     dropout: float = Field(ge=0, lt=1)
     pooling: Pooling = "average"
     activation: Activation = "leaky_relu"
+    normalize: bool = False
     unfrozen_from: str | None = None
     stage: Literal["frozen", "tuned"] = "tuned"
 

@@ -66,11 +66,12 @@ def flatten(draft: Any, *, learn_statistics: bool) -> Any:
         if isinstance(operation, keras.Sequential):
             return operation
         layer = _built_in(operation, names.get(str(operation.name), str(operation.name)))
+        acts = learn_statistics or layer.name.startswith("head_")
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = learn_statistics
-            if learn_statistics:
+            layer.trainable = acts
+            if acts:
                 layer.momentum = min(layer.momentum, _MOMENTUM)
-        elif isinstance(layer, keras.layers.Dropout) and not (learn_statistics or layer.name.startswith("head_")):
+        elif isinstance(layer, keras.layers.Dropout) and not acts:
             layer.rate = 0.0
         return layer
 

@@ -158,22 +158,6 @@ def wait_for(condition, process: subprocess.Popen, log: Path) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        pytest.param({"backbone": "resnet"}, "vgg16, xception", id="unknown backbone"),
-        pytest.param({"backbone": "xception", "imgsz": 48}, "71 to", id="too small"),
-        pytest.param({"epochs_frozen": 0, "epochs_tune": 0}, "nothing to train", id="no epochs"),
-        pytest.param({"augment": "wild"}, "default", id="unknown preset"),
-        pytest.param({"lr_tune": 0.0}, "learning rate", id="no rate"),
-    ],
-)
-def test_options_that_make_no_sense(options: dict, said: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        FinetuneConfig(**options)
-    assert said in str(caught.value)
-
-
 def test_an_unknown_layer_names_those_on_offer_and_leaves_no_run(workspace: Workspace) -> None:
     make_folder_dataset(workspace.datasets / "pets")
     config = FinetuneConfig(backbone="vgg16", weights="none", imgsz=32, unfreeze="block9_conv1")
