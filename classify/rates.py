@@ -28,10 +28,9 @@ from .state import as_array
 LOWEST, HIGHEST = 1e-6, 1.0
 _STEPS = 64
 _WATCHED = 32  # items
-_WINDOW = 5  # steps over which the loss is averaged
-_EXPLODED = 4.0  # times what it was, and what guessing gives
-_WORSE, _WORSE_AT_LEAST = 0.25, 0.05  # as a share of the loss at the start, and in itself
-_DIVISOR = 4.0
+_WINDOW = 5  # steps of which the middle loss counts
+_EXPLODED = 4.0  # times the sum of what it was and what guessing gives
+_DIVISOR = 50.0
 
 
 def rate_at(schedule: Schedule, peak: float, step: int, steps: int, warmup: float) -> float:
@@ -94,6 +93,7 @@ def find_rate(model: Any, data: LearningData, batch: int, optimizer: Optimizer, 
     losses: list[float] = []
     with _restored(model):
         start = float(probe.test_on_batch(watched, one_hot(truth, classes), return_dict=True)["loss"])
+        exploded = _EXPLODED * (start + math.log(classes))
         for rate, (x, y) in zip(rates.tolist(), batches, strict=False):
             probe.optimizer.learning_rate.assign(rate)
             probe.train_on_batch(x, one_hot(y, classes))
@@ -101,43 +101,42 @@ def find_rate(model: Any, data: LearningData, batch: int, optimizer: Optimizer, 
             if not math.isfinite(loss):
                 break
             losses.append(loss)
-            if loss > _EXPLODED * (start + math.log(classes)):
+            if len(losses) >= _WINDOW and np.median(losses[-_WINDOW:]) > exploded:
                 break
-    return choose_rate(rates, np.array(losses), start) if math.isfinite(start) else _hopeless()
+    return choose_rate(rates, np.array(losses), exploded) if math.isfinite(start) else _hopeless()
 
 
-def choose_rate(rates: np.ndarray, losses: np.ndarray, start: float) -> RateSearch:
-    """Read the curve of a search: a quarter of the rate at which the loss becomes clearly worse than it was.
+def choose_rate(rates: np.ndarray, losses: np.ndarray, exploded: float) -> RateSearch:
+    """Read the curve of a search: a fiftieth of the rate at which the loss explodes.
 
-    Where the loss falls fastest, or is lowest, is what others choose by. Both depend on how badly the head happens to
-    begin: with random heads on the features of one VGG16 the lowest point lay anywhere between 1e-5 and 1e-3, while the
-    rates that trained well were the same. Where the loss rises says more about the rate.
+    Where the loss falls fastest, is lowest, or rises first is what others choose by. All of these depend on how badly
+    the head happens to begin: for random heads on the same features of a VGG16 they lay anywhere between 1e-5 and 1e-2,
+    and rates chosen by them trained worse than the usual one. Where the loss explodes depends on that far less.
 
     Args:
         rates: float64 `(m,)`, rising.
         losses: float64 `(n,)` at the first of them, all numbers; n may be 0.
-        start: The loss before the first step.
+        exploded: From which loss on it has.
     """
-    worse = start + max(_WORSE * start, _WORSE_AT_LEAST)
-    clipped = smoothed(np.minimum(losses, start + 2 * (worse - start))) if len(losses) else losses
-    above = np.flatnonzero(clipped > worse)
+    above = np.flatnonzero(steadied(losses) > exploded)
     if len(above):
-        chosen, reason = rates[above[0]] / _DIVISOR, f"a quarter of {rates[above[0]]:.2g}, where the loss rises"
+        chosen, reason = rates[above[0]] / _DIVISOR, f"a fiftieth of {rates[above[0]]:.2g}, where the loss explodes"
     elif len(losses) == len(rates):
-        chosen, reason = HIGHEST / _DIVISOR, "the loss rises nowhere"
+        chosen, reason = HIGHEST / _DIVISOR, "the loss explodes nowhere"
     else:
         chosen = rates[len(losses) - 1] / _DIVISOR if len(losses) else LOWEST
-        reason = "beyond that the loss is no number"
+        reason = "beyond fifty times that the loss is no number"
     found = max(float(chosen), LOWEST)
     return RateSearch(tuple(rates[: len(losses)].tolist()), tuple(losses.tolist()), found, reason)
 
 
-def smoothed(losses: np.ndarray) -> np.ndarray:
-    """Losses averaged with their nearest neighbours on both sides, so that nothing moves to higher rates."""
-    window = np.hanning(_WINDOW + 2)[1:-1]
+def steadied(losses: np.ndarray) -> np.ndarray:
+    """The median of each loss and its neighbours, so that a bad step alone counts for nothing."""
+    if not len(losses):
+        return losses
     half = _WINDOW // 2
-    sums = np.convolve(losses, window)[half : half + len(losses)]
-    return sums / np.convolve(np.ones(len(losses)), window)[half : half + len(losses)]
+    padded = np.pad(losses, half, mode="edge")
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, _WINDOW), axis=1)
 
 
 def _hopeless() -> RateSearch:
