@@ -10,7 +10,6 @@ import numpy as np
 
 from ..core.errors import NotFoundError, UsageError
 from ..core.progress import progress
-from ..core.words import many, some
 from ..datasets.check.leaks import LeakEffect
 from ..datasets.check.run import check_dataset
 from ..datasets.fingerprint import fingerprint
@@ -222,10 +221,7 @@ def _target(bundles: Sequence[Bundle], dataset: Dataset, evaluation: Evaluation,
 
 
 def _remarks(bundles: Sequence[Bundle], dataset: Dataset, evaluation: Evaluation) -> list[str]:
-    said = evaluation.scores.remarks()
-    if evaluation.skipped:
-        named = some([f"{entry.path}: {entry.reason}" for entry in evaluation.skipped])
-        said.append(f"{many(len(evaluation.skipped), 'picture')} could not be read and did not count: {named}")
+    said = [*evaluation.scores.remarks(), *evaluation.about_skipped(dataset.root)]
     if evaluation.split in ("train", "valid"):
         mark = fingerprint(dataset)
         for bundle in bundles:

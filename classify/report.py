@@ -52,7 +52,7 @@ def write_report(run: Path, bundle: Bundle, evaluations: Sequence[Evaluation], d
         f" measured on {many(len(main), 'picture')} of its {main.split} split.",
     )
     add_lead_figures(page, main.scores)
-    notes = [*_caveats(main, evaluations, leak, bundle.name), *overfitting(history)]
+    notes = [*_caveats(evaluations, leak, bundle.name, dataset.root), *overfitting(history)]
     page.notes(notes)
     for sentence in notes:
         warn(sentence)
@@ -115,7 +115,8 @@ def _add_evaluation(page: Page, evaluation: Evaluation, root: Path, reached: Any
     add_skipped(page, evaluation, root)
 
 
-def _caveats(main: Evaluation, evaluations: Sequence[Evaluation], leak: LeakEffect | None, name: str) -> list[str]:
+def _caveats(evaluations: Sequence[Evaluation], leak: LeakEffect | None, name: str, root: Path) -> list[str]:
+    main = evaluations[-1]
     said = main.scores.remarks()
     if main is evaluations[0]:
         said.append(
@@ -126,9 +127,7 @@ def _caveats(main: Evaluation, evaluations: Sequence[Evaluation], leak: LeakEffe
         said.append(
             f"{leak.sentence(name)} Pictures that leak show what the model was trained on: trust the second figure."
         )
-    if main.skipped:
-        said.append(f"{many(len(main.skipped), 'picture')} could not be read and did not count; they are named below.")
-    return said
+    return [*said, *(sentence for one in evaluations for sentence in one.about_skipped(root))]
 
 
 def _add_training(page: Page, manifest: RunManifest, history: Sequence[Row], record: BundleRecord) -> None:
