@@ -88,9 +88,9 @@ class Evaluation:
         """A sentence that names the pictures of this dataset which could not be read; none where there are none."""
         if not self.skipped:
             return []
-        pictures = many(len(self.skipped), "picture")
+        pictures = many(len(self.skipped), f"{self.split} picture")
         named = some([f"{shown_path(Path(entry.path), root)}: {entry.reason}" for entry in self.skipped])
-        return [f"{pictures} could not be read and did not count on {self.split}: {named}"]
+        return [f"{pictures} could not be read and did not count: {named}"]
 
     def calibrated(self, temperature: float | None, thresholds: Sequence[float] | None) -> Evaluation:
         """The same answers with another temperature, and other thresholds where they are given."""

