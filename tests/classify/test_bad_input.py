@@ -237,9 +237,6 @@ def test_a_cache_that_is_a_file_is_told_of_by_name(
     [
         pytest.param(("--imgsz", 20), 2, ("32", "--imgsz"), id="smaller than the smallest"),
         pytest.param(("--backbone", "vgg61"), 2, ("vgg16", "--backbone"), id="no such backbone"),
-        pytest.param(("--weights", "nowhere.h5"), 3, ("nowhere.h5", "--weights"), id="no such weights file"),
-        pytest.param(("--unfreeze", "block9"), 2, ("block5", "--unfreeze"), id="no such block"),
-        pytest.param(("--unfreeze", "9"), 2, ("1 to 5",), id="not so many blocks"),
         pytest.param(("--target", "precision=95"), 2, ("--target",), id="a target above 1"),
         pytest.param(("--lr-frozen", "quick"), 2, ("--lr-frozen",), id="a rate that is a word"),
     ],
@@ -255,3 +252,22 @@ def test_options_are_refused_before_anything_is_done(
         assert part in done.stderr
     assert not workspace.runs.exists()
     assert not workspace.weights.exists()
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        pytest.param({"weights": Path("nowhere.h5")}, ("nowhere.h5", "--weights"), id="no such weights file"),
+        pytest.param({"unfreeze": "block9"}, ("block5", "--unfreeze"), id="no such block"),
+        pytest.param({"unfreeze": "9"}, ("1 to 5",), id="not so many blocks"),
+    ],
+)
+def test_what_a_backbone_does_not_have_is_refused(
+    changes: dict[str, object], said: tuple[str, ...], workspace: Workspace
+) -> None:
+    make_folder_dataset(workspace.datasets / "pets")
+    told = refused(workspace, replace(TINY, backbone="vgg16", **changes))  # pyright: ignore[reportArgumentType]
+    for part in said:
+        assert part in told
+    assert not workspace.runs.exists()
