@@ -4,8 +4,9 @@
 
 The recipe ("peer"): `image_dataset_from_directory`, VGG16 without its top and frozen inside the model, average pooling
 or flatten, dropout, Dense, LeakyReLU, dropout, softmax, Adam at 1e-3, `fit` for 10 epochs; no augmentation, which makes
-it quicker. Ours is `finetune` with the same head, rate and batch. Both get the same photographs, split, starting
-weights, input size and processors, each in a process of its own, in turns.
+it quicker. Ours is `finetune` with as large a head, the same rate and batch, and no augmentation unless --augment asks
+for it. Both get the same photographs, split, starting weights, input size and processors, each in a process of its own,
+in turns.
 
 frozen: the time from the start of the process until validation accuracy first comes within half a point of the best
 that the recipe reached in the same round. "start" is the part of it until the frameworks are imported; "learn" is the
@@ -157,7 +158,7 @@ def work_ours(given: argparse.Namespace) -> None:
         backbone="vgg16", weights=given.weights, imgsz=given.imgsz, pooling=given.pooling, units=_UNITS,
         dropout=_DROPOUT, epochs_frozen=given.epochs, epochs_tune=given.epochs_tune, unfreeze=_UNFREEZE,
         lr_frozen=_RATE, lr_tune=_TUNE_RATE, batch=given.batch, patience=1000, cache=given.cache, seed=given.seed,
-        device="cpu",
+        device="cpu", augment=given.augment,
     )  # fmt: skip
     finetune(open_dataset(given.data, place), place, config)
 
@@ -169,7 +170,7 @@ def follow(work: str, given: argparse.Namespace, *options: str, cache: Path) -> 
         command = [
             sys.executable, __file__, "--work", work, "--place", temporary, "--data", str(given.data), "--weights",
             str(given.weights), "--imgsz", str(given.imgsz), "--batch", str(given.batch), "--pooling", given.pooling,
-            "--seed", str(given.seed), "--threads", str(given.threads), *options,
+            "--seed", str(given.seed), "--threads", str(given.threads), "--augment", given.augment, *options,
         ]  # fmt: skip
         course = Course([], [], (0.0, 0.0), (0.0, 0.0), {})
         environment = {**os.environ, "CV_CACHE": str(cache)}
@@ -223,7 +224,7 @@ def compare_frozen(given: argparse.Namespace, cache: Path) -> None:
         given.seed = number
         own = cache / f"frozen-{number}"
         own.mkdir()
-        options = ("--epochs", str(given.epochs))
+        options = ("--epochs", str(given.epochs), "--epochs-tune", "0")
         peer = follow("peer", given, *options, cache=own)
         ours = [follow("ours", given, *options, cache=own) for _ in range(2)]
         target = peer.best - _HALF_A_POINT
@@ -302,6 +303,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--imgsz", type=int, default=150)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--pooling", choices=["average", "flatten"], default="average")
+    parser.add_argument("--augment", default="none", help="of ours, see cv preview; the recipe has none")
     parser.add_argument("--epochs", type=int, default=10, help="of the frozen stage")
     parser.add_argument("--epochs-first", type=int, default=3, help="of the frozen stage before fine-tuning")
     parser.add_argument("--epochs-tune", type=int, default=3)
