@@ -26,11 +26,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from lensmith.classify import feature_rows
-from lensmith.classify.cut import cut_model
 from lensmith.classify.data import Samples
-from lensmith.classify.feature_engines import Chosen, FeatureEngine, KerasFeatures, OpenVinoFeatures
-from lensmith.classify.features import FeatureConfig, compute_features
+from lensmith.classify.features import rows
+from lensmith.classify.features.compute import FeatureConfig, compute_features
+from lensmith.classify.features.cut import cut_model
+from lensmith.classify.features.engines import Chosen, FeatureEngine, KerasFeatures, OpenVinoFeatures
 from lensmith.classify.prefetch import Prefetch
 from lensmith.datasets.augment_spec import read_spec
 from lensmith.datasets.model import Item
@@ -90,7 +90,7 @@ def engines(items: list[Item], rounds: int) -> None:
     for number in range(rounds + 1):  # the first round warms up
         for name, make in makers.items():
             chosen = Chosen(make(), "for this measurement", 1.0)
-            feature_rows.choose_engine = lambda *_arguments, _chosen=chosen: _chosen
+            rows.choose_engine = lambda *_arguments, _chosen=chosen: _chosen
             samples = Samples(items, _SIZE, what=f"photographs by {name}", check=False)
             config = FeatureConfig(f"{name} {number}", read_spec("none"))
             started = time.perf_counter()

@@ -13,7 +13,7 @@ from ..datasets.model import Item
 class LearningData(Protocol):
     """Labelled inputs that can be asked for in any order and from any thread.
 
-    `classify.data.Samples` gives pictures, `classify.features.Features` gives activations of the frozen part.
+    `classify.data.Samples` gives pictures, `classify.features.compute.Features` gives activations of the frozen part.
 
     Attributes:
         lost: Numbers of items that could be read before and no longer can.

@@ -19,9 +19,9 @@ from ..datasets.model import Dataset, Item
 from ..weights.architecture import base_layers
 from ..weights.bundle import Preprocessing
 from .config import FinetuneConfig
-from .cut import Cut, cut_model
 from .data import Samples, need_every_class
-from .features import FeatureConfig, Features, compute_features, views_for
+from .features.compute import FeatureConfig, Features, compute_features, views_for
+from .features.cut import Cut, cut_model
 from .learning import LearningData
 from .stages import Stage, StageData
 

@@ -7,13 +7,13 @@ import shutil
 import time
 from pathlib import Path
 
-from ..core.errors import LensmithError
-from ..core.isolation import cache_folder
-from ..core.progress import say
+from ...core.errors import LensmithError
+from ...core.isolation import cache_folder
+from ...core.progress import say
 
 MOST_BYTES = 10 << 30
 DATA, INDEX, JOURNAL = "features.bin", "index.json", "journal.jsonl"
-"""The files of an entry, see `feature_store`."""
+"""The files of an entry, see `store`."""
 
 _SPARE_BYTES = 256 << 20  # left free on the disk for everything else
 _OLD_SECONDS = 24 * 3600.0

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lensmith.classify.cut import cut_model
+from lensmith.classify.features.cut import cut_model
 from lensmith.core.errors import UsageError
 from lensmith.weights.architecture import base_layers, build_classifier, import_keras
 from lensmith.weights.backbones import find_backbone

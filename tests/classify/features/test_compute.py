@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lensmith.classify import feature_engines, feature_rows
-from lensmith.classify.cut import Cut, cut_model
 from lensmith.classify.data import Samples
-from lensmith.classify.features import FeatureConfig, Features, compute_features, hash_of_model, views_for
+from lensmith.classify.features import engines, rows
+from lensmith.classify.features.compute import FeatureConfig, Features, compute_features, hash_of_model, views_for
+from lensmith.classify.features.cut import Cut, cut_model
 from lensmith.core.errors import DataError
 from lensmith.datasets.augment_spec import read_spec
 from lensmith.datasets.model import Item
@@ -171,16 +171,16 @@ def test_an_interrupted_computation_is_gone_on_with(
     pictures: list[Item], cut: Cut, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     whole = compute(pictures, cut, replace(CONFIG, fingerprint="in one go"))
-    monkeypatch.setattr("lensmith.classify.feature_store._CHUNK_BYTES", 1)  # a chunk for each picture
-    of = feature_rows.Views.of
+    monkeypatch.setattr("lensmith.classify.features.store._CHUNK_BYTES", 1)  # a chunk for each picture
+    of = rows.Views.of
 
-    def interrupted(views: feature_rows.Views, samples: Samples, number: int) -> list[np.ndarray]:
+    def interrupted(views: rows.Views, samples: Samples, number: int) -> list[np.ndarray]:
         if number == 9 and views.count == 3:
             raise KeyboardInterrupt
         return of(views, samples, number)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(feature_rows.Views, "of", interrupted)
+        patch.setattr(rows.Views, "of", interrupted)
         compute(pictures, cut)
     features = compute(pictures, cut)
     assert "going on where" in capfd.readouterr().err
@@ -193,7 +193,7 @@ def test_an_interrupted_computation_is_gone_on_with(
 def test_keras_computes_where_openvino_is_missing_or_gives_something_else(
     pictures: list[Item], model: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    graph_of_keras = feature_engines.graph_of_keras
+    graph_of_keras = engines.graph_of_keras
     keras, _ = import_keras("cpu")
     other = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(256, 16, strides=16)])
 
@@ -207,7 +207,7 @@ def test_keras_computes_where_openvino_is_missing_or_gives_something_else(
     ):
         cut = cut_model(model, "block5_conv")
         with monkeypatch.context() as patch:
-            patch.setattr(feature_engines, name, value)
+            patch.setattr(engines, name, value)
             features = compute(pictures, cut, replace(CONFIG, fingerprint=fingerprint))
         assert features.engine == "keras"
         assert said in capfd.readouterr().err.replace("\n", " ")
@@ -219,11 +219,11 @@ def test_keras_computes_where_openvino_is_missing_or_gives_something_else(
 def test_16_bits_are_used_only_where_they_are_close(
     limit: float, pictures: list[Item], model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not feature_engines.has_bf16():
+    if not engines.has_bf16():
         pytest.skip("this CPU has no units for 16 bits")
-    monkeypatch.setattr(feature_engines, "_WORTH_A_PROBE", 1)
-    monkeypatch.setattr(feature_engines, "MOST_DIFFERENCE_16", limit)
-    monkeypatch.setattr(feature_engines, "_timed", lambda engine, x: (engine.infer(x), 8.0 / len(engine.precision)))
+    monkeypatch.setattr(engines, "_WORTH_A_PROBE", 1)
+    monkeypatch.setattr(engines, "MOST_DIFFERENCE_16", limit)
+    monkeypatch.setattr(engines, "_timed", lambda engine, x: (engine.infer(x), 8.0 / len(engine.precision)))
     features = compute(pictures, cut_model(model, "block5_conv"), replace(CONFIG, precise=False))
     assert features.engine == ("openvino bf16" if limit else "openvino f32")
 

@@ -10,9 +10,9 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from ..core.progress import say, warn
-from ..predict.engines.keras import as_rgb
-from ..predict.engines.openvino import OpenVinoGraph, graph_of_keras, has_bf16, has_openvino
+from ...core.progress import say, warn
+from ...predict.engines.keras import as_rgb
+from ...predict.engines.openvino import OpenVinoGraph, graph_of_keras, has_bf16, has_openvino
 
 PROBE = 64
 MOST_DIFFERENCE_16 = 0.02

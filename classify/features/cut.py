@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.errors import UsageError
-from ..weights.architecture import base_layers
+from ...core.errors import UsageError
+from ...weights.architecture import base_layers
 
 _POOLED = "head_pool"
 

@@ -25,13 +25,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import is_disk_full
-from ..core.files import write_atomic
-from ..core.isolation import cache_folder
-from ..core.progress import warn
-from ..datasets.lock import only_one
-from .feature_room import DATA, INDEX, JOURNAL, make_room, no_room
-from .positioned import SharedFile
+from ...core.errors import is_disk_full
+from ...core.files import write_atomic
+from ...core.isolation import cache_folder
+from ...core.progress import warn
+from ...datasets.lock import only_one
+from ..positioned import SharedFile
+from .room import DATA, INDEX, JOURNAL, make_room, no_room
 
 _CHUNK_BYTES = 8 << 20
 

@@ -13,14 +13,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..core.errors import DataError, LensmithError
-from ..core.progress import say
-from ..datasets.augment_spec import AugmentSpec
-from ..datasets.model import Item
+from ...core.errors import DataError, LensmithError
+from ...core.progress import say
+from ...datasets.augment_spec import AugmentSpec
+from ...datasets.model import Item
+from ..data import Samples, Skip, warn_of_skipped
 from .cut import Cut
-from .data import Samples, Skip, warn_of_skipped
-from .feature_rows import Views, compute_rows
-from .feature_store import Stored, lock_of, open_stored
+from .rows import Views, compute_rows
+from .store import Stored, lock_of, open_stored
 
 _SCHEMA = 1
 _PASSES = 2000

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lensmith.classify import feature_room
-from lensmith.classify.feature_room import make_room
-from lensmith.classify.feature_store import Growing, Layout, lock_of, open_stored
+from lensmith.classify.features import room
+from lensmith.classify.features.room import make_room
+from lensmith.classify.features.store import Growing, Layout, lock_of, open_stored
 from lensmith.core.errors import LensmithError
 from lensmith.core.isolation import cache_folder
 
@@ -20,8 +20,8 @@ LAYOUT = Layout(shape=(4, 4, 512), dtype="float16", pictures=200, views=3, engin
 WRITER = """
 import sys
 import numpy as np
-from lensmith.classify.feature_store import Growing, lock_of, open_stored
-from tests.classify.test_feature_store import LAYOUT, rows
+from lensmith.classify.features.store import Growing, lock_of, open_stored
+from tests.classify.features.test_store import LAYOUT, rows
 with lock_of("k"):
     if open_stored("k"):
         print("there", flush=True)
@@ -134,8 +134,8 @@ def test_a_full_disk_is_told_before_the_work_and_leaves_nothing() -> None:
     limited = f"""
 import resource
 from lensmith.core.errors import LensmithError
-from tests.classify.test_feature_store import LAYOUT
-from lensmith.classify.feature_store import Growing
+from tests.classify.features.test_store import LAYOUT
+from lensmith.classify.features.store import Growing
 resource.setrlimit(resource.RLIMIT_FSIZE, ({LAYOUT.bytes} // 2, resource.RLIM_INFINITY))
 try:
     Growing("k", LAYOUT)
@@ -160,7 +160,7 @@ def test_the_least_recently_used_go_first(monkeypatch: pytest.MonkeyPatch, capfd
         os.utime(index, (index.stat().st_mtime - 100 * (age + 1),) * 2)
     stored = open_stored("b old")  # which makes it the last used
     assert stored is not None
-    monkeypatch.setattr(feature_room, "MOST_BYTES", 3 * LAYOUT.bytes)
+    monkeypatch.setattr(room, "MOST_BYTES", 3 * LAYOUT.bytes)
     make_room(LAYOUT.bytes)
     kept = {path.name for path in cache_folder("features").iterdir() if not path.name.startswith(".")}
     assert kept == {"a new", "b old"}
@@ -176,5 +176,5 @@ def test_leftovers_of_killed_processes_go_after_a_day() -> None:
     assert part.is_dir()
     for path in part.iterdir():
         os.utime(path, (0, 0))
-    make_room(feature_room.MOST_BYTES)
+    make_room(room.MOST_BYTES)
     assert not part.exists()

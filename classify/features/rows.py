@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..core.images import ImageError
-from ..core.progress import progress, say
-from ..datasets.augment_spec import AugmentSpec
-from ..predict.engines.onnx import usable_cores
+from ...core.images import ImageError
+from ...core.progress import progress, say
+from ...datasets.augment_spec import AugmentSpec
+from ...predict.engines.onnx import usable_cores
+from ..data import Samples
 from .cut import Cut
-from .data import Samples
-from .feature_engines import Chosen, choose_engine, pictures_for_probe
-from .feature_store import Growing, Layout, Stored
+from .engines import Chosen, choose_engine, pictures_for_probe
+from .store import Growing, Layout, Stored
 
 _LARGEST_HALF = 30_000.0  # half of what 16 bits can hold: other pictures than the probe's may give more
 
