@@ -92,8 +92,9 @@ def choose_thresholds(probability: np.ndarray, labels: np.ndarray, target: Targe
     """A threshold for each class, so that answers at least that sure reach the target.
 
     For precision it is the lowest one that does, which leaves the fewest pictures unanswered, and for recall the
-    highest. A class that cannot reach the target gets the threshold that comes nearest; one that was never the answer
-    gets, for precision, the target itself, which is what calibrated probabilities promise. `shortfalls` says which.
+    highest. A class that cannot reach the target gets the threshold that comes nearest. For precision, one whose
+    answers are all wrong gets 1, so that they are not given, and one that was never the answer gets the target itself,
+    which is what calibrated probabilities promise. `shortfalls` says which.
 
     Args:
         probability: float `(n, classes)`, calibrated, for validation pictures.
@@ -119,8 +120,15 @@ def shortfalls(
     answer, sure = probability.argmax(axis=1), probability.max(axis=1)
     said = []
     for k, name in enumerate(names):
-        given = (answer == k) & (sure >= thresholds[k])
+        called = answer == k
+        given = called & (sure >= thresholds[k])
         among = given if target.metric == "precision" else labels == k
+        if called.any() and not given.any() and target.metric == "precision":
+            said.append(
+                f"Every answer '{name}' was wrong on the validation pictures, so its threshold is {thresholds[k]:g}:"
+                " it is answered no more."
+            )
+            continue
         if not among.any():
             why = "was never the answer" if target.metric == "precision" else "has no picture"
             said.append(f"'{name}' {why} on the validation pictures, so its threshold {thresholds[k]:.2f} is a guess.")
@@ -140,6 +148,8 @@ def _for_precision(sure: np.ndarray, right: np.ndarray, _pictures: int, wanted: 
     levels, count, good = _from_above(sure, right)
     precision = good / count
     enough = np.flatnonzero(precision >= wanted)
+    if not precision.any():
+        return 1.0
     best = enough[-1] if len(enough) else np.flatnonzero(precision == precision.max())[-1]
     return _below(levels, int(best))
 

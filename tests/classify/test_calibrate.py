@@ -134,3 +134,14 @@ def test_pictures_that_are_equally_sure_stay_together() -> None:
     probability, labels = sure((0.8, True), (0.8, False), (0.8, True), (0.6, False))
     chosen = choose_thresholds(probability, labels, parse_target("precision=0.9"))
     assert chosen[0] == pytest.approx(0.7)
+
+
+def test_a_class_that_is_always_wrong_is_answered_no_more() -> None:
+    probability, labels = sure((0.95, False), (0.9, False), (0.7, False))
+    target = parse_target("precision=0.9")
+    chosen = choose_thresholds(probability, labels, target)
+    assert chosen == (1.0, 0.9)
+    said = shortfalls(probability, labels, chosen, target, ("cat", "dog"))
+    assert "Every answer 'cat' was wrong" in said[0]
+    assert "threshold is 1" in said[0]
+    assert "'dog' was never the answer" in said[1]
