@@ -19,7 +19,7 @@ from ..report.bootstrap import Figure, difference
 from ..weights.bundle import Bundle, rewrite_bundle
 from .calibrate import Target, choose_thresholds, parse_target, shortfalls
 from .evaluate import Evaluation, evaluate_classifier
-from .metrics import share_of
+from .metrics import OF_THRESHOLDS, share_of
 
 
 @dataclass(frozen=True)
@@ -155,8 +155,16 @@ def assess_classifiers(bundles: Sequence[Bundle], dataset: Dataset, config: Asse
     )  # fmt: skip
 
 
-def save_thresholds(bundle: Bundle, effect: TargetEffect) -> Bundle:
+def save_thresholds(bundle: Bundle, effect: TargetEffect, dataset: Dataset) -> Bundle:
     """Write the thresholds into the bundle, whole or not at all.
+
+    The bundle's figures of what is answered belonged to the old thresholds. Where it was measured now on the pictures
+    that its figures come from, the new ones take their place; else nobody knows them, and there are none.
+
+    Args:
+        bundle: The model.
+        effect: From `assess_classifiers`.
+        dataset: What it was measured on.
 
     Raises:
         UsageError: they were chosen for several models as one.
@@ -168,8 +176,13 @@ def save_thresholds(bundle: Bundle, effect: TargetEffect) -> Bundle:
             where="--save",
             next_step="run it again with a single --weights",
         )
-    thresholds = tuple(float(value) for value in effect.evaluation.thresholds)
-    return rewrite_bundle(bundle, bundle.record.model_copy(update={"thresholds": thresholds}))
+    record, measured = bundle.record, effect.evaluation
+    metrics = {name: value for name, value in record.metrics.items() if name not in OF_THRESHOLDS}
+    trained_on = record.dataset and record.dataset.fingerprint
+    if measured.split == record.metrics_split and trained_on == fingerprint(dataset):
+        metrics |= {name: value for name, value in measured.scores.summary().items() if name in OF_THRESHOLDS}
+    thresholds = tuple(float(value) for value in measured.thresholds)
+    return rewrite_bundle(bundle, record.model_copy(update={"thresholds": thresholds, "metrics": metrics}))
 
 
 def leak_effect_of(evaluation: Evaluation, leaked: frozenset) -> LeakEffect | None:

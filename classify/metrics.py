@@ -12,6 +12,8 @@ from ..report.bootstrap import Figure, draw_counts, figure
 from .curves import average_precision, reliability, roc_auc
 
 FEW_PICTURES = 30
+OF_THRESHOLDS = ("answered", "accuracy_answered")
+"""Figures of a bundle that depend on its thresholds."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class ClassifierScores:
             found["answered"] = self.answered
             if self.accuracy_answered is not None:
                 found["accuracy_answered"] = self.accuracy_answered.value
-        return found | {"pictures": float(self.pictures)}
+        return found | {"pictures": self.pictures}
 
     def as_record(self) -> dict[str, Any]:
         """Everything, for JSON; a figure is `{"value", "low", "high"}`."""

@@ -75,7 +75,7 @@ def evaluate(
     from ..core.progress import say
 
     done = assess_classifiers(bundles, opened, AssessConfig(split=split, target=target, device=device))
-    saved = save_thresholds(bundles[0], done.target) if save and done.target else None
+    saved = save_thresholds(bundles[0], done.target, opened) if save and done.target else None
     page = write_evaluation_page(done, bundles, opened, place) if html else None
     if as_json:
         print_json({**done.as_record(), "dataset": opened.name, "saved": saved and str(saved.folder),

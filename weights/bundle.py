@@ -119,7 +119,7 @@ class BundleRecord(_Strict):
         default=None, description="a threshold for each class, in place of `confidence`"
     )
     temperature: float = Field(default=1.0, gt=0, description="divides a classifier's logits before its probabilities")
-    metrics: dict[str, float] = Field(default_factory=dict)
+    metrics: dict[str, int | float] = Field(default_factory=dict)
     metrics_split: str | None = None
     dataset: DatasetRef | None = None
     run: str | None = None

@@ -172,7 +172,7 @@ def test_thresholds_are_chosen_on_valid_and_kept_in_the_bundle(
         answers = valid.answered & (valid.predicted == k)
         assert valid.labels[answers].tolist().count(k) >= 0.9 * answers.sum() or name in " ".join(done.target.remarks)
     model = (tint.folder / "model.onnx").read_bytes()
-    save_thresholds(tint, done.target)
+    save_thresholds(tint, done.target, tints)
     again = open_bundle("tint", workspace)  # which checks every hash
     assert again.record.thresholds == pytest.approx(done.target.evaluation.thresholds.tolist())
     assert again.record.created == tint.record.created
@@ -197,7 +197,27 @@ def test_an_ensembles_thresholds_belong_to_nobody(workspace: Workspace, tints: D
     done = assess_classifiers([tint, other], tints, AssessConfig(target="recall=0.9"))
     assert done.target is not None
     with pytest.raises(UsageError, match="none of them"):
-        save_thresholds(tint, done.target)
+        save_thresholds(tint, done.target, tints)
+
+
+@pytest.mark.parametrize("measured", ["on the same pictures", "on others"])
+def test_saved_thresholds_leave_no_figures_of_the_old_ones(measured: str, tints: Dataset, tint: Bundle) -> None:
+    splits = {split: list(tints.items(split)) for split in ("valid", "test")}
+    reference = DatasetRef(name="tints", fingerprint=fingerprint(tints) if measured == "on the same pictures" else "x")
+    evaluations = measure(with_record(tint, dataset=reference), splits, "cpu", parse_target("precision=0.8"))
+    bundle = finish_bundle(tint.folder, read_bundle(tint.folder), evaluations)
+    done = assess_classifiers([bundle], tints, AssessConfig(target="precision=0.95"))
+    assert done.target is not None
+    old, new = bundle.record.metrics, done.target.evaluation.scores
+    assert new.accuracy_answered is not None
+    assert 0 < new.answered < old["answered"]
+    again = save_thresholds(bundle, done.target, tints).record
+    expected = {"answered": new.answered, "accuracy_answered": new.accuracy_answered.value}
+    assert {name: value for name, value in again.metrics.items() if "answered" in name} == (
+        expected if measured == "on the same pictures" else {}
+    )
+    assert {**old, **expected} == {**again.metrics, **expected}
+    assert f"answered: {old['answered']:.4f}" not in (bundle.folder / "README.md").read_text()
 
 
 def test_what_the_model_has_seen_is_said(tints: Dataset, tint: Bundle) -> None:
@@ -219,6 +239,7 @@ def test_a_run_ends_in_a_calibrated_bundle(workspace: Workspace, tints: Dataset,
     assert record.temperature == evaluations[0].temperature == evaluations[1].temperature != 1
     assert record.thresholds is not None
     assert record.metrics_split == "test"
+    assert '"pictures":36,' in record.model_dump_json(include={"metrics"}), "a count"
     again = evaluate_classifier(bundle, tints, "test")
     np.testing.assert_allclose(again.probability, evaluations[1].probability, atol=1e-6)
     assert record.metrics["accuracy"] == again.scores.accuracy.value
