@@ -11,6 +11,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from ..core.device import usable_cores
 from ..core.errors import DataError
 from ..core.images import ImageError, read_image
 from ..core.progress import progress, warn
@@ -18,7 +19,6 @@ from ..datasets.augment import Augmentation, sample_seed
 from ..datasets.augment_spec import AugmentSpec
 from ..datasets.holdout import training_splits
 from ..datasets.model import Dataset, Item
-from ..predict.engines.onnx import usable_cores
 from ..predict.prepare import fit
 from ..weights.bundle import Preprocessing
 from .learning import LearningData

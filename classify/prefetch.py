@@ -10,8 +10,8 @@ from types import TracebackType
 
 import numpy as np
 
+from ..core.device import usable_cores
 from ..core.errors import DataError
-from ..predict.engines.onnx import usable_cores
 from .learning import LearningData
 
 _AHEAD = 2  # batches ready for each thread

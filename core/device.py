@@ -110,6 +110,13 @@ def is_memory_full(error: Exception) -> bool:
     return type(error).__name__ in kinds or "out of memory" in str(error).lower()
 
 
+def usable_cores() -> int:
+    """How many CPU cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def nvidia_gpus() -> list[str]:
     """Names of the NVIDIA GPUs that the driver reports, whether or not any framework can use them."""
     tool = shutil.which("nvidia-smi")

@@ -1,43 +1,146 @@
-"""One process at a time works on a run."""
+"""Locks between processes. The system takes them back when a process ends, however it ends."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from .errors import UsageError
+from .errors import LensmithError, UsageError
+from .progress import say
 
 _NAME = ".lock"
+_LOOK_AGAIN_SECONDS = 0.2
 
 
 @contextmanager
 def sole_use(run: Path) -> Iterator[None]:
-    """Hold the run while the block runs. The system lets go of it when the process ends, however it ends.
+    """Hold a run while the block runs.
 
     Raises:
         UsageError: another process is at work on the run.
+        LensmithError: the run's folder cannot be locked.
     """
-    descriptor = os.open(run / _NAME, os.O_RDWR | os.O_CREAT, 0o644)
     try:
+        file = (run / _NAME).open("a+b")
+    except OSError as error:
+        raise _cannot_lock(run, error) from None
+    with file:
         try:
-            _lock(descriptor)
-        except OSError:
+            free = _try_lock(file)
+        except OSError as error:
+            raise _cannot_lock(run, error) from None
+        if not free:
             raise UsageError(
                 "Another process is at work on this run.", where=run, next_step="wait for it, or stop it first"
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)
+            )
+        try:
+            yield
+        finally:
+            _unlock(file)
 
 
-def _lock(descriptor: int) -> None:
-    if os.name == "nt":
-        import msvcrt
+@contextmanager
+def only_one(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock file `path` while the block runs, after waiting for whoever holds it.
 
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    else:
-        import fcntl
+    The file itself stays: removing it would let two processes hold two files of one name.
 
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    Args:
+        path: The lock file; made if needed.
+        what: What is being waited for, to say so: "another command that writes chess-v2".
+
+    Raises:
+        LensmithError: the file cannot be made or locked.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+b")
+    except OSError as error:
+        raise _cannot_lock(path, error) from None
+    with file:
+        try:
+            if not _try_lock(file):
+                say(f"waiting for {what} ...")
+                while not _try_lock(file):
+                    time.sleep(_LOOK_AGAIN_SECONDS)
+        except OSError as error:
+            raise _cannot_lock(path, error) from None
+        try:
+            yield
+        finally:
+            _unlock(file)
+
+
+def _cannot_lock(path: Path, error: OSError) -> LensmithError:
+    return LensmithError(
+        f"This cannot be locked against other commands: {error.strerror or error}.",
+        where=path,
+        next_step="see that you may write there, and that the disk allows locks (some network disks do not)",
+    )
+
+
+if os.name == "nt":
+    import msvcrt
+
+    def mark_in_use(descriptor: int) -> None:
+        """Nothing to do: on Windows an open file cannot be removed."""
+
+    def is_in_use(path: Path) -> bool:
+        """See the other system's; renaming an open file to its own name fails on Windows."""
+        try:
+            path.rename(path)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+
+    def _try_lock(file: IO[bytes]) -> bool:
+        file.seek(0)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        except PermissionError:
+            return False
+        return True
+
+    def _unlock(file: IO[bytes]) -> None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
+
+else:
+    import fcntl
+
+    def mark_in_use(descriptor: int) -> None:
+        """Let `is_in_use` say yes as long as this open file, which others may read too, is not closed.
+
+        Where the disk allows no locks nothing is marked.
+        """
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return
+
+    def is_in_use(path: Path) -> bool:
+        """Whether somebody has marked this file, see `mark_in_use`, and not closed it; a file must be there."""
+        try:
+            with path.open("r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def _try_lock(file: IO[bytes]) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _unlock(file: IO[bytes]) -> None:
+        fcntl.flock(file, fcntl.LOCK_UN)

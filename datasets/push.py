@@ -11,10 +11,10 @@ from pathlib import Path
 from ..core.errors import UsageError
 from ..core.files import slug
 from ..core.images import ImageError, inspect_image
+from ..core.lock import only_one
 from ..core.progress import progress
 from ..core.workspace import Workspace
 from .formats.write_yolo import label_rows
-from .lock import only_one
 from .model import Boxes, Dataset, Item, Task
 from .roboflow.journal import open_journal
 from .roboflow.key import need_key

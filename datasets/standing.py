@@ -12,8 +12,8 @@ from pathlib import Path
 from ..core.errors import DataError
 from ..core.files import sha256_of
 from ..core.isolation import cache_folder
+from ..core.lock import only_one
 from ..core.words import some
-from .lock import only_one
 from .record import RECORD_NAME, DatasetRecord
 
 SUMS_NAME = "SHA256SUMS"

@@ -18,8 +18,8 @@ from ultralytics.models.yolo.detect import DetectionTrainer  # noqa: TID253 - as
 from ultralytics.nn.tasks import load_checkpoint  # noqa: TID253 - as above
 from ultralytics.utils import DEFAULT_CFG, RANK  # noqa: TID253 - as above
 
+from ..core.device import usable_cores
 from ..core.progress import warn
-from ..predict.engines.onnx import usable_cores
 from .augmented import AugmentedReader, read_run_spec
 from .models import load_architecture
 from .progress import EpochProgress

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ...core.device import usable_cores
 from ...core.images import ImageError
 from ...core.progress import progress, say
 from ...datasets.augment_spec import AugmentSpec
-from ...predict.engines.onnx import usable_cores
 from ..data import Samples
 from .cut import Cut
 from .engines import Chosen, choose_engine, pictures_for_probe

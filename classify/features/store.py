@@ -28,8 +28,8 @@ import numpy as np
 from ...core.errors import is_disk_full
 from ...core.files import write_atomic
 from ...core.isolation import cache_folder
+from ...core.lock import only_one
 from ...core.progress import warn
-from ...datasets.lock import only_one
 from ..positioned import SharedFile
 from .room import DATA, INDEX, JOURNAL, make_room, no_room
 

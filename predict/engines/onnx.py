@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ...core.device import usable_cores
 from ...core.errors import DataError, LensmithError
 from ...core.extras import need_extra
 from ...weights.bundle import PORTABLE_NAME, Bundle
@@ -71,13 +71,6 @@ class OnnxEngine:
         except Exception as error:  # noqa: BLE001 - as above
             raise LensmithError(f"ONNX Runtime could not run the model: {_first_line(error)}") from None
         return np.asarray(output, dtype=np.float32)
-
-
-def usable_cores() -> int:
-    """How many CPU cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _check_input(inputs: Sequence[Any], bundle: Bundle) -> int | None:

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ...core.device import resolve_device
+from ...core.device import resolve_device, usable_cores
 from ...core.errors import DataError, LensmithError
 from ...core.extras import need_extra
 from ...core.isolation import isolate_ultralytics
 from ...weights.bundle import Bundle
 from ...weights.trust import check_checkpoint
-from .onnx import usable_cores
 
 MODEL_NAME = "model.pt"
 _BATCH = {"cpu": 4, "cuda": 16}
