@@ -18,7 +18,7 @@ from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
 from ..datasets.read import open_dataset
 from ..weights.architecture import build_classifier, import_keras
-from ..weights.bundle import free_bundle_name
+from ..weights.shelf import free_bundle_name
 from .config import FinetuneConfig
 from .data import training_items
 from .job import ClassifierRun, Job

@@ -21,7 +21,8 @@ from ..core.words import many
 from ..core.workspace import Workspace
 from ..datasets.check.leaks import warn_of_leaks
 from ..datasets.model import Dataset
-from ..weights.bundle import Bundle, BundleRecord, target_of_run
+from ..weights.bundle import Bundle, BundleRecord
+from ..weights.shelf import target_of_run
 from .bundling import finish_bundle, measure, stage_bundle
 from .calibrate import parse_target
 from .config import FinetuneConfig

@@ -184,7 +184,7 @@ class Story:
 
     def _has_bundle(self, name: str) -> bool:
         from ..core.progress import say
-        from ..weights.bundle import list_bundles
+        from ..weights.shelf import list_bundles
 
         there = self.workspace.weights / name in list_bundles(self.workspace)
         if there:

@@ -25,7 +25,8 @@ def weights(
     from ..core.errors import DataError
     from ..core.progress import warn
     from ..core.workspace import Workspace
-    from ..weights.bundle import list_bundles, open_bundle, read_record
+    from ..weights.bundle import open_bundle, read_record
+    from ..weights.shelf import list_bundles
 
     place = Workspace.find(workspace)
     if name is not None:

@@ -30,10 +30,10 @@ from ..weights.bundle import (
     Preprocessing,
     copy_model,
     read_bundle,
-    target_of_run,
     write_bundle,
 )
 from ..weights.portable import add_picture_input
+from ..weights.shelf import target_of_run
 from ..weights.trust import check_checkpoint
 from .evaluate import evaluate_items
 from .metrics import DetectorScores

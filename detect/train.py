@@ -28,7 +28,8 @@ from ..datasets.check.leaks import warn_of_leaks
 from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
 from ..datasets.read import open_dataset
-from ..weights.bundle import Bundle, free_bundle_name
+from ..weights.bundle import Bundle
+from ..weights.shelf import free_bundle_name
 from .augmented import OWN_CHANGES, SPEC_NAME, spec_line
 from .checkpoints import newest_checkpoint
 from .config import YoloConfig

@@ -19,8 +19,8 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ..core.errors import DataError, NotFoundError, UsageError
-from ..core.files import sha256_of, slug, whole_folder, write_atomic
+from ..core.errors import DataError, NotFoundError
+from ..core.files import sha256_of, whole_folder, write_atomic
 from ..core.manifest import DatasetRef, library_versions
 from ..core.workspace import Workspace, locate
 from .card import card_of
@@ -245,57 +245,6 @@ def read_record(folder: Path) -> BundleRecord:
             where=path,
             next_step="a newer Lensmith may have made it",
         ) from None
-
-
-def free_bundle_name(asked: str | None, otherwise: str, workspace: Workspace) -> str:
-    """What a new bundle will be called, so that training never replaces a model that is there.
-
-    Args:
-        asked: The name the person gave, or None.
-        otherwise: What to call it then; gets a number when it is taken.
-        workspace: Whose bundles.
-
-    Raises:
-        UsageError: the name that was asked for is taken.
-    """
-    if asked is not None:
-        name = slug(asked)
-        if (workspace.weights / name).exists():
-            raise UsageError(
-                f"There is a model called '{name}' already.",
-                where=workspace.weights / name,
-                next_step="choose another --name, or remove that folder first",
-            )
-        return name
-    base = slug(otherwise)
-    number, name = 1, base
-    while (workspace.weights / name).exists():
-        number += 1
-        name = f"{base}-{number}"
-    return name
-
-
-def target_of_run(workspace: Workspace, name: str, run: str) -> Path:
-    """The folder for a run's finished bundle: under `name`, with a number if another run has taken it meanwhile."""
-    number, target = 1, workspace.weights / name
-    while target.exists() and not _is_of(target, run):
-        number += 1
-        target = workspace.weights / f"{name}-{number}"
-    return target
-
-
-def _is_of(folder: Path, run: str) -> bool:
-    try:
-        return read_record(folder).run == run
-    except DataError:
-        return False
-
-
-def list_bundles(workspace: Workspace) -> list[Path]:
-    """Folders of the bundles in the workspace, by name."""
-    if not workspace.weights.is_dir():
-        return []
-    return sorted(p.parent for p in workspace.weights.glob(f"*/{BUNDLE_NAME}") if not p.parent.name.startswith("."))
 
 
 def copy_model(source: Path, folder: Path, name: str) -> None:

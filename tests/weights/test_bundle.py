@@ -20,11 +20,10 @@ from lensmith.weights.bundle import (
     BundleRecord,
     ClassifierRecord,
     Preprocessing,
-    free_bundle_name,
-    list_bundles,
     open_bundle,
     write_bundle,
 )
+from lensmith.weights.shelf import free_bundle_name, list_bundles
 from tests.helpers import run_cv
 
 GOLDEN = (np.zeros((1, 8, 8, 3), np.uint8), np.array([[0.25, 0.75]], np.float32))
