@@ -22,14 +22,13 @@ from ..core.errors import LensmithError, UsageError
 from ..core.isolation import isolate_keras
 from .backbones import Backbone, find_backbone
 from .bundle import Activation, ClassifierRecord
-from .flat import flatten
+from .flat import MOMENTUM, flatten
 
 # Caffe's mean of ImageNet in BGR, which Keras' VGG16 weights were trained with.
 _IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
 # Mean and deviation of ImageNet in RGB 0..255.
 _IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 _IMAGENET_DEVIATION = (0.229 * 255, 0.224 * 255, 0.225 * 255)
-_HEAD_MOMENTUM = 0.9
 _SMALL_NETWORK_FILTERS = (32, 64, 128, 256, 256)
 
 
@@ -105,7 +104,7 @@ def build_classifier(
     pool = keras.layers.GlobalAveragePooling2D if record.pooling == "average" else keras.layers.Flatten
     x = pool(name="head_pool")(x)
     if record.normalize:
-        x = keras.layers.BatchNormalization(momentum=_HEAD_MOMENTUM, name="head_norm")(x)
+        x = keras.layers.BatchNormalization(momentum=MOMENTUM, name="head_norm")(x)
     x = keras.layers.Dropout(record.dropout, name="head_dropout_1")(x)
     x = keras.layers.Dense(record.units, name="head_hidden")(x)
     x = _activation(record.activation)(x)

@@ -19,8 +19,8 @@ _KINDS = (
     "rescaling", "separable_conv2d", "take", "zero_padding2d",
 )  # fmt: skip
 _NUMBERED = re.compile(rf"^({'|'.join(_KINDS)})(_\d+)?$")
-# Of statistics that are learned: with Keras' own 0.99 or 0.999, small data would end before they had arrived.
-_MOMENTUM = 0.9
+MOMENTUM = 0.9
+"""Of statistics that are learned: with Keras' own 0.99 or 0.999, small data would end before they had arrived."""
 
 
 def stable_names(names: Iterable[str]) -> dict[str, str]:
@@ -70,7 +70,7 @@ def flatten(draft: Any, *, learn_statistics: bool) -> Any:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = acts
             if acts:
-                layer.momentum = min(layer.momentum, _MOMENTUM)
+                layer.momentum = min(layer.momentum, MOMENTUM)
         elif isinstance(layer, keras.layers.Dropout) and not acts:
             layer.rate = 0.0
         return layer
