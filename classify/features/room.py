@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 from pathlib import Path
 
-from ...core.errors import LensmithError
+from ...core.errors import LensmithError, is_disk_full
 from ...core.isolation import cache_folder
+from ...core.lock import is_in_use
 from ...core.progress import say
+from ..positioned import SharedFile
 
 MOST_BYTES = 10 << 30
 DATA, INDEX, JOURNAL = "features.bin", "index.json", "journal.jsonl"
@@ -20,34 +23,47 @@ _OLD_SECONDS = 24 * 3600.0
 _INSTEAD = "free some space, set CV_CACHE to a folder on another disk, or use --no-cache, which takes longer"
 
 
-def make_room(needed: int, keep: str = "") -> None:
+def make_room(needed: int) -> None:
     """Remove the least recently used features until those of this size fit in.
 
-    Features never take more than 10 GB or a quarter of the disk's free space, whichever is less.
+    What was kept from before goes until all features together take no more than 10 GB or a quarter of the disk's free
+    space, whichever is less. Those that some process has open stay, and those asked for are larger than that limit
+    where they need to be and the disk has room.
 
     Args:
         needed: Bytes.
-        keep: A key that stays.
 
     Raises:
         LensmithError: the disk has no room even then.
     """
     home = cache_folder("features")
-    entries = [entry for entry in _entries(home) if entry.name != keep]
+    entries = _entries(home)
     sizes = {entry: _size(entry) for entry in entries}
     free = shutil.disk_usage(home).free
     limit = min(MOST_BYTES, (free + sum(sizes.values())) // 4)
     removed = 0
     for entry in sorted(entries, key=_last_used):
         held = sum(sizes.values())
-        if held + needed <= limit or not held:
+        if held + needed <= limit:
             break
+        if is_in_use(entry / DATA):
+            continue
         shutil.rmtree(entry, ignore_errors=True)
         removed += sizes.pop(entry)
     if removed:
         say(f"removed features that were not used for the longest time: {in_words(removed)} in {home}")
     if needed + _SPARE_BYTES > shutil.disk_usage(home).free:
         raise no_room(home, needed)
+
+
+def reserve(file: SharedFile, size: int) -> None:
+    """Take the room on the disk now, so that a full disk is found before the work and not in the middle of it."""
+    if hasattr(os, "posix_fallocate") and size:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if is_disk_full(error):  # some file systems cannot reserve; there, writing finds it
+                raise
 
 
 def no_room(home: Path, needed: int) -> LensmithError:

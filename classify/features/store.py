@@ -28,10 +28,10 @@ import numpy as np
 from ...core.errors import is_disk_full
 from ...core.files import write_atomic
 from ...core.isolation import cache_folder
-from ...core.lock import only_one
+from ...core.lock import mark_in_use, only_one
 from ...core.progress import warn
 from ..positioned import SharedFile
-from .room import DATA, INDEX, JOURNAL, make_room, no_room
+from .room import DATA, INDEX, JOURNAL, make_room, no_room, reserve
 
 _CHUNK_BYTES = 8 << 20
 
@@ -109,7 +109,7 @@ def open_stored(key: str) -> Stored | None:
     try:
         index = _read_index(folder / INDEX)
         layout = _layout(index["layout"])
-        file = SharedFile(folder / DATA, "r")
+        file = _opened(folder / DATA, "r")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError):
@@ -200,7 +200,7 @@ class Growing:
         self._file.close()
         shutil.rmtree(self._target, ignore_errors=True)
         self._part.rename(self._target)
-        return Stored(self._layout, SharedFile(self._target / DATA, "r"), self._skipped, seconds)
+        return Stored(self._layout, _opened(self._target / DATA, "r"), self._skipped, seconds)
 
     def _go_on(self) -> SharedFile | None:
         """What an interrupted command left, if it was the same work."""
@@ -208,7 +208,7 @@ class Growing:
             lines = (self._part / JOURNAL).read_text(encoding="utf-8").splitlines()
             if _layout(json.loads(lines[0])) != self._layout:
                 return None
-            file = SharedFile(self._part / DATA, "a")
+            file = _opened(self._part / DATA, "a")
         except (OSError, ValueError, KeyError, TypeError, IndexError):
             return None
         for line in lines[1:]:
@@ -223,10 +223,10 @@ class Growing:
 
     def _start_anew(self) -> SharedFile:
         shutil.rmtree(self._part, ignore_errors=True)
-        make_room(self._layout.bytes, keep=self._target.name)
+        make_room(self._layout.bytes)
         self._part.mkdir()
-        file = SharedFile(self._part / DATA, "w")
-        _reserve(file, self._layout.bytes)
+        file = _opened(self._part / DATA, "w")
+        reserve(file, self._layout.bytes)
         write_atomic(self._part / JOURNAL, json.dumps(asdict(self._layout)) + "\n")
         return file
 
@@ -241,14 +241,11 @@ class Growing:
             raise no_room(self._home, self._layout.bytes) from None
 
 
-def _reserve(file: SharedFile, size: int) -> None:
-    """Take the room on the disk now, so that a full disk is found before the work and not in the middle of it."""
-    if hasattr(os, "posix_fallocate") and size:
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)
-        except OSError as error:
-            if is_disk_full(error):  # some file systems cannot reserve; there, writing finds it
-                raise
+def _opened(path: Path, mode: str) -> SharedFile:
+    """A file of features; as long as it is open, its entry is not removed for others."""
+    file = SharedFile(path, mode)
+    mark_in_use(file.fileno())
+    return file
 
 
 def _write_index(path: Path, index: dict[str, Any]) -> None:

@@ -168,6 +168,35 @@ def test_the_least_recently_used_go_first(monkeypatch: pytest.MonkeyPatch, capfd
     stored.file.close()
 
 
+def test_what_is_open_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("closed", "own", "another's"):
+        write_all(key)
+    monkeypatch.setattr(room, "MOST_BYTES", 1)
+    own = open_stored("own")
+    assert own is not None
+    held = (
+        "from lensmith.classify.features.store import open_stored\n"
+        """stored = open_stored("another's"); print("open", flush=True); input()"""
+    )
+    command, pipe = [sys.executable, "-c", held], subprocess.PIPE
+    with subprocess.Popen(command, text=True, env=dict(os.environ), stdin=pipe, stdout=pipe) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        with Growing("growing", LAYOUT):
+            for path in (cache_folder("features") / ".growing.part").iterdir():
+                os.utime(path, (0, 0))
+            make_room(LAYOUT.bytes)
+            assert entries() == {"own", "another's", ".growing.part"}
+        other.communicate("\n")
+    own.file.close()
+    make_room(LAYOUT.bytes)
+    assert not entries()
+
+
+def entries() -> set[str]:
+    return {path.name for path in cache_folder("features").iterdir() if path.name != ".locks"}
+
+
 def test_leftovers_of_killed_processes_go_after_a_day() -> None:
     with Growing("k", LAYOUT):
         pass
