@@ -8,8 +8,9 @@ from __future__ import annotations
 import io
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -69,13 +70,13 @@ class Trackers:
         """A finished epoch."""
         self._step += 1
         for tracker in tuple(self._trackers):
-            with _Spared(self._trackers, tracker):
+            with _Spared(tracker.name, partial(self._trackers.remove, tracker)):
                 tracker.epoch(self._step, row)
 
     def end(self, metrics: Mapping[str, float]) -> None:
         """The final figures; the run's report should be in its folder by now, and goes along."""
         for tracker in tuple(self._trackers):
-            with _Spared(self._trackers, tracker):
+            with _Spared(tracker.name, partial(self._trackers.remove, tracker)):
                 tracker.end(metrics)
 
     def __enter__(self) -> Trackers:
@@ -86,15 +87,15 @@ class Trackers:
     ) -> None:
         status = "FINISHED" if error is None else "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
         for tracker in tuple(self._trackers):
-            with _Spared(self._trackers, tracker):
+            with _Spared(tracker.name, partial(self._trackers.remove, tracker)):
                 tracker.close(status)
 
 
 class _Spared:
-    """Turns what a tracker raises in the block into a warning."""
+    """Turns what a tracker raises in the block into a warning, and forgets the tracker."""
 
-    def __init__(self, trackers: list[Tracker], tracker: Tracker) -> None:
-        self._trackers, self._tracker = trackers, tracker
+    def __init__(self, name: str, forget: Callable[[], None]) -> None:
+        self._name, self._forget = name, forget
 
     def __enter__(self) -> None:
         pass
@@ -104,14 +105,16 @@ class _Spared:
     ) -> bool:
         if not isinstance(error, Exception):
             return False
-        self._trackers.remove(self._tracker)
+        self._forget()
         first = next(iter(str(error).splitlines()), type(error).__name__)
-        warn(f"the run goes on without {self._tracker.name}: {first[:200]}")
+        warn(f"the run goes on without {self._name}: {first[:200]}")
         return True
 
 
 def open_trackers(run: Path, config: FinetuneConfig, history: Sequence[Epoch] = ()) -> Trackers:
     """Begin to track a run, or go on where it was interrupted.
+
+    What cannot be opened, such as a damaged `mlflow.db`, is a warning.
 
     Args:
         run: The run's folder, in the workspace's `runs/`.
@@ -120,17 +123,23 @@ def open_trackers(run: Path, config: FinetuneConfig, history: Sequence[Epoch] = 
 
     Raises:
         MissingExtraError: MLflow is wanted and not installed.
-        OSError: the files cannot be written.
     """
     trackers: list[Tracker] = []
-    if config.tensorboard:
-        trackers.append(_TensorBoard(run, history))
-        say(f'curves: tensorboard --logdir "{run / TENSORBOARD_NAME}"')
     if config.mlflow:
         need_extra("track", "Writing into MLflow")
-        trackers.append(_MLflow(run, config, history))
-        say(f'MLflow: mlflow ui --backend-store-uri "{mlflow_address(run.parent)}"')
+    if config.tensorboard:
+        with _Spared(_TensorBoard.name, _nothing):
+            trackers.append(_TensorBoard(run, history))
+            say(f'curves: tensorboard --logdir "{run / TENSORBOARD_NAME}"')
+    if config.mlflow:
+        with _Spared(f"{_MLflow.name} ({run.parent / MLFLOW_NAME})", _nothing):
+            trackers.append(_MLflow(run, config, history))
+            say(f'MLflow: mlflow ui --backend-store-uri "{mlflow_address(run.parent)}"')
     return Trackers(trackers, len(history))
+
+
+def _nothing() -> None:
+    """What was never opened need not be forgotten."""
 
 
 def mlflow_address(runs: Path) -> str:

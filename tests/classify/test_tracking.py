@@ -111,6 +111,11 @@ with open_trackers(run, config, ROWS[:1]) as trackers:
     trackers.end({"accuracy": 0.875})
 (one,) = runs()
 steps = [(metric.step, metric.value) for metric in client.get_metric_history(one.info.run_id, "val_accuracy")]
+other = run.parent / "other" / "runs" / "one"
+other.mkdir(parents=True)
+(other.parent / "mlflow.db").write_text("no database")
+with open_trackers(other, config) as trackers:
+    trackers.epoch(ROWS[0])
 print(json.dumps({
     "between": between, "status": one.info.status, "name": one.info.run_name, "steps": sorted(steps),
     "final": one.data.metrics["final/accuracy"], "backbone": one.data.params["backbone"], "sockets": sockets,
@@ -135,4 +140,7 @@ def test_mlflow_reads_back_one_run_that_was_interrupted(run: Path) -> None:
         "final": 0.875, "backbone": "vgg16", "sockets": [], "artifacts": ["report.html"], "frameworks": [],
     }  # fmt: skip
     assert "mlflow ui --backend-store-uri" in done.stderr
-    assert {path.name for path in run.parent.iterdir()} == {"mlflow-artifacts", "mlflow.db", run.name}
+    assert {path.name for path in run.parent.iterdir()} == {"mlflow-artifacts", "mlflow.db", "other", run.name}
+    (warning,) = [line for line in done.stderr.splitlines() if "warning" in line.lower()]
+    assert "the run goes on without MLflow" in warning
+    assert str(run.parent / "other/runs/mlflow.db") in warning
