@@ -10,6 +10,7 @@ from typing import Any
 
 from ..core.errors import DataError, UsageError
 from ..core.extras import need_extra
+from ..core.lock import sole_use
 from ..core.manifest import DatasetRef, RunManifest
 from ..core.progress import say
 from ..core.workspace import Workspace
@@ -21,7 +22,7 @@ from ..weights.architecture import build_classifier, import_keras
 from ..weights.shelf import free_bundle_name
 from .config import FinetuneConfig
 from .data import training_items
-from .job import ClassifierRun, Job
+from .job import ClassifierRun, Job, forget, has_learned
 from .sizing import choose_input
 from .stage_data import Pictures, warn_of_small_classes
 from .start import build_model
@@ -70,7 +71,8 @@ def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> 
             command=COMMAND, options=config.as_options(), seed=config.seed, device=device, dataset=reference
         )
         run = workspace.new_run(COMMAND, name)
-        return Job(run, manifest, pictures, workspace).carry_out(model)
+        with sole_use(run):
+            return Job(run, manifest, pictures, workspace).carry_out(model)
 
 
 def resume_finetune(run: Path, workspace: Workspace) -> ClassifierRun:
@@ -88,16 +90,18 @@ def resume_finetune(run: Path, workspace: Workspace) -> ClassifierRun:
         KeyboardInterrupt: the person stopped it again.
     """
     need_extra("classify", "Fine-tuning a classifier")
-    manifest = RunManifest.load(run)
-    dataset = _dataset_of(run, manifest, workspace)
-    config = FinetuneConfig.from_options(manifest.options, run)
-    train, valid, valid_name = training_items(dataset, config.seed)
-    choice = choose_input(config.backbone, config.imgsz, train)
-    pictures = Pictures(dataset, config, choice.preprocessing, train, valid, valid_name)
-    with _keras(config) as device:
-        manifest.device = device
-        model = _rebuilt(run, pictures)
-        return Job(run, manifest, pictures, workspace).carry_out(model)
+    RunManifest.load(run)  # a folder that is no run gets no lock
+    with sole_use(run):  # before anything is read that another process might be changing
+        manifest = RunManifest.load(run)
+        dataset = _dataset_of(run, manifest, workspace)
+        config = FinetuneConfig.from_options(manifest.options, run)
+        train, valid, valid_name = training_items(dataset, config.seed)
+        choice = choose_input(config.backbone, config.imgsz, train)
+        pictures = Pictures(dataset, config, choice.preprocessing, train, valid, valid_name)
+        with _keras(config) as device:
+            manifest.device = device
+            model = _rebuilt(run, pictures)
+            return Job(run, manifest, pictures, workspace).carry_out(model)
 
 
 def _dataset_of(run: Path, manifest: RunManifest, workspace: Workspace) -> Dataset:
@@ -105,6 +109,7 @@ def _dataset_of(run: Path, manifest: RunManifest, workspace: Workspace) -> Datas
     if manifest.command != COMMAND:
         raise UsageError(f"This is a run of `cv {manifest.command}`, not a training of a classifier.", where=run)
     if manifest.status == "done":
+        forget(run)  # what a kill just after the end left behind
         raise UsageError(
             "This run is finished: there is nothing to resume.",
             where=run,
@@ -125,7 +130,14 @@ def _dataset_of(run: Path, manifest: RunManifest, workspace: Workspace) -> Datas
 def _rebuilt(run: Path, pictures: Pictures) -> Any:
     """The model of an interrupted run; the file that its weights came from is not needed any more once it had begun."""
     classes, size, config = len(pictures.dataset.names), pictures.preprocessing, pictures.config
-    if not StateFolder(run).start.is_file():
+    state = StateFolder(run)
+    if not state.start.is_file():
+        if has_learned(run):
+            raise DataError(
+                "The weights that this run began with are gone, so it cannot go on.",
+                where=state.start,
+                next_step=f"start the training anew: cv finetune {pictures.dataset.name}",
+            )
         return build_model(config, size, classes)[0]
     return build_classifier(config.record(), size.width, size.height, classes, learn_statistics=config.from_scratch)
 

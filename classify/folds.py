@@ -153,7 +153,7 @@ def cross_validate(model: Any, pictures: Pictures, run: Path, stages: Sequence[S
     Args:
         model: As the run starts; `run`'s state holds the same, see `stages.Training`.
         pictures: Of the dataset, with `config.folds` in their config.
-        run: The run's folder, which gets a folder `folds` until this is done.
+        run: The run's folder, which gets a folder `folds`; `forget_folds` removes it once the answer is kept.
         stages: How each fold trains.
         prepare: Opens a stage's data, see `stage_data.open_stage`; that of all pictures is parted for each fold.
 
@@ -171,11 +171,20 @@ def cross_validate(model: Any, pictures: Pictures, run: Path, stages: Sequence[S
         answers = [work.fold(number) for number in range(config.folds)]
     load_all_layers(model, StateFolder(run).start)
     labels, probability = (np.concatenate(column) for column in zip(*answers, strict=True))
-    shutil.rmtree(run / _FOLDER, ignore_errors=True)
     return FoldsResult(
         score(labels, probability, pictures.dataset.names, SPLIT_NAME),
         tuple(float((said.argmax(axis=1) == truth).mean()) for truth, said in answers),
     )
+
+
+def has_folds(run: Path) -> bool:
+    """Whether a run's folder holds what its folds learned."""
+    return (run / _FOLDER).is_dir()
+
+
+def forget_folds(run: Path) -> None:
+    """Remove what only an interrupted cross-validation needs."""
+    shutil.rmtree(run / _FOLDER, ignore_errors=True)
 
 
 class _Work:

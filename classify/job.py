@@ -14,7 +14,6 @@ from typing import Any
 from ..core.device import told_when_memory_is_full
 from ..core.errors import LensmithError
 from ..core.files import write_atomic
-from ..core.lock import sole_use
 from ..core.manifest import DatasetRef, RunManifest
 from ..core.progress import say
 from ..core.words import many
@@ -27,14 +26,17 @@ from .bundling import finish_bundle, measure, stage_bundle
 from .calibrate import parse_target
 from .config import FinetuneConfig
 from .evaluate import Evaluation
-from .folds import FoldsResult, cross_validate
+from .folds import FoldsResult, cross_validate, forget_folds, has_folds
+from .history import HISTORY_NAME
 from .proof import prove
 from .report import write_report
 from .stage_data import Pictures, about_features, open_stage
-from .stages import Stage, StageData, Training
+from .stages import CHECKPOINT_NAME, Stage, StageData, Training
+from .state import StateFolder
 from .tracking import open_trackers
 
 EVALUATION_NAME = "evaluation.json"
+_STAGED = "bundle"
 
 
 @dataclass(frozen=True)
@@ -84,27 +86,27 @@ class Job:
         return self.pictures.dataset
 
     def carry_out(self, model: Any) -> ClassifierRun:
-        """Do what is not done yet, and note in run.json how it ended.
+        """Do what is not done yet, and note in run.json how it ended; the caller has the run to itself.
 
         Args:
             model: As the run started; where a state lies in the run's folder, the numbers come from there.
         """
         manifest = self.manifest
-        with sole_use(self.run):
-            manifest.status, manifest.ended = "running", None
-            manifest.result.pop("error", None)
-            manifest.save(self.run)
-            try:
-                done = self._work(model)
-            except KeyboardInterrupt:
-                manifest.end(self.run, "interrupted")
-                say(f"interrupted; go on with: cv resume {self.run.name}")
-                raise
-            except BaseException as error:
-                manifest.result["error"] = str(error)[:1000]
-                manifest.end(self.run, "failed")
-                raise
-            manifest.end(self.run, "done")
+        manifest.status, manifest.ended = "running", None
+        manifest.result.pop("error", None)
+        manifest.save(self.run)
+        try:
+            done = self._work(model)
+        except KeyboardInterrupt:
+            manifest.end(self.run, "interrupted")
+            say(f"interrupted; go on with: cv resume {self.run.name}")
+            raise
+        except BaseException as error:
+            manifest.result["error"] = str(error)[:1000]
+            manifest.end(self.run, "failed")
+            raise
+        manifest.end(self.run, "done")
+        forget(self.run)  # not before: killed in between, a run would have to begin again
         return done
 
     def _work(self, model: Any) -> ClassifierRun:
@@ -117,6 +119,7 @@ class Job:
             with self._timed("folds"):
                 result["folds"] = self._cross_validate(training).as_record()
             self.manifest.save(self.run)
+        forget_folds(self.run)
         with open_trackers(self.run, self.config, training.history) as trackers:
             training.told = trackers.epoch
             self._train(training)
@@ -128,7 +131,6 @@ class Job:
             with self._timed("report"):
                 report = write_report(self.run, bundle, evaluations, self.dataset)
             trackers.end(metrics)
-        training.forget_state()
         return ClassifierRun(self.run, bundle, metrics, report, result["leaked"].get(split, 0))
 
     @property
@@ -166,7 +168,7 @@ class Job:
     def _finish(self, training: Training) -> tuple[Bundle, list[Evaluation]]:
         with self._timed("export"):
             record = self._record(training)
-            staged = stage_bundle(self.run / "bundle", record, training.checkpoint, self.pictures.golden())
+            staged = stage_bundle(self.run / _STAGED, record, training.checkpoint, self.pictures.golden())
         with self._timed("proof"):
             self.manifest.result["proof"] = prove(staged.folder, self.config.device)
         with self._timed("measure"):
@@ -232,6 +234,22 @@ class Job:
             yield
         finally:
             timings[what] = round(timings.get(what, 0.0) + time.monotonic() - started, 2)
+
+
+def has_learned(run: Path) -> bool:
+    """Whether anything in a run's folder comes from weights that the run began with."""
+    return (
+        StateFolder(run).has_epoch
+        or has_folds(run)
+        or any((run / name).is_file() for name in (HISTORY_NAME, CHECKPOINT_NAME))
+    )
+
+
+def forget(run: Path) -> None:
+    """Remove what only an interrupted run needs."""
+    StateFolder(run).remove()
+    forget_folds(run)
+    shutil.rmtree(run / _STAGED, ignore_errors=True)
 
 
 def _use_full_precision() -> None:

@@ -173,10 +173,6 @@ class Training:
         if name := self.progress.best_file:
             put_learned(self.model, self._state.load_best(name), self._state.folder / name)
 
-    def forget_state(self) -> None:
-        """Remove what only an interrupted run needs."""
-        self._state.remove()
-
     def _fits(self, stage: Stage, data: StageData) -> bool:
         """Train to the stage's end; False where the memory did not suffice."""
         try:

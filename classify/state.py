@@ -87,6 +87,11 @@ class StateFolder:
         """The file with the model as the run began."""
         return self.folder / _START
 
+    @property
+    def has_epoch(self) -> bool:
+        """Whether an epoch was finished."""
+        return (self.folder / _EPOCH).is_file()
+
     def save(self, progress: Progress, learned: Mapping[str, np.ndarray], optimizer: list[np.ndarray]) -> None:
         """Keep an epoch. The state before stays until this one is on the disk.
 

@@ -11,7 +11,7 @@ import pytest
 
 from lensmith.classify import folds as folds_module
 from lensmith.classify.config import FinetuneConfig
-from lensmith.classify.folds import FoldsResult, Part, cross_validate, fold_parts
+from lensmith.classify.folds import FoldsResult, Part, cross_validate, fold_parts, forget_folds
 from lensmith.classify.stage_data import Pictures
 from lensmith.classify.stages import Stage, StageData, Training
 from lensmith.core.errors import DataError, UsageError
@@ -132,6 +132,8 @@ def test_each_picture_is_judged_once_and_an_interrupted_run_ends_alike(
     whole = cross_validate(model, pictures, run, stages, plainly)
     assert plainly.opened == 1
     assert [np.array(variable).tobytes() for variable in model.weights] == start
+    assert len(list((run / "folds").iterdir())) == 3  # until the caller has kept the answer
+    forget_folds(run)
     assert not (run / "folds").exists()
     assert isinstance(whole, FoldsResult)
     assert whole.scores.pictures == 21

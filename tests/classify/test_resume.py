@@ -7,14 +7,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
+from lensmith.classify import job as job_module
 from lensmith.classify.config import FinetuneConfig
 from lensmith.classify.finetune import finetune, resume_finetune
+from lensmith.classify.job import Job
+from lensmith.classify.stage_data import Pictures
 from lensmith.classify.state import StateFolder
 from lensmith.core.errors import DataError, NotFoundError, UsageError
+from lensmith.core.lock import sole_use
 from lensmith.core.manifest import RunManifest
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.read import open_dataset
@@ -133,6 +138,43 @@ def test_a_finished_run_and_a_changed_or_lost_dataset_are_told_apart(
     manifest.model_copy(update={"options": {**manifest.options, "colour": "red"}}).save(run)
     with pytest.raises(DataError, match="colour"):
         resume_finetune(run, place)
+
+
+def test_a_run_that_another_process_works_on_is_not_even_read(reference: Path, place: Workspace) -> None:
+    with sole_use(reference), pytest.raises(UsageError, match="Another process"):
+        resume_finetune(reference, place)
+
+
+def test_a_run_whose_start_is_gone_does_not_begin_with_other_weights(
+    place: Workspace, reference: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    RunManifest.load(reference).model_copy(update={"status": "failed"}).save(run)
+    (run / "history.json").write_text("[]")
+    with pytest.raises(DataError, match="began with are gone"):
+        resume_finetune(run, place)
+
+
+def test_a_run_counts_as_done_before_its_state_goes(
+    place: Workspace, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end_of_process(_run: Path) -> None:
+        raise SystemExit
+
+    manifest = RunManifest.load(reference).model_copy(update={"status": "running"})
+    begun = Job(tmp_path, manifest, cast("Pictures", None), place)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "folds").mkdir()
+    monkeypatch.setattr(Job, "_work", lambda *_: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(job_module, "forget", end_of_process)
+        with pytest.raises(SystemExit):
+            begun.carry_out(None)
+    assert RunManifest.load(tmp_path).status == "done"
+    with pytest.raises(UsageError, match="finished"):
+        resume_finetune(tmp_path, place)
+    assert {path.name for path in tmp_path.iterdir()} == {"run.json", ".lock"}
 
 
 def test_a_damaged_state_is_said(tmp_path: Path) -> None:
