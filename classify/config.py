@@ -123,9 +123,11 @@ class FinetuneConfig:
 
     def record(self, stage: Literal["frozen", "tuned"] = "tuned", unfrozen_from: str | None = None) -> ClassifierRecord:
         """What rebuilds the model."""
+        weights = "none" if self.from_scratch else "file" if isinstance(self.weights, Path) else "imagenet"
         return ClassifierRecord(
             backbone=self.backbone, units=self.units, dropout=self.dropout, pooling=self.pooling,
             activation=self.activation, normalize=True, stage=stage, unfrozen_from=unfrozen_from,
+            weights=weights,
         )  # fmt: skip
 
     def as_options(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ..report.bootstrap import Figure
 from ..report.page import Page
 from ..report.plots import curves, xy_lines
 from ..weights.bundle import Bundle, BundleRecord
+from ..weights.card import started_from
 from .assess import Assessment, leak_effect_of
 from .evaluate import Evaluation
 from .history import Row, overfitting, read_history, shipped_row, stage_rows
@@ -52,7 +53,7 @@ def write_report(run: Path, bundle: Bundle, evaluations: Sequence[Evaluation], d
         f" measured on {many(len(main), 'picture')} of its {main.split} split.",
     )
     add_lead_figures(page, main.scores)
-    notes = [*_caveats(evaluations, leak, bundle.name, dataset.root), *overfitting(history)]
+    notes = [*_caveats(evaluations, leak, bundle.name, dataset), *overfitting(history)]
     page.notes(notes)
     for sentence in notes:
         warn(sentence)
@@ -115,19 +116,21 @@ def _add_evaluation(page: Page, evaluation: Evaluation, root: Path, reached: Any
     add_skipped(page, evaluation, root)
 
 
-def _caveats(evaluations: Sequence[Evaluation], leak: LeakEffect | None, name: str, root: Path) -> list[str]:
+def _caveats(evaluations: Sequence[Evaluation], leak: LeakEffect | None, name: str, dataset: Dataset) -> list[str]:
     main = evaluations[-1]
     said = main.scores.remarks()
     if main is evaluations[0]:
+        none = next(dataset.items("test"), None) is None
+        missing = "There are no test pictures" if none else "No test picture could be read"
         said.append(
-            f"There are no test pictures: these figures come from the {main.split} pictures, by which the best epoch"
+            f"{missing}: these figures come from the {main.split} pictures, by which the best epoch"
             " and the temperature were chosen, so they are somewhat too good."
         )
     if leak:
         said.append(
             f"{leak.sentence(name)} Pictures that leak show what the model was trained on: trust the second figure."
         )
-    return [*said, *(sentence for one in evaluations for sentence in one.about_skipped(root))]
+    return [*said, *(sentence for one in evaluations for sentence in one.about_skipped(dataset.root))]
 
 
 def _add_training(page: Page, manifest: RunManifest, history: Sequence[Row], record: BundleRecord) -> None:
@@ -150,8 +153,9 @@ def _add_training(page: Page, manifest: RunManifest, history: Sequence[Row], rec
             ["part", "what"],
             [
                 ["backbone", head.backbone],
+                ["began with", started_from(head) or "unknown"],
                 ["head", f"{head.pooling} pooling, {head.units} units, {head.activation}, dropout {head.dropout:g}"],
-                ["fine-tuned from", head.unfrozen_from or "nothing: the backbone is as it came"],
+                ["changed from", head.unfrozen_from or "nothing: the backbone is as it came"],
                 ["input", f"{record.preprocessing.width} x {record.preprocessing.height} pixels, "
                           f"{record.preprocessing.resize}"],
             ],
@@ -207,7 +211,7 @@ def _about_stages(manifest: RunManifest, history: Sequence[Row]) -> str:
 
 def _source(manifest: RunManifest, stage: str) -> str:
     found = (manifest.result.get("features") or {}).get(stage)
-    if not found:
+    if not found or "engine" not in found:
         return "pictures"
     once = "from the cache" if found["from_cache"] else f"computed in {found['seconds']:.1f} s"
     return f"features of {many(found['views'], 'view')}, {found['engine']}, {once}"

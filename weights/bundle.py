@@ -92,6 +92,8 @@ class ClassifierRecord(_Strict):
             hundredfold, and then the head learns little.
         unfrozen_from: Name of the first layer that was fine-tuned, None when all of the base stayed frozen.
         stage: Which stage gave the weights: "frozen" or "tuned".
+        weights: What the backbone began with: "imagenet", a "file" of the person's, or "none" for random numbers; None
+            in bundles of before it was noted.
     """
 
     backbone: str
@@ -102,6 +104,7 @@ class ClassifierRecord(_Strict):
     normalize: bool = False
     unfrozen_from: str | None = None
     stage: Literal["frozen", "tuned"] = "tuned"
+    weights: Literal["imagenet", "file", "none"] | None = None
 
 
 class BundleRecord(_Strict):

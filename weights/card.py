@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .bundle import BundleRecord
+    from .bundle import BundleRecord, ClassifierRecord
 
 
 def card_of(record: BundleRecord) -> str:
@@ -23,6 +23,8 @@ def card_of(record: BundleRecord) -> str:
         "",
     ]
     lines += [f"- classes: {', '.join(record.names)}", f"- input: {size} pixels, {record.preprocessing.resize}"]
+    if record.classifier and (start := started_from(record.classifier)):
+        lines.append(f"- {record.classifier.backbone} began with: {start}")
     lines += _about_answers(record)
     if record.dataset:
         lines.append(f"- data: {record.dataset.name}, fingerprint {record.dataset.fingerprint}")
@@ -32,6 +34,12 @@ def card_of(record: BundleRecord) -> str:
         lines += [f"- {name}: {value}" for name, value in told_metrics(record.metrics)]
     lines += ["", f"Use it: `cv predict PICTURES --weights {record.name}`, `cv live --weights {record.name}`", ""]
     return "\n".join(lines)
+
+
+def started_from(record: ClassifierRecord) -> str | None:
+    """What a classifier's backbone began with, in words; None where nobody knows."""
+    told = {"imagenet": "weights from ImageNet", "file": "weights from a file", "none": "random numbers"}
+    return record.weights and told[record.weights]
 
 
 def told_metrics(metrics: Mapping[str, float]) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ _WIDTH, _ROW, _GAP, _TOP = 760, 34, 10, 44
 _MIDDLE, _WIDEST, _NARROWEST = 330, 300, 26
 _FILL: dict[str, str] = {
     "frozen": "#9ec5f5", "partly fine-tuned": "#f3c98b", "fine-tuned": "#f0a35e", "trained": "#8fd19e",
-    "fixed": "#d5dae2",
+    "partly trained": "#c3e3c8", "random": "#e3c6e8", "fixed": "#d5dae2",
 }  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def draw_network(blocks: Sequence[Part]) -> str:
 
 _WORDS: dict[str, str] = {
     "frozen": "frozen", "partly fine-tuned": "partly fine-tuned", "fine-tuned": "fine-tuned", "trained": "trained anew",
-    "fixed": "nothing to learn",
+    "partly trained": "partly trained anew", "random": "left at random", "fixed": "nothing to learn",
 }  # fmt: skip
 
 

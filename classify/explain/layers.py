@@ -13,7 +13,7 @@ from ...weights.backbones import find_backbone
 from ...weights.bundle import ClassifierRecord
 
 _LEAST_PLACES = 4
-Learned = Literal["frozen", "fine-tuned", "partly fine-tuned", "trained", "fixed"]
+Learned = Literal["frozen", "random", "fine-tuned", "partly fine-tuned", "trained", "partly trained", "fixed"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Part:
         shape: Of its output for one picture: `(h, w, channels)` or `(numbers,)`.
         parameters: How many numbers it holds.
         learned: What training did with it. "frozen": kept as the backbone came; "fine-tuned": changed; "trained":
-            made from random numbers; "fixed": there is nothing in it to learn.
+            made from random numbers; "random": kept as random numbers; "fixed": there is nothing in it to learn.
         layers: Names of its layers.
     """
 
@@ -42,7 +42,9 @@ def list_layers(model: Any, record: ClassifierRecord) -> list[Part]:
     """Every layer of a classifier in the order of its graph."""
     tuned = _tuned_names(model, record)
     base = {layer.name for layer in base_layers(model)}
-    from_scratch = find_backbone(record.backbone).weights is None
+    from_scratch = record.weights == "none" or (
+        record.weights is None and find_backbone(record.backbone).weights is None
+    )
     return [_layer(layer, tuned, base, from_scratch=from_scratch) for layer in model.layers]
 
 
@@ -107,8 +109,10 @@ def _layer(layer: Any, tuned: set[str], base: set[str], *, from_scratch: bool = 
     learned: Learned = "trained"
     if not parameters:
         learned = "fixed"
-    elif layer.name in base and not (from_scratch and layer.name in tuned):
-        learned = "fine-tuned" if layer.name in tuned else "frozen"
+    elif layer.name in base - tuned:
+        learned = "random" if from_scratch else "frozen"
+    elif layer.name in base and not from_scratch:
+        learned = "fine-tuned"
     return Part(layer.name, type(layer).__name__, shape, parameters, learned, (layer.name,))
 
 
@@ -128,7 +132,8 @@ def _by_block(base: Sequence[Part], record: ClassifierRecord) -> Iterator[tuple[
 def _gathered(name: str, members: Sequence[Part]) -> Part:
     maps = [part for part in members if len(part.shape) == 3]
     kinds: set[Learned] = {part.learned for part in members if part.learned != "fixed"}
-    learned: Learned = kinds.pop() if len(kinds) == 1 else "partly fine-tuned" if kinds else "fixed"
+    mixed: Learned = "partly trained" if "random" in kinds else "partly fine-tuned"
+    learned: Learned = kinds.pop() if len(kinds) == 1 else mixed if kinds else "fixed"
     parameters = sum(part.parameters for part in members)
     shape = (maps or list(members))[-1].shape
     return Part(name, "block", shape, parameters, learned, tuple(part.name for part in members))

@@ -208,7 +208,7 @@ def _write_page(
     about = f"why it would be {config.class_name}" if config.class_name else "what spoke for its answer"
     page = Page(f"What {model.name} looks at", f"For each picture the answer, and {about}: {method} at {model.layer}.")
     total = sum(part.parameters for part in blocks)
-    frozen = sum(part.parameters for part in blocks if part.learned == "frozen")
+    frozen = sum(part.parameters for part in blocks if part.learned in {"frozen", "random"})
     page.numbers([
         ("pictures", str(done.pictures), f"{len(done.skipped)} could not be read" if done.skipped else "explained"),
         ("classes", str(len(model.names)), ", ".join(model.names)[:80]),

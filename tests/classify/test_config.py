@@ -5,6 +5,7 @@ import json
 import pickle
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,3 +69,13 @@ def test_the_command_has_every_option_with_the_same_default() -> None:
         if field.name not in {"lr_frozen", "lr_tune"}:  # typed as text, so that they can be auto
             assert given[field.name].default == field.default, field.name
     assert all(name in finetune_module._BACKBONES for name in BACKBONES)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "weights", "noted"),
+    [("vgg16", "imagenet", "imagenet"), ("vgg16", "none", "none"), ("cnn", "imagenet", "none"),
+     ("vgg16", Path("a.h5"), "file"), ("cnn", Path("a.h5"), "file")],
+)  # fmt: skip
+def test_the_record_says_what_the_backbone_began_with(backbone: str, weights: Any, noted: str) -> None:
+    config = FinetuneConfig(backbone=backbone, weights=weights)
+    assert config.record().weights == config.resolved().record().weights == noted

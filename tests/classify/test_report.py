@@ -134,6 +134,17 @@ def test_a_run_of_an_older_version_without_test_pictures(workspace: Workspace) -
     assert "no longer a number" in page.text
 
 
+def test_test_pictures_that_cannot_be_read_are_no_missing_ones(workspace: Workspace) -> None:
+    root = make_tints(workspace.datasets / "tints", {"train": 2, "valid": 8, "test": 1})
+    for path in (root / "test").rglob("*.png"):
+        path.write_bytes(b"no picture")
+    bundle, evaluations = finished(workspace, "valid", "test")
+    run = make_run(workspace, [])
+    page = Reader(write_report(run, bundle, evaluations, open_dataset("tints", workspace)).read_text())
+    assert "No test picture could be read: these figures come from the valid pictures" in page.text
+    assert "no test pictures" not in page.text
+
+
 def test_a_run_without_a_history_has_a_page_too(workspace: Workspace) -> None:
     make_tints(workspace.datasets / "tints", {"train": 2, "valid": 8})
     bundle, evaluations = finished(workspace, "valid")

@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from lensmith.weights.bundle import (
     open_bundle,
     write_bundle,
 )
+from lensmith.weights.card import card_of
 from lensmith.weights.shelf import free_bundle_name, list_bundles
 from tests.helpers import run_cv
 
@@ -175,3 +177,17 @@ def test_a_new_bundle_never_takes_the_name_of_another(workspace: Workspace) -> N
     assert free_bundle_name("ca ts", "pets", workspace) == "ca-ts"
     with pytest.raises(UsageError, match="already"):
         free_bundle_name("pets", "other", workspace)
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"), [("imagenet", "weights from ImageNet"), ("none", "random numbers"), (None, None)]
+)
+def test_the_card_says_what_the_backbone_began_with(
+    weights: Literal["imagenet", "none"] | None, said: str | None
+) -> None:
+    record = _record()
+    assert record.classifier is not None
+    classifier = record.classifier.model_copy(update={"weights": weights})
+    card = card_of(record.model_copy(update={"classifier": classifier}))
+    assert (f"vgg16 began with: {said}" in card) == (said is not None)
+    assert ("began with" in card) == (said is not None)

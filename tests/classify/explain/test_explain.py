@@ -88,7 +88,7 @@ def test_the_run_folder(explained: ExplainRun, colours: Bundle) -> None:
     with (explained.run / "layers.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     learned = {row["layer"]: row["learned"] for row in rows}
-    assert {learned[f"block{n}_conv"] for n in (1, 2, 3)} == {"frozen"}
+    assert {learned[f"block{n}_conv"] for n in (1, 2, 3)} == {"random"}
     assert {learned[f"block{n}_conv"] for n in (4, 5)} == {"trained"}  # the small network starts from nothing
     assert (learned["head_hidden"], learned["block5_relu"]) == ("trained", "fixed")
     assert (explained.run / "network.svg").read_text().startswith("<svg ")
@@ -205,6 +205,8 @@ def test_what_training_did_with_each_block(colours: Bundle) -> None:
     assert [learned[f"block{n}"] for n in (3, 4, 5)] == ["frozen", "partly fine-tuned", "fine-tuned"]
     kept = {part.name: part.learned for part in list_blocks(model, record.model_copy(update={"stage": "frozen"}))}
     assert (kept["block5"], kept["head_hidden"], kept["input"]) == ("frozen", "trained", "fixed")
+    anew = {part.name: part.learned for part in list_blocks(model, record.model_copy(update={"weights": "none"}))}
+    assert [anew[f"block{n}"] for n in (3, 4, 5)] == ["random", "partly trained", "trained"]
     assert find_layer(model, record, None) == "block4_conv3"  # 4 x 4, where block5 has 2 x 2
 
 
