@@ -78,8 +78,9 @@ class Samples:
         self.items: list[Item] = list(items)
         self.skipped: list[Skip] = []
         self.lost: set[int] = set()
+        self._checked = False
         if check:
-            self._check()
+            self.check()
 
     def __len__(self) -> int:
         return len(self.items)
@@ -179,7 +180,14 @@ class Samples:
         size = (max(round(width * scale), 1), max(round(height * scale), 1))
         return cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Decode all pictures that have not been, and leave out those that cannot be; what can be read is kept.
+
+        To be called before any of them is asked for by its number.
+        """
+        if self._checked:
+            return
+        self._checked = True
         items, self.items = self.items, []
         with (
             progress(f"reading {self.what}", len(items), unit="pictures") as step,

@@ -18,7 +18,7 @@ from ..datasets.augment import check_spec
 from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
 from ..datasets.read import open_dataset
-from ..weights.architecture import build_classifier, import_keras
+from ..weights.architecture import base_layers, build_classifier, import_keras
 from ..weights.shelf import free_bundle_name
 from .config import FinetuneConfig
 from .data import training_items
@@ -65,7 +65,9 @@ def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> 
         model, layer = build_model(config, choice.preprocessing, len(dataset.names))
         config = replace(config, name=name, imgsz=choice.preprocessing.width, unfreeze=layer)
         pictures = Pictures(dataset, config, choice.preprocessing, train, valid, valid_name)
-        _ = pictures.train, pictures.valid  # what is wrong with them is said before there is a run
+        _ = pictures.train  # what is wrong with them is said before there is a run
+        if _reads_pictures_first(model, config):
+            pictures.read()
         reference = DatasetRef(name=dataset.name, fingerprint=fingerprint(dataset), path=str(dataset.root))
         manifest = RunManifest(
             command=COMMAND, options=config.as_options(), seed=config.seed, device=device, dataset=reference
@@ -102,6 +104,11 @@ def resume_finetune(run: Path, workspace: Workspace) -> ClassifierRun:
             manifest.device = device
             model = _rebuilt(run, pictures)
             return Job(run, manifest, pictures, workspace).carry_out(model)
+
+
+def _reads_pictures_first(model: Any, config: FinetuneConfig) -> bool:
+    """Whether the first stage learns from pictures; where it learns from features, these find out what is wrong."""
+    return not config.cache or (not config.epochs_frozen and config.unfreeze == base_layers(model)[0].name)
 
 
 def _dataset_of(run: Path, manifest: RunManifest, workspace: Workspace) -> Dataset:

@@ -30,7 +30,7 @@ from .folds import FoldsResult, cross_validate, forget_folds, has_folds
 from .history import HISTORY_NAME
 from .proof import prove
 from .report import write_report
-from .stage_data import Pictures, about_features, open_stage
+from .stage_data import Pictures, about_data, open_stage
 from .stages import CHECKPOINT_NAME, Stage, StageData, Training
 from .state import StateFolder
 from .tracking import open_trackers
@@ -158,11 +158,12 @@ class Job:
             with ExitStack() as stack:
                 with self._timed(f"prepare {stage.name}"), told_when_memory_is_full("use a smaller --imgsz"):
                     data = stack.enter_context(opening)
-                result.setdefault("features", {})[stage.name] = about_features(data.train)
+                result.setdefault("features", {})[stage.name] = about_data(data.train)
                 self.manifest.save(self.run)
                 say(_headline(stage, data, training))
                 with self._timed(stage.name):
                     training.run_stage(stage, data)
+                result["features"][stage.name] = about_data(data.train)  # with what was lost on the way
         self._note(training)
 
     def _finish(self, training: Training) -> tuple[Bundle, list[Evaluation]]:
@@ -261,8 +262,8 @@ def _use_full_precision() -> None:
 def _headline(stage: Stage, data: StageData, training: Training) -> str:
     what = "all of the backbone frozen" if stage.unfreeze_from is None else f"unfrozen from {stage.unfreeze_from}"
     rate = stage.learning_rate if isinstance(stage.learning_rate, str) else f"{stage.learning_rate:g}"
-    found = about_features(data.train)
-    source = f"features of {many(found['views'], 'view')} of " if found else ""
+    found = about_data(data.train)
+    source = f"features of {many(found['views'], 'view')} of " if "views" in found else ""
     text = f"{stage.name} stage: {what}, learning rate {rate}, {source}{many(len(data.train), 'picture')}"
     at = training.progress
     return f"{text}; going on after epoch {at.epoch}" if at.stage == stage.name and at.epoch else text

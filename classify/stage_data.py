@@ -50,33 +50,37 @@ class Pictures:
 
     @cached_property
     def train(self) -> Samples:
-        """To learn from, augmented. With features to compute, that finds out which of them can be read.
+        """To learn from, augmented. Which of them can be read is found out by `read`, or where features are computed.
 
         Raises:
-            DataError: a class has no picture that can be read.
+            DataError: a class has no picture.
         """
         config = self.config
         samples = Samples(
             self.train_items, self.preprocessing, config.augmentation, config.seed, what="training pictures",
-            check=not config.cache,
+            check=False,
         )  # fmt: skip
         need_every_class(samples, self.dataset.names, self.dataset.root)
         return samples
 
     @cached_property
     def valid(self) -> Samples:
-        """To validate on, as they are.
+        """To validate on, as they are. See `train`."""
+        return Samples(self.valid_items, self.preprocessing, what="validation pictures", check=False)
+
+    def read(self) -> None:
+        """Decode all pictures once, and leave out those that cannot be read.
 
         Raises:
-            DataError: none of them can be read.
+            DataError: a class has no training picture that can be read, or no validation picture can.
         """
-        check = not self.config.cache
-        samples = Samples(self.valid_items, self.preprocessing, what="validation pictures", check=check)
-        if not len(samples):
+        self.train.check()
+        need_every_class(self.train, self.dataset.names, self.dataset.root)
+        self.valid.check()
+        if not len(self.valid):
             raise DataError(
                 "No validation picture can be read.", where=self.dataset.root, next_step="add some pictures"
             )
-        return samples
 
     def golden(self) -> Samples:
         """A few validation pictures that can be read, spread evenly, for a bundle's golden samples.
@@ -133,6 +137,7 @@ def open_stage(model: Any, stage: Stage, pictures: Pictures, fingerprint: str) -
         first = base_layers(model)[-1].name
     cut = cut_model(model, first) if config.cache else Cut(None, model, "")
     if cut.trunk is None:
+        pictures.read()
         yield StageData(model, pictures.train, pictures.valid)
         return
     augment = config.augmentation
@@ -147,12 +152,16 @@ def open_stage(model: Any, stage: Stage, pictures: Pictures, fingerprint: str) -
         yield StageData(cut.top, train, valid)
 
 
-def about_features(data: LearningData) -> dict[str, Any] | None:
-    """For run.json: how features were computed; None for pictures."""
-    if not isinstance(data, Features):
-        return None
-    return {
-        "pictures": len(data), "views": data.views, "engine": data.engine, "shape": list(data.shape),
-        "seconds": data.seconds, "from_cache": data.from_cache,
-        "skipped": [[str(skip.item.image), skip.reason] for skip in data.skipped],
-    }  # fmt: skip
+def about_data(data: LearningData) -> dict[str, Any]:
+    """For run.json: how many pictures there are, which cannot be read, and how features of them were computed."""
+    told: dict[str, Any] = {"pictures": len(data) - len(data.lost)}
+    if isinstance(data, Features):
+        told |= {
+            "views": data.views, "engine": data.engine, "shape": list(data.shape), "seconds": data.seconds,
+            "from_cache": data.from_cache,
+        }  # fmt: skip
+    if isinstance(data, (Features, Samples)):
+        left_out = [[str(skip.item.image), skip.reason] for skip in data.skipped]
+        lost = [[str(data.items[number].image), "it could no longer be read"] for number in sorted(data.lost)]
+        told["skipped"] = [*left_out, *lost]
+    return told
