@@ -5,7 +5,6 @@ Each function must be called before the library is first imported; each may be c
 
 from __future__ import annotations
 
-import importlib.abc
 import json
 import logging
 import os
@@ -111,22 +110,12 @@ def hidden(package: str) -> Iterator[None]:
 
     For libraries that load a framework merely because it is there.
     """
-    hide = _Hide(package)
-    if package not in sys.modules:
-        sys.meta_path.insert(0, hide)
+    if package in sys.modules:
+        yield
+        return
+    # None there is Python's own word for it: an import ends in ModuleNotFoundError, and find_spec finds nothing.
+    sys.modules[package] = None  # pyright: ignore[reportArgumentType] - the stubs do not know of it
     try:
         yield
     finally:
-        if hide in sys.meta_path:
-            sys.meta_path.remove(hide)
-
-
-class _Hide(importlib.abc.MetaPathFinder):
-    """While it stands first in `sys.meta_path`, the package is not found."""
-
-    def __init__(self, package: str) -> None:
-        self._package = package
-
-    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:  # noqa: ARG002
-        if fullname.partition(".")[0] == self._package:
-            raise ModuleNotFoundError(f"{self._package} is hidden from this import", name=fullname)
+        sys.modules.pop(package, None)
