@@ -59,7 +59,7 @@ def evaluate(
     if save and len(weights) > 1:
         raise UsageError("Thresholds are saved into one model.", where="--save", next_step="give a single --weights")
     place = Workspace.find(workspace)
-    opened = open_dataset(dataset, place)
+    opened = open_dataset(dataset, place, to_measure=True)
     bundles = [open_bundle(one, place) for one in weights]
     if opened.task == "detect":
         if target or html:

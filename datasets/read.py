@@ -9,19 +9,28 @@ from ..core.errors import DataError
 from ..core.files import is_text
 from ..core.workspace import Workspace, locate
 from .formats.coco import open_coco
-from .formats.folder import open_folders
+from .formats.folder import HOW_TO_LAY_OUT, open_folders
 from .formats.layout import Layout, recognise
 from .formats.voc import open_voc
 from .formats.yolo import open_yolo
-from .model import Dataset
+from .formats.yolo_places import LAYOUT
+from .model import Dataset, Format
+
+_WHERE_TRAINING_GOES: dict[Format, str] = {
+    "yolo": LAYOUT,
+    "coco": "put a COCO file called _annotations.coco.json and its pictures into train",
+    "voc": "put pictures and their XML files into train",
+    "folder": HOW_TO_LAY_OUT,
+}
 
 
-def open_dataset(given: str | Path, workspace: Workspace) -> Dataset:
+def open_dataset(given: str | Path, workspace: Workspace, *, to_measure: bool = False) -> Dataset:
     """Open a dataset for reading. Its files are only read, and none outside its folder is.
 
     Args:
         given: The name of a dataset in the workspace, a folder, or the path of a `data.yaml`.
         workspace: Where names are looked up.
+        to_measure: Nothing is to be learned from it, so it need not have training pictures.
 
     Returns:
         The dataset, its layout recognised: "yolo", "coco" and "voc" have boxes (its task is "detect"), "folder", with
@@ -43,11 +52,11 @@ def open_dataset(given: str | Path, workspace: Workspace) -> Dataset:
                 "Only a dataset's data.yaml is read.", where=root, next_step="rename it, or give the dataset's folder"
             )
         root = root.parent
-    return replace(open_layout(recognise(root)), name=root.name)
+    return replace(open_layout(recognise(root), to_measure=to_measure), name=root.name)
 
 
-def open_layout(layout: Layout) -> Dataset:
-    """Open a dataset of which the layout is known.
+def open_layout(layout: Layout, *, to_measure: bool = False) -> Dataset:
+    """Open a dataset of which the layout is known; `to_measure` as for `open_dataset`.
 
     Raises:
         DataError: see `open_dataset`.
@@ -61,6 +70,13 @@ def open_layout(layout: Layout) -> Dataset:
             dataset = open_voc(layout.root)
         case "folder":
             dataset = open_folders(layout.root)
+    if not to_measure and next(dataset.items("train"), None) is None:
+        because = [remark.what for remark in dataset.remarks if remark.kind == "yaml-path"]
+        raise DataError(
+            " ".join(["The dataset has no training pictures: its 'train' split is empty or missing.", *because]),
+            where=layout.root,
+            next_step=_WHERE_TRAINING_GOES[layout.format],
+        )
     for name in dataset.names:
         if not is_text(name):
             raise DataError(

@@ -49,7 +49,7 @@ def open_coco(root: Path, files: Sequence[Path]) -> Dataset:
         for number, index, ids in zip(order_of_splits, indexes, class_of, strict=True)
     ]
     pictures, missing = find_pictures(root, sources, remarks)
-    _check_pictures(root, pictures, indexes)
+    _check_pictures(pictures, indexes)
     _tell_left_out(root, sources, remarks)
     order = {split: sorted(pictures[split]) for split in SPLITS}
 
@@ -74,18 +74,12 @@ def open_coco(root: Path, files: Sequence[Path]) -> Dataset:
     )
 
 
-def _check_pictures(root: Path, pictures: Pictures, indexes: Sequence[CocoIndex]) -> None:
+def _check_pictures(pictures: Pictures, indexes: Sequence[CocoIndex]) -> None:
     if not any(places for known in pictures.values() for places in known.values()):
         raise DataError(
             "None of the pictures that the COCO file lists is there.",
             where=indexes[0].path,
             next_step="put them beside it, under the names that it gives",
-        )
-    if not pictures["train"]:
-        raise DataError(
-            "The dataset has no training pictures: its 'train' split is empty or missing.",
-            where=root,
-            next_step="put a COCO file called _annotations.coco.json and its pictures into train",
         )
     if not any(index.start[-1] for index in indexes):
         raise DataError(

@@ -11,14 +11,14 @@ from .pictures import has_split_folders, is_inside, loose_pictures, split_folder
 from .tables import refuse_tables
 from .unread import what_is_there_instead
 
-_HOW_TO_LAY_OUT = "lay pictures out as train/CLASS/picture.jpg, valid/CLASS/..., test/CLASS/..."
+HOW_TO_LAY_OUT = "lay pictures out as train/CLASS/picture.jpg, valid/CLASS/..., test/CLASS/..."
 
 
 def open_folders(root: Path) -> Dataset:
     """Open a folder-per-class dataset; the classes are the folder names of all splits, sorted.
 
     Raises:
-        DataError: no pictures, none in the "train" split, or pictures that lie in no class folder.
+        DataError: no pictures, or pictures that lie in no class folder.
     """
     root = root.resolve()
     homes: dict[Split, Path] = {"train": root}
@@ -29,12 +29,6 @@ def open_folders(root: Path) -> Dataset:
     loose = loose_pictures(root, [folder for folders in classes.values() for folder in folders.values()])
     if not names:
         raise _nothing_found(root, len(loose))
-    if not classes.get("train"):
-        raise DataError(
-            "The dataset has no training pictures: its 'train' split is empty or missing.",
-            where=root,
-            next_step=_HOW_TO_LAY_OUT,
-        )
     class_ids = {name: number for number, name in enumerate(names)}
 
     def iterate(split: Split) -> Iterator[Item]:
@@ -61,11 +55,11 @@ def _nothing_found(root: Path, loose: int) -> DataError:
             f"The dataset has pictures ({loose}) but no labels: they lie in no class folder, and no label files are"
             " beside them.",
             where=root,
-            next_step=_HOW_TO_LAY_OUT,
+            next_step=HOW_TO_LAY_OUT,
         )
     instead = what_is_there_instead(root)
     what = "The dataset has no pictures" + (" that can be read." if instead else ".")
-    return DataError(what, where=root, next_step=instead or _HOW_TO_LAY_OUT)
+    return DataError(what, where=root, next_step=instead or HOW_TO_LAY_OUT)
 
 
 def _remarks(root: Path, homes: dict[Split, Path], loose: tuple[Path, ...]) -> tuple[Remark, ...]:

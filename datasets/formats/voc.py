@@ -68,7 +68,7 @@ def open_voc(root: Path) -> Dataset:
     Classes are the names of the objects, sorted; objects marked as difficult count like others.
 
     Raises:
-        DataError: no pictures with XML files, no objects in any, or no pictures in the "train" split.
+        DataError: no pictures with XML files, or no objects in any.
     """
     root = root.resolve()
     remarks: list[Remark] = []
@@ -170,10 +170,4 @@ def _check(root: Path, homes: Sequence[Home], evidence: _Evidence) -> None:
             "The dataset has pictures but no labels: no XML file names an object.",
             where=root,
             next_step="export the dataset again, with its annotations",
-        )
-    if not any(home.split_of(name) == "train" for home in homes for name in picture_names(home.pictures, root)):
-        raise DataError(
-            "The dataset has no training pictures: its 'train' split is empty or missing.",
-            where=root,
-            next_step="put pictures and their XML files into train",
         )

@@ -35,7 +35,7 @@ def open_yolo(root: Path) -> Dataset:
     """Open a YOLO dataset.
 
     Raises:
-        DataError: no pictures, no label files, no pictures in "train", no class names, a damaged data.yaml, or paths
+        DataError: no pictures, no label files, no class names, a damaged data.yaml, or paths
             in it that leave the folder and are not found inside.
     """
     root = root.resolve()
@@ -146,12 +146,6 @@ def _check_pictures(root: Path, iterate: Callable[[Split], Iterator[Item]]) -> N
         instead = what_is_there_instead(root)
         what = "The dataset has no pictures" + (" that can be read." if instead else ".")
         raise DataError(what, where=root, next_step=instead or LAYOUT)
-    if not has["train"]:
-        raise DataError(
-            "The dataset has no training pictures: its 'train' split is empty or missing.",
-            where=root,
-            next_step=LAYOUT,
-        )
 
 
 def _check_labels(root: Path, iterate: Callable[[Split], Iterator[Item]]) -> None:

@@ -20,7 +20,7 @@ def find_places(root: Path, yaml_path: Path | None, content: dict[str, object]) 
     """The places of each split's pictures, none in two splits, and what had to be put right to find them.
 
     Raises:
-        DataError: a path leaves the folder and is not found inside, or there is no training split.
+        DataError: a path leaves the folder and is not found inside.
     """
     remarks: list[Remark] = []
     mended: list[str] = []
@@ -75,7 +75,7 @@ def _names_a_picture(path: Path) -> bool:
 
 
 def _resolve(root: Path, entry: str, base: str, split: Split, yaml_path: Path | None, mended: list[str]) -> Path | None:
-    """The folder that an entry of data.yaml means, always inside `root`; None when a valid or test one is missing."""
+    """The folder that an entry of data.yaml means, always inside `root`; None when there is no such."""
     text = entry.replace("\\", "/")
     leaves = False
     for candidate in (root / text, root / base.replace("\\", "/") / text):
@@ -94,12 +94,6 @@ def _resolve(root: Path, entry: str, base: str, split: Split, yaml_path: Path | 
             where=yaml_path,
             next_step="copy those pictures and labels into the dataset's folder, or take that line out of data.yaml;"
             " nothing outside the folder is read",
-        )
-    if split == "train":
-        raise DataError(
-            f"The dataset has no training pictures: the folder that data.yaml names is not there: {entry}",
-            where=yaml_path,
-            next_step=LAYOUT,
         )
     mended.append(f"there is no '{split}' split ({entry} is missing)")
     return None

@@ -41,6 +41,20 @@ def test_thresholds_are_saved_and_the_page_is_named(workspace: Workspace) -> Non
     assert any("very pictures that they are measured on" in remark for remark in told["remarks"])
 
 
+@pytest.mark.parametrize("split", ["test", "valid"])
+def test_pictures_to_measure_on_are_all_it_needs(workspace: Workspace, split: str) -> None:
+    """Nothing is learned from them, so no training pictures need lie beside them; a training refuses them."""
+    make_tints(workspace.datasets / "tints", {split: 12})
+    make_classifier(workspace.weights / "tint")
+    done = run_cv("evaluate", "tints", "--weights", "tint", "--json", cwd=workspace.root)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["split"], told["models"][0]["pictures"]) == (split, 36)
+    done = run_cv("finetune", "tints", cwd=workspace.root)
+    assert done.returncode == 5
+    assert "no training pictures" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [

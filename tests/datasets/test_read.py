@@ -188,6 +188,14 @@ def test_an_empty_or_missing_valid_split_is_no_error(workspace: Workspace) -> No
     assert _counts(open_dataset("set", workspace)) == [4, 0, 2]
 
 
+def test_what_is_measured_needs_no_training_pictures(workspace: Workspace) -> None:
+    root = make_yolo_dataset(workspace.datasets / "set", {"test": 3})
+    _yaml(root, "names: [cat, dog]\ntrain: ../train/images\ntest: ../test/images\n")
+    assert _counts(open_dataset("set", workspace, to_measure=True)) == [0, 0, 3]
+    with pytest.raises(DataError, match=r"no training pictures.*'train' split \(../train/images is missing\)"):
+        open_dataset("set", workspace)
+
+
 def test_pictures_in_no_class_and_other_layouts(workspace: Workspace, tmp_path: Path) -> None:
     make_picture(tmp_path / "loose/a.png")
     with pytest.raises(DataError, match="no class folder"):
