@@ -12,11 +12,12 @@ from ..core.workspace import Workspace
 from .archive import Limits, extract_dataset
 from .fingerprint import fingerprint
 from .formats.data_yaml import write_data_yaml
-from .formats.folder import open_folders
-from .formats.yolo import open_yolo, picture_folders
+from .formats.layout import Layout
+from .formats.yolo import picture_folders
 from .licence import stated_licence
 from .lock import dataset_lock
 from .model import SPLITS, Dataset, Split
+from .read import open_layout
 from .record import DatasetRecord, RoboflowOrigin, read_record, verify
 from .roboflow.download import DownloadConfig, discard, fetch_zip
 from .roboflow.key import need_key
@@ -171,7 +172,7 @@ def _unpack(
     licence = stated_licence(folder)
     files = dict(extracted.files)
     try:
-        dataset = open_yolo(folder) if version.task == "detect" else open_folders(folder)
+        dataset = open_layout(Layout(folder, "yolo" if version.task == "detect" else "folder"))
     except LensmithError as error:
         # The folder that the message would name is gone by the time it is read.
         raise DataError(
