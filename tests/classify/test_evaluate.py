@@ -31,9 +31,9 @@ from tests.predict.make_bundle import COLOURS, make_classifier, make_detector
 SPLITS = {"train": 4, "valid": 20, "test": 12}
 
 
-def make_tints(root: Path, splits: dict[str, int] = SPLITS, names: tuple[str, ...] = COLOURS) -> Path:
+def make_tints(root: Path, splits: dict[str, int] = SPLITS, names: tuple[str, ...] = COLOURS, seed: int = 0) -> Path:
     """Pictures that lean towards blue, green or red, some of them not enough to tell; class by class."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     for split, count in splits.items():
         for name in names:
             for number in range(count):
@@ -228,6 +228,23 @@ def test_what_the_model_has_seen_is_said(tints: Dataset, tint: Bundle) -> None:
     assert "calibrated by these" in " ".join(assess_classifiers([known], tints, AssessConfig(split="valid")).remarks)
     assert "these very" not in " ".join(assess_classifiers([known], tints).remarks)
     assert "these very" not in " ".join(assess_classifiers([tint], tints, AssessConfig(split="train")).remarks)
+
+
+def test_pictures_of_another_dataset_that_the_model_has_seen_are_said(
+    workspace: Workspace, tints: Dataset, tint: Bundle
+) -> None:
+    """As after `cv split-dataset`: some of the new test pictures are old training pictures."""
+    root = make_tints(workspace.datasets / "anew", {"test": 4}, seed=1)
+    for n, path in enumerate(sorted((tints.root / "train").rglob("*.png"))[::4]):
+        shutil.copyfile(path, root / "test" / path.parent.name / f"old {n}.png")
+    anew = open_dataset("anew", workspace, to_measure=True)
+    reference = DatasetRef(name="tints", fingerprint=fingerprint(tints), path=str(tints.root))
+    said = assess_classifiers([with_record(tint, dataset=reference)], anew).remarks
+    assert any("3 of the 15 pictures lie in 'tints' too" in remark for remark in said), said
+    changed = reference.model_copy(update={"fingerprint": "of what it was before"})
+    gone = reference.model_copy(update={"path": str(workspace.root / "gone")})
+    for unknown in (changed, gone, reference.model_copy(update={"path": None})):
+        assert "lie in" not in " ".join(assess_classifiers([with_record(tint, dataset=unknown)], anew).remarks)
 
 
 def test_a_run_ends_in_a_calibrated_bundle(workspace: Workspace, tints: Dataset, tint: Bundle) -> None:
