@@ -16,7 +16,8 @@ from ..core.images import ImageError
 from ..core.progress import warn
 from ..core.words import some
 from ..datasets.model import Dataset, Item
-from ..weights.architecture import base_layers
+from ..weights.architecture import base_layers, first_unfrozen
+from ..weights.backbones import find_backbone
 from ..weights.bundle import Preprocessing
 from .config import FinetuneConfig
 from .data import Samples, need_every_class
@@ -132,24 +133,37 @@ def open_stage(model: Any, stage: Stage, pictures: Pictures, fingerprint: str) -
         LensmithError: the disk has no room for the activations.
     """
     config = pictures.config
-    first = stage.unfreeze_from
-    if first is None and config.cutmix:
-        first = base_layers(model)[-1].name
-    cut = cut_model(model, first) if config.cache else Cut(None, model, "")
+    cut = _cut(model, stage.unfreeze_from, config)
+    deeper = _cut_of_tuning(model, config)
     if cut.trunk is None:
         pictures.read()
         yield StageData(model, pictures.train, pictures.valid)
         return
     augment = config.augmentation
     views = views_for(len(pictures.train), augment, config.views)
-    wanted = FeatureConfig(fingerprint, augment, views, config.precise, config.device, config.seed)
+    wanted = FeatureConfig(fingerprint, augment, views, config.precise, config.seed)
     with ExitStack() as stack:
-        train = compute_features(pictures.train, cut, wanted)
+        train = compute_features(pictures.train, cut, wanted, deeper)
         stack.callback(train.close)
         need_every_class(train, pictures.dataset.names, pictures.dataset.root)
-        valid = compute_features(pictures.valid, cut, replace(wanted, views=1))
+        valid = compute_features(pictures.valid, cut, replace(wanted, views=1), deeper)
         stack.callback(valid.close)
         yield StageData(cut.top, train, valid)
+
+
+def _cut(model: Any, first: str | None, config: FinetuneConfig) -> Cut:
+    if not config.cache:
+        return Cut(None, model, "")
+    if first is None and config.cutmix:
+        first = base_layers(model)[-1].name
+    return cut_model(model, first)
+
+
+def _cut_of_tuning(model: Any, config: FinetuneConfig) -> Cut | None:
+    """Where the model is cut in the second stage; None where there is one stage only."""
+    if not (config.epochs_frozen and config.epochs_tune and config.unfreeze):
+        return None
+    return _cut(model, first_unfrozen(base_layers(model), find_backbone(config.backbone), config.unfreeze), config)
 
 
 def about_data(data: LearningData) -> dict[str, Any]:

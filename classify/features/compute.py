@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +21,9 @@ from ...datasets.augment_spec import AugmentSpec
 from ...datasets.model import Item
 from ..data import Samples, Skip, warn_of_skipped
 from .cut import Cut
-from .rows import Views, compute_rows
+from .room import has_room
+from .rows import compute_rows
+from .sources import Activations, Source, Views
 from .store import Stored, lock_of, open_stored
 
 _SCHEMA = 1
@@ -36,7 +40,6 @@ class FeatureConfig:
         augment: How the views after the first are changed.
         views: Views of each picture, see `views_for`; without augmentation there is one, whatever this says.
         precise: Compute and keep 32 bits.
-        device: As in `core.device.parse_device`; for the record, Keras has been set to it already.
         seed: Of the augmentation.
     """
 
@@ -44,7 +47,6 @@ class FeatureConfig:
     augment: AugmentSpec
     views: int = 1
     precise: bool = False
-    device: str = "auto"
     seed: int = 0
 
 
@@ -57,6 +59,7 @@ class Features:
         items: All the pictures.
         stored: Their features.
         from_cache: Whether an earlier command computed them.
+        files: Closes what is open.
 
     Attributes:
         items: The pictures that could be read.
@@ -68,11 +71,12 @@ class Features:
         from_cache: See above.
     """
 
-    def __init__(self, items: list[Item], stored: Stored, *, from_cache: bool) -> None:
+    def __init__(self, items: list[Item], stored: Stored, *, from_cache: bool, files: ExitStack) -> None:
         self._stored = stored
+        self._files = files
         self._rows = np.array([number for number in range(len(items)) if number not in stored.skipped], np.int64)
         self.items: list[Item] = [items[number] for number in self._rows]
-        self.skipped = [Skip(items[number], reason) for number, reason in sorted(stored.skipped.items())]
+        self.skipped = _skips(items, stored)
         self.lost: set[int] = set()
         self.views = stored.layout.views
         self.engine = stored.layout.engine
@@ -115,8 +119,8 @@ class Features:
         return rows.astype(np.float32, copy=False), np.array(labels, np.int64)
 
     def close(self) -> None:
-        """Close the file."""
-        self._stored.file.close()
+        """Close the files."""
+        self._files.close()
 
 
 def views_for(pictures: int, augment: AugmentSpec, asked: int | Literal["auto"]) -> int:
@@ -128,7 +132,7 @@ def views_for(pictures: int, augment: AugmentSpec, asked: int | Literal["auto"])
     return min(max(_PASSES // max(pictures, 1), 1), _MOST_VIEWS)
 
 
-def compute_features(samples: Samples, cut: Cut, config: FeatureConfig) -> Features:
+def compute_features(samples: Samples, cut: Cut, config: FeatureConfig, deeper: Cut | None = None) -> Features:
     """The activations of pictures at a cut: from the cache, or computed now and kept.
 
     Pictures are decoded, augmented and run in one go, in chunks; neither pictures nor activations are ever all in
@@ -138,6 +142,8 @@ def compute_features(samples: Samples, cut: Cut, config: FeatureConfig) -> Featu
         samples: The pictures. They need not have been read before.
         cut: From `cut_model`; something must be frozen.
         config: The rest.
+        deeper: A cut nearer to the pictures whose activations will be needed later on. They are computed first where
+            the disk has room, and what is asked for from them, so that the pictures go through the network once.
 
     Raises:
         DataError: no picture can be read, or the augmentation cannot be done.
@@ -146,22 +152,55 @@ def compute_features(samples: Samples, cut: Cut, config: FeatureConfig) -> Featu
     if cut.trunk is None:
         raise LensmithError("Nothing of this model is frozen, so there are no features to compute.")
     items = samples.items
+    config = replace(config, views=config.views if config.augment.transforms else 1)
+    with ExitStack() as stack:
+        stored, from_cache = _opened(samples, cut, config, deeper, stack)
+        if from_cache:
+            say(f"features of {len(items)} {samples.what}: kept from before ({stored.layout.engine})")
+        warn_of_skipped(_skips(items, stored), len(items), samples.what)
+        if len(stored.skipped) == len(items):
+            first = _skips(items, stored)[0]
+            raise DataError(f"None of the {samples.what} can be read.", where=first.item.image, next_step=first.reason)
+        return Features(items, stored, from_cache=from_cache, files=stack.pop_all())
+
+
+def _opened(
+    samples: Samples, cut: Cut, config: FeatureConfig, deeper: Cut | None, files: ExitStack
+) -> tuple[Stored, bool]:
+    """Features, and whether they were there; they and those they were computed from are closed by `files`.
+
+    Those stay open as long as these, so that making room for others does not remove what this run needs again.
+    """
     weights = hash_of_model(cut.trunk)
-    views = config.views if config.augment.transforms else 1
-    key = _key(samples, weights, views, config)
+    key = _key(samples, weights, config.views, config)
     with lock_of(key):
         stored = open_stored(key)
         from_cache = stored is not None
         if stored is None:
-            stored = compute_rows(samples, cut, key, weights, Views(views, config.augment, config.seed), config.precise)
-    if from_cache:
-        say(f"features of {len(items)} {samples.what}: kept from before ({stored.layout.engine})")
-    features = Features(items, stored, from_cache=from_cache)
-    warn_of_skipped(features.skipped, len(items), samples.what)
-    if not len(features):
-        first = features.skipped[0]
-        raise DataError(f"None of the {samples.what} can be read.", where=first.item.image, next_step=first.reason)
-    return features
+            source, trunk = _source(samples, cut, config, deeper, files)
+            stored = compute_rows(source, trunk, key, weights, config.precise)
+    files.callback(stored.file.close)
+    return stored, from_cache
+
+
+def _source(
+    samples: Samples, cut: Cut, config: FeatureConfig, deeper: Cut | None, files: ExitStack
+) -> tuple[Source, Any]:
+    """What to compute features from, and the network that does."""
+    views = Views(samples, config.views, config.augment, config.seed)
+    if deeper is None or deeper.trunk is None or cut.trunk is None or deeper.layer == cut.layer:
+        return views, cut.trunk
+    number = 4 if config.precise else 2
+    if not has_room(len(samples) * config.views * int(np.prod(deeper.shape, dtype=np.int64)) * number):
+        return views, cut.trunk
+    import keras
+
+    stored, _ = _opened(samples, deeper, config, None, files)
+    return Activations(stored, deeper.layer), keras.Model(deeper.trunk.outputs[0], cut.trunk.outputs[0])
+
+
+def _skips(items: Sequence[Item], stored: Stored) -> list[Skip]:
+    return [Skip(items[number], reason) for number, reason in sorted(stored.skipped.items())]
 
 
 def hash_of_model(model: Any) -> str:

@@ -11,25 +11,24 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from ...core.progress import say, warn
-from ...predict.engines.keras import as_rgb
 from ...predict.engines.openvino import OpenVinoGraph, graph_of_keras, has_bf16, has_openvino
+from .keras_features import KerasFeatures, gpu_in_use, in_32_bits
 
 PROBE = 64
 MOST_DIFFERENCE_16 = 0.02
 _MOST_DIFFERENCE = 1e-3
 _COMPARED = 4
 _WORTH_A_PROBE = 4 * PROBE
-_BATCH_CPU = 8
-_BATCH_GPU = 64
+_BATCH = 8
 Tag = TypeVar("Tag")
 
 
 class FeatureEngine(Protocol):
-    """Something that turns pictures into activations.
+    """Something that turns pictures, or activations of an earlier layer, into activations.
 
     Attributes:
         name: "openvino f32", "openvino bf16", "keras", "keras half".
-        batch: How many pictures it likes at once.
+        batch: How many of them it likes at once.
     """
 
     batch: int
@@ -40,41 +39,11 @@ class FeatureEngine(Protocol):
         ...
 
     def stream(self, batches: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:
-        """uint8 BGR `(n, h, w, 3)` with a tag become float32 `(n, ...)` with the tag, in their order."""
+        """Inputs `(n, ...)` with a tag become float32 `(n, ...)` with the tag, in their order.
+
+        Inputs are uint8 BGR pictures, or float32 activations where the network takes these.
+        """
         ...
-
-
-class KerasFeatures:
-    """A trunk run by Keras itself. See `FeatureEngine`.
-
-    Args:
-        trunk: From `cut_model`.
-        half: Compute in 16 bits where the GPU can; nothing changes on a CPU.
-    """
-
-    def __init__(self, trunk: Any, half: bool) -> None:
-        self._trunk = trunk
-        self._on_gpu = _on_gpu()
-        self._half = half and self._on_gpu
-        self.name = "keras half" if self._half else "keras"
-        self.batch = _BATCH_GPU if self._on_gpu else _BATCH_CPU
-
-    def stream(self, batches: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:
-        """See `FeatureEngine.stream`."""
-        run = self._run_torch if self._on_gpu else self._run
-        for tag, pictures in batches:
-            yield tag, run(pictures)
-
-    def _run(self, pictures: np.ndarray) -> np.ndarray:
-        return np.asarray(self._trunk.predict_on_batch(as_rgb(pictures)), np.float32)
-
-    def _run_torch(self, pictures: np.ndarray) -> np.ndarray:
-        import torch
-
-        # Channels last is what the pictures and Keras' layers have; 8 bits cross the bus.
-        rgb = torch.from_numpy(np.ascontiguousarray(pictures[..., ::-1])).to("cuda", non_blocking=True).float()
-        with torch.inference_mode(), torch.autocast("cuda", torch.float16, enabled=self._half):
-            return self._trunk(rgb, training=False).float().cpu().numpy()
 
 
 class OpenVinoFeatures(OpenVinoGraph):
@@ -115,14 +84,15 @@ def choose_engine(trunk: Any, weights: str, pictures: np.ndarray, passes: int, p
     Args:
         trunk: From `cut_model`.
         weights: What tells these weights from others; the choice for a trunk is kept as long as they stay.
-        pictures: uint8 BGR `(n, h, w, 3)`: `pictures_for_probe` of those that it is for, if there are so many.
+        pictures: `pictures_for_probe` of those that it is for, if there are so many: uint8 BGR `(n, h, w, 3)`, or
+            float32 activations where the trunk takes these.
         passes: How many pictures will be computed in all: for few, 16 bits are not worth a probe.
         precise: Compute in 32 bits.
     """
     known = _chosen.get(trunk)
     if known and known[:2] == (weights, precise):
         return known[2]
-    chosen = _choose(trunk, pictures, passes, precise)
+    chosen = _choose(in_32_bits(trunk), pictures, passes, precise)
     say(f"features are computed by {chosen.engine.name}: {chosen.why}")
     _chosen[trunk] = (weights, precise, chosen)
     return chosen
@@ -133,13 +103,14 @@ def _choose(trunk: Any, pictures: np.ndarray, passes: int, precise: bool) -> Cho
     few = pictures[:_COMPARED]
     reference = _all(keras_engine, few)
     largest = float(np.abs(reference).max(initial=0))
-    if _on_gpu():
+    if gpu_in_use():
         return _probe_half(trunk, pictures, precise=precise or passes < _WORTH_A_PROBE)
     if (reason := _why_not_openvino()) is not None:
         return Chosen(keras_engine, reason, largest)
     try:
         graph = graph_of_keras(trunk)
-        single = OpenVinoFeatures(graph, "f32", _BATCH_CPU)
+        takes = "pictures" if pictures.dtype == np.uint8 else "numbers"
+        single = OpenVinoFeatures(graph, "f32", _BATCH, takes)
         difference = _relative(single.infer(few), reference)
     except Exception as error:  # noqa: BLE001 - a converter fails in many ways, and the framework can always do it
         warn(
@@ -156,7 +127,7 @@ def _choose(trunk: Any, pictures: np.ndarray, passes: int, precise: bool) -> Cho
 
 
 def _probe_bf16(graph: Any, single: OpenVinoFeatures, pictures: np.ndarray) -> Chosen:
-    half = OpenVinoFeatures(graph, "bf16", _BATCH_CPU)
+    half = OpenVinoFeatures(graph, "bf16", _BATCH, single.takes)
     half.infer(pictures[:1])
     expected, slow = _timed(single, pictures)
     found, fast = _timed(half, pictures)
@@ -206,16 +177,6 @@ def _why_not_openvino() -> str | None:
     if keras.backend.backend() != "tensorflow":
         return f"OpenVINO takes the backbone over from TensorFlow, and Keras runs on {keras.backend.backend()} here"
     return None if has_openvino() else "OpenVINO is not installed"
-
-
-def _on_gpu() -> bool:
-    import keras
-
-    if keras.backend.backend() != "torch":
-        return False
-    from keras.src.backend.torch.core import get_device
-
-    return str(get_device()).startswith("cuda")
 
 
 def _first_line(error: Exception) -> str:

@@ -56,6 +56,11 @@ def make_room(needed: int) -> None:
         raise no_room(home, needed)
 
 
+def has_room(needed: int) -> bool:
+    """Whether so many bytes fit on the disk as it is."""
+    return needed + 2 * _SPARE_BYTES <= shutil.disk_usage(cache_folder("features")).free
+
+
 def reserve(file: SharedFile, size: int) -> None:
     """Take the room on the disk now, so that a full disk is found before the work and not in the middle of it."""
     if hasattr(os, "posix_fallocate") and size:

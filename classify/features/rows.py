@@ -1,4 +1,4 @@
-"""From pictures to rows of features: decoded and changed in threads, run by the engine, written chunk by chunk."""
+"""From pictures to rows of features: made ready in threads, run by the engine, written chunk by chunk."""
 
 from __future__ import annotations
 
@@ -6,92 +6,98 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from ...core.device import usable_cores
+from ...core.errors import DataError
 from ...core.images import ImageError
-from ...core.progress import progress, say
-from ...datasets.augment_spec import AugmentSpec
-from ..data import Samples
-from .cut import Cut
+from ...core.progress import progress, say, warn
 from .engines import Chosen, choose_engine, pictures_for_probe
+from .sources import Source
 from .store import Growing, Layout, Stored
 
 _LARGEST_HALF = 30_000.0  # half of what 16 bits can hold: other pictures than the probe's may give more
+_SMALL_BYTES = 16 << 10
 
 
-@dataclass(frozen=True)
-class Views:
-    """The views of each picture.
+class _OutOfRangeError(Exception):
+    """An activation that the numbers on disk cannot hold, or that is no number.
 
     Attributes:
-        count: How many; the first is the picture as it is.
-        augment: How the others are changed.
-        seed: Of their random numbers.
+        picture: The number of the picture that gave it.
     """
 
-    count: int
-    augment: AugmentSpec
-    seed: int
-
-    def of(self, samples: Samples, number: int) -> list[np.ndarray]:
-        """All views of one picture: uint8 BGR `(h, w, 3)` each; raises ImageError where it cannot be read."""
-        return samples.views(number, self.count, self.augment, self.seed)
+    def __init__(self, picture: int) -> None:
+        super().__init__(picture)
+        self.picture = picture
 
 
-def compute_rows(samples: Samples, cut: Cut, key: str, weights: str, views: Views, precise: bool) -> Stored:
+def compute_rows(source: Source, trunk: Any, key: str, weights: str, precise: bool) -> Stored:
     """Compute the features of all pictures and keep them under a key, whose lock the caller holds.
 
     Args:
-        samples: The pictures.
-        cut: From `cut_model`; its trunk computes.
+        source: The pictures, or features of an earlier layer.
+        trunk: A `keras.Model` from what the source gives to the features.
         key: What they are kept under.
         weights: The hash of the trunk.
-        views: How many rows a picture has.
         precise: Compute and keep 32 bits.
 
     Raises:
-        DataError: the augmentation cannot be done.
+        DataError: the augmentation cannot be done, or the trunk gives something that is no number.
         LensmithError: the disk has no room.
     """
-    total = len(samples)
-    probe = _probe(samples, views, pictures_for_probe(total * views.count, precise))
-    chosen = choose_engine(cut.trunk, weights, probe, total * views.count, precise)
-    layout = Layout(cut.shape, _dtype(cut, chosen, precise), total, views.count, chosen.engine.name)
+    passes = len(source) * source.count
+    probe = _probe(source, pictures_for_probe(passes, precise))
+    chosen = choose_engine(trunk, weights, probe, passes, precise)
+    shape = tuple(int(side) for side in trunk.outputs[0].shape[1:])
+    layout = Layout(shape, _dtype(shape, chosen, precise), len(source), source.count, chosen.engine.name)
+    try:
+        return _write_rows(source, key, layout, chosen)
+    except _OutOfRangeError as error:
+        if precise:
+            raise DataError(
+                f"The frozen part of the model gives something that is no number for picture {error.picture + 1}.",
+                next_step="the weights are damaged or were trained too fast: start from others",
+            ) from None
+    warn("some features are too large for 16 bits, so all of them are computed and kept in 32")
+    return compute_rows(source, trunk, key, weights, precise=True)
+
+
+def _write_rows(source: Source, key: str, layout: Layout, chosen: Chosen) -> Stored:
+    total = len(source)
     with Growing(key, layout) as growing:
         left = [first for first in layout.chunks() if first not in growing.done]
         if growing.done:
             say(f"going on where an interrupted command stopped: {len(growing.done)} of {len(layout.chunks())} parts")
-        each = f", {views.count} views each" if views.count > 1 else ""
-        with progress(f"features of {total} {samples.what}{each}", total, unit="pictures") as step:
+        with progress(source.what, total, unit="pictures") as step:
             step(total - sum(len(layout.numbers(first)) for first in left))
-            for chunk in _chunks(samples, views, layout, chosen, left):
+            for chunk in _chunks(source, layout, chosen, left):
                 growing.write(chunk.first, chunk.rows, chunk.skipped)
                 step(len(layout.numbers(chunk.first)))
         return growing.finish()
 
 
-def _dtype(cut: Cut, chosen: Chosen, precise: bool) -> str:
-    """Maps are kept in half precision; vectors are small anyway."""
-    return "float32" if precise or len(cut.shape) == 1 or chosen.largest > _LARGEST_HALF else "float16"
+def _dtype(shape: tuple[int, ...], chosen: Chosen, precise: bool) -> str:
+    """Half precision halves the disk and the reading of what is large, which pooled features are not."""
+    small = 4 * int(np.prod(shape, dtype=np.int64)) <= _SMALL_BYTES
+    return "float32" if precise or small or chosen.largest > _LARGEST_HALF else "float16"
 
 
-def _probe(samples: Samples, views: Views, most: int) -> np.ndarray:
-    """Pictures as they are, spread over all of them; black where none can be read."""
-    few = Views(min(views.count, 2), views.augment, views.seed)  # decodes all that will be needed of a picture
+def _probe(source: Source, most: int) -> np.ndarray:
+    """First views of pictures spread over all of them; zeros where none can be read."""
 
     def plain(number: int) -> np.ndarray | None:
         try:
-            return few.of(samples, number)[0]
+            return source.plain(number)
         except ImageError:
             return None
 
     with ThreadPoolExecutor(usable_cores(), thread_name_prefix="pictures") as pool:
-        spread = map(int, np.linspace(0, len(samples) - 1, min(most, len(samples))))
+        spread = map(int, np.linspace(0, len(source) - 1, min(most, len(source))))
         pictures = [picture for picture in pool.map(plain, spread) if picture is not None]
-    size = samples.preprocessing
-    return np.stack(pictures or [np.zeros((size.height, size.width, 3), np.uint8)])
+    return np.stack(pictures or [source.nothing()])
 
 
 @dataclass
@@ -103,7 +109,7 @@ class _Chunk:
     skipped: dict[int, str] = field(default_factory=dict)
 
 
-def _chunks(samples: Samples, views: Views, layout: Layout, chosen: Chosen, firsts: Sequence[int]) -> Iterator[_Chunk]:
+def _chunks(source: Source, layout: Layout, chosen: Chosen, firsts: Sequence[int]) -> Iterator[_Chunk]:
     """Chunk by chunk in their order, each when all of its pictures are done or skipped."""
     skipped: dict[int, str] = {}
     if not firsts:
@@ -116,13 +122,17 @@ def _chunks(samples: Samples, views: Views, layout: Layout, chosen: Chosen, firs
         return _Chunk(first, rows, gone)
 
     pictures = [number for first in firsts for number in layout.numbers(first)]
-    batches = _batches(samples, views, chosen.engine.batch, pictures, skipped)
+    batches = _batches(source, chosen.engine.batch, pictures, skipped)
     for places, output in chosen.engine.stream(batches):
         for (number, view), row in zip(places, output, strict=True):
             while number not in layout.numbers(waiting[0]):
                 yield done(waiting.popleft(), rows)
                 rows = _no_rows(layout, waiting[0])
-            rows[(number - waiting[0]) * views.count + view] = row
+            place = (number - waiting[0]) * layout.views + view
+            with np.errstate(over="ignore"):
+                rows[place] = row
+            if not np.isfinite(rows[place]).all():
+                raise _OutOfRangeError(number)
     while waiting:
         yield done(waiting.popleft(), rows)
         rows = _no_rows(layout, waiting[0]) if waiting else rows
@@ -133,7 +143,7 @@ def _no_rows(layout: Layout, first: int) -> np.ndarray:
 
 
 def _batches(
-    samples: Samples, views: Views, size: int, numbers: Sequence[int], skipped: dict[int, str]
+    source: Source, size: int, numbers: Sequence[int], skipped: dict[int, str]
 ) -> Iterator[tuple[list[tuple[int, int]], np.ndarray]]:
     """All views of the pictures in their order, `size` at a time, with their picture's and view's number.
 
@@ -142,19 +152,19 @@ def _batches(
 
     def make(number: int) -> list[np.ndarray] | ImageError:
         try:
-            return views.of(samples, number)
+            return source.of(number)
         except ImageError as error:
             return error
 
     workers = usable_cores()
-    most = workers + -(-2 * size // views.count)
-    source = iter(numbers)
+    most = workers + -(-2 * size // source.count)
+    queue = iter(numbers)
     ahead: deque[tuple[int, Future[list[np.ndarray] | ImageError]]] = deque()
     ready: deque[tuple[tuple[int, int], np.ndarray]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="pictures") as pool:
         try:
             while True:
-                while len(ahead) < most and (number := next(source, None)) is not None:
+                while len(ahead) < most and (number := next(queue, None)) is not None:
                     ahead.append((number, pool.submit(make, number)))
                 if not ahead:
                     break

@@ -13,6 +13,7 @@ import numpy as np
 from ...core.isolation import hidden
 
 Precision = Literal["f32", "bf16"]
+Takes = Literal["pictures", "numbers"]
 Tag = TypeVar("Tag")
 _ON_THEIR_WAY = 2  # one is computed while the next one is filled and the one before is read
 
@@ -50,35 +51,36 @@ def graph_of_keras(model: Any) -> Any:
 
 
 class OpenVinoGraph:
-    """A compiled graph from pictures to whatever it gives.
+    """A compiled graph from pictures, or from other numbers, to whatever it gives.
 
     Args:
-        graph: An OpenVINO model from float32 RGB 0..255 `(n, h, w, 3)` to one output; it is not changed.
+        graph: An OpenVINO model from one float32 input, RGB 0..255 `(n, h, w, 3)` where it is pictures, to one output;
+            it is not changed.
         precision: What it computes in. The output is float32 either way.
-        batch: So many pictures are computed at once; fewer are filled up.
+        batch: So many inputs are computed at once; fewer are filled up.
+        takes: Whether what is handed over is pictures, uint8 BGR, or the float32 numbers that the graph takes.
 
     Attributes:
         batch: As given.
         precision: As given.
+        takes: As given.
     """
 
-    def __init__(self, graph: Any, precision: Precision = "f32", batch: int = 8) -> None:
+    def __init__(self, graph: Any, precision: Precision = "f32", batch: int = 8, takes: Takes = "pictures") -> None:
         openvino = import_openvino()
         self.batch = batch
         self.precision: Precision = precision
+        self.takes: Takes = takes
         graph = graph.clone()
         graph.reshape([batch, *[side.get_length() for side in list(graph.inputs[0].partial_shape)[1:]]])
-        # Pictures come as they are, 8 bits and BGR: a quarter of the bytes to hand over.
-        steps = openvino.preprocess.PrePostProcessor(graph)
-        steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
-        steps.input().model().set_layout(openvino.Layout("NHWC"))
-        steps.input().preprocess().convert_element_type(openvino.Type.f32).reverse_channels()
+        if takes == "pictures":
+            graph = _from_pictures(graph)
         options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
-        self._compiled = openvino.Core().compile_model(steps.build(), "CPU", options)
+        self._compiled = openvino.Core().compile_model(graph, "CPU", options)
         self._requests = [self._compiled.create_infer_request() for _ in range(_ON_THEIR_WAY)]
 
     def infer(self, pictures: np.ndarray) -> np.ndarray:
-        """Run the graph on uint8 BGR `(n, h, w, 3)`, n being what it likes; gives float32 `(n, ...)`."""
+        """Run the graph on what it takes, `(n, ...)` with n being what it likes; gives float32 `(n, ...)`."""
         parts = (pictures[start : start + self.batch] for start in range(0, len(pictures), self.batch))
         return np.concatenate([output for _, output in self.stream((None, part) for part in parts)])
 
@@ -86,7 +88,7 @@ class OpenVinoGraph:
         """Run the graph on batch after batch while the next ones are fetched.
 
         Args:
-            batches: What comes back with the result, and uint8 BGR `(n, h, w, 3)` with n up to `batch`.
+            batches: What comes back with the result, and what it takes, `(n, ...)` with n up to `batch`.
 
         Yields:
             float32 `(n, ...)` for each, in their order.
@@ -115,6 +117,16 @@ class OpenVinoGraph:
         if missing:
             pictures = np.concatenate([pictures, np.repeat(pictures[-1:], missing, axis=0)])
         return np.ascontiguousarray(pictures)
+
+
+def _from_pictures(graph: Any) -> Any:
+    """The graph with pictures as its input as they are, 8 bits and BGR: a quarter of the bytes to hand over."""
+    openvino = import_openvino()
+    steps = openvino.preprocess.PrePostProcessor(graph)
+    steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+    steps.input().model().set_layout(openvino.Layout("NHWC"))
+    steps.input().preprocess().convert_element_type(openvino.Type.f32).reverse_channels()
+    return steps.build()
 
 
 def _result(request: Any, count: int) -> np.ndarray:

@@ -4,46 +4,25 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from lensmith.classify.data import Samples
-from lensmith.classify.features import engines, rows
+from lensmith.classify.features import rows
 from lensmith.classify.features.compute import FeatureConfig, Features, compute_features, hash_of_model, views_for
 from lensmith.classify.features.cut import Cut, cut_model
+from lensmith.classify.features.sources import Views
 from lensmith.core.errors import DataError
 from lensmith.datasets.augment_spec import read_spec
 from lensmith.datasets.model import Item
-from lensmith.weights.architecture import build_classifier, import_keras
+from lensmith.weights.architecture import build_classifier
 from lensmith.weights.bundle import ClassifierRecord, Preprocessing
-from tests.helpers import make_picture
 
 pytestmark = pytest.mark.keras
 SIZE = Preprocessing(width=32, height=32, resize="stretch", interpolation="area")
 CONFIG = FeatureConfig("fingerprint", read_spec("heavy"), views=3, precise=True, seed=7)
-
-
-@pytest.fixture(scope="module")
-def model() -> Any:
-    keras, _ = import_keras("cpu")
-    keras.utils.set_random_seed(1)
-    return build_classifier(ClassifierRecord(backbone="cnn", units=8, dropout=0.1), 32, 32, 2)
-
-
-@pytest.fixture(scope="module")
-def cut(model: Any) -> Cut:
-    """Maps of 2 x 2 x 256."""
-    return cut_model(model, "block5_conv")
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> list[Item]:
-    """Of two classes; 0, 1 and 2 are one picture."""
-    paths = [make_picture(tmp_path / "set" / f"{n}.png", seed=max(n, 2)) for n in range(12)]
-    return [Item(path, "train", class_id=n % 2) for n, path in enumerate(paths)]
 
 
 def samples_of(items: list[Item]) -> Samples:
@@ -89,9 +68,13 @@ def test_no_two_pictures_or_views_draw_the_same_numbers(pictures: list[Item], cu
     assert len(np.unique(drawn, axis=0)) == 6
 
 
-def test_half_precision_for_maps_and_not_for_vectors(pictures: list[Item], model: Any, cut: Cut) -> None:
+def test_half_precision_for_what_is_large(
+    pictures: list[Item], model: Any, cut: Cut, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = replace(CONFIG, precise=False)
-    for at, bytes_each in ((cut, 2), (cut_model(model, None), 4)):
+    monkeypatch.setattr(rows, "_SMALL_BYTES", 1024)  # these maps are 4096 bytes in 32 bits, pooled they are 1024
+    flat = build_classifier(ClassifierRecord(backbone="cnn", pooling="flatten", units=8, dropout=0.1), 32, 32, 2)
+    for at, bytes_each in ((cut, 2), (cut_model(model, None), 4), (cut_model(flat, None), 2)):
         features = compute(pictures, at, config)
         assert features._stored.layout.row_bytes == bytes_each * np.prod(at.shape)
         plain = [samples_of(pictures).plain(n) for n in range(12)]
@@ -172,15 +155,15 @@ def test_an_interrupted_computation_is_gone_on_with(
 ) -> None:
     whole = compute(pictures, cut, replace(CONFIG, fingerprint="in one go"))
     monkeypatch.setattr("lensmith.classify.features.store._CHUNK_BYTES", 1)  # a chunk for each picture
-    of = rows.Views.of
+    of = Views.of
 
-    def interrupted(views: rows.Views, samples: Samples, number: int) -> list[np.ndarray]:
-        if number == 9 and views.count == 3:
+    def interrupted(views: Views, number: int) -> list[np.ndarray]:
+        if number == 9:
             raise KeyboardInterrupt
-        return of(views, samples, number)
+        return of(views, number)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(rows.Views, "of", interrupted)
+        patch.setattr(Views, "of", interrupted)
         compute(pictures, cut)
     features = compute(pictures, cut)
     assert "going on where" in capfd.readouterr().err
@@ -190,47 +173,49 @@ def test_an_interrupted_computation_is_gone_on_with(
         assert np.array_equal(got, expected)
 
 
-def test_keras_computes_where_openvino_is_missing_or_gives_something_else(
-    pictures: list[Item], model: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    graph_of_keras = engines.graph_of_keras
-    keras, _ = import_keras("cpu")
-    other = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(256, 16, strides=16)])
-
-    def broken(trunk: Any) -> Any:
-        raise RuntimeError(f"no operation for {trunk.name}")
-
-    for fingerprint, name, value, said in (
-        ("missing", "has_openvino", lambda: False, "not installed"),
-        ("other", "graph_of_keras", lambda _trunk: graph_of_keras(other), "differ from Keras'"),
-        ("broken", "graph_of_keras", broken, "no operation for"),
-    ):
-        cut = cut_model(model, "block5_conv")
-        with monkeypatch.context() as patch:
-            patch.setattr(engines, name, value)
-            features = compute(pictures, cut, replace(CONFIG, fingerprint=fingerprint))
-        assert features.engine == "keras"
-        assert said in capfd.readouterr().err.replace("\n", " ")
-        plain = [samples_of(pictures).plain(n) for n in range(12)]
-        assert difference(features.batch(np.arange(12), 0)[0], run(cut, *plain)) < 1e-5
-
-
-@pytest.mark.parametrize("limit", [1.0, 0.0])
-def test_16_bits_are_used_only_where_they_are_close(
-    limit: float, pictures: list[Item], model: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not engines.has_bf16():
-        pytest.skip("this CPU has no units for 16 bits")
-    monkeypatch.setattr(engines, "_WORTH_A_PROBE", 1)
-    monkeypatch.setattr(engines, "MOST_DIFFERENCE_16", limit)
-    monkeypatch.setattr(engines, "_timed", lambda engine, x: (engine.infer(x), 8.0 / len(engine.precision)))
-    features = compute(pictures, cut_model(model, "block5_conv"), replace(CONFIG, precise=False))
-    assert features.engine == ("openvino bf16" if limit else "openvino f32")
-
-
 def test_views_are_about_two_thousand_passes() -> None:
     spec = read_spec("default")
     cases = ((10, 8), (250, 8), (700, 2), (1999, 1), (100_000, 1))
     assert [views_for(pictures, spec, "auto") for pictures, _ in cases] == [views for _, views in cases]
     assert views_for(10, read_spec("none"), 5) == 1
     assert views_for(100_000, spec, 5) == 5
+
+
+def test_pictures_go_through_the_network_once_for_both_stages(
+    pictures: list[Item], model: Any, cut: Cut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[int] = []
+    of = Views.of
+
+    def counted(views: Views, number: int) -> list[np.ndarray]:
+        decoded.append(number)
+        return of(views, number)
+
+    pictures[4].image.write_bytes(b"")
+    pooled = cut_model(model, None)
+    for precise, limit in ((True, 1e-5), (False, 2e-3)):
+        config = replace(CONFIG, precise=precise)
+        alone = compute(pictures, pooled, replace(config, fingerprint="alone"))
+        with monkeypatch.context() as patch:
+            patch.setattr(Views, "of", counted)
+            first = compute_features(samples_of(pictures), pooled, config, deeper=cut)
+            deeper = compute(pictures, cut, config)
+            again = compute(pictures, pooled, config)
+        assert sorted(decoded) == list(range(12))
+        decoded.clear()
+        assert (first.from_cache, deeper.from_cache, again.from_cache) == (False, True, True)
+        assert [skip.item.image.name for skip in first.skipped] == ["4.png"]
+        for view in range(3):
+            expected = alone.batch(np.arange(11), view)[0]
+            assert difference(first.batch(np.arange(11), view)[0], expected) < limit
+        for features in (alone, first, deeper, again):
+            features.close()
+
+
+def test_without_room_for_more_each_stage_goes_from_the_pictures(
+    pictures: list[Item], model: Any, cut: Cut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lensmith.classify.features.compute.has_room", lambda _needed: False)
+    first = compute_features(samples_of(pictures), cut_model(model, None), CONFIG, deeper=cut)
+    assert not compute(pictures, cut).from_cache
+    assert len(first) == 12
