@@ -23,6 +23,9 @@ Schedule = Literal["cosine", "constant"]
 class FinetuneConfig:
     """Options of `finetune`; what is None is settled by `resolved`, from the backbone and its weights.
 
+    Example:
+        FinetuneConfig(backbone="vgg16", imgsz=160, balance="weights", target="precision=0.95")
+
     Attributes:
         backbone: A name in `weights.backbones.BACKBONES`.
         weights: "imagenet", "none", or a file with weights for the backbone. "cnn" has none.

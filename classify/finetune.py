@@ -39,6 +39,12 @@ def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> 
     The run's folder gets `run.json`, `history.json` and `.csv`, `evaluation.json`, `report.html` and `best.weights.h5`.
     After every epoch it holds in `state/` what `resume_finetune` goes on from.
 
+    Example:
+        place = Workspace.find()
+        dataset = open_dataset("flowers", place)
+        done = finetune(dataset, place, FinetuneConfig(backbone="vgg16", epochs_tune=5))
+        print(done.metrics["accuracy"], done.bundle.folder, done.report)
+
     Args:
         dataset: One folder per class; its files are only read.
         workspace: Where the run and the bundle go.

@@ -41,7 +41,7 @@ _STAGED = "bundle"
 
 @dataclass(frozen=True)
 class ClassifierRun:
-    """What a fine-tuning ended with.
+    """What a fine-tuning ended with; `Classifier.load(done.bundle.folder)` is the model, ready to be asked.
 
     Attributes:
         run: Its folder.
