@@ -117,6 +117,13 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def free_gpu_memory() -> None:
+    """Give back what torch keeps of a GPU's memory for later, where torch is in use."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def nvidia_gpus() -> list[str]:
     """Names of the NVIDIA GPUs that the driver reports, whether or not any framework can use them."""
     tool = shutil.which("nvidia-smi")

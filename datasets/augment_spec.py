@@ -159,7 +159,7 @@ def from_record(record: Mapping[str, Any]) -> AugmentSpec:
         raise UsageError(
             "The augmentation in run.json was changed since the run began, so the run cannot go on with it.",
             where="run.json",
-            next_step="start anew with cv train-yolo",
+            next_step="start the training anew",
         )
     return spec
 

@@ -23,12 +23,16 @@ from ..core.isolation import isolate_keras
 from .backbones import Backbone, find_backbone
 from .bundle import Activation, ClassifierRecord
 from .flat import MOMENTUM, flatten
+from .keras_files import MAX_BYTES
 
+HEAD_NORM = "head_norm"
 # Caffe's mean of ImageNet in BGR, which Keras' VGG16 weights were trained with.
 _IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
 # Mean and deviation of ImageNet in RGB 0..255.
 _IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 _IMAGENET_DEVIATION = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+_BYTES = 4  # of a number
+_ROOM_FOR_NAMES = 16 << 20  # what a file holds beside its numbers
 _SMALL_NETWORK_FILTERS = (32, 64, 128, 256, 256)
 
 
@@ -89,7 +93,7 @@ def build_classifier(
         A `keras.Model` from float32 RGB 0..255 `(n, height, width, 3)` to float32 probabilities `(n, classes)`.
 
     Raises:
-        UsageError: an unknown backbone, or an input smaller than it can take.
+        UsageError: an unknown backbone, an input smaller than it can take, or a larger model than can be read again.
     """
     import keras
 
@@ -104,13 +108,26 @@ def build_classifier(
     pool = keras.layers.GlobalAveragePooling2D if record.pooling == "average" else keras.layers.Flatten
     x = pool(name="head_pool")(x)
     if record.normalize:
-        x = keras.layers.BatchNormalization(momentum=MOMENTUM, name="head_norm")(x)
+        x = keras.layers.BatchNormalization(momentum=MOMENTUM, name=HEAD_NORM)(x)
+    _need_readable_size(keras.Model(rgb, x).count_params() + (int(x.shape[-1]) + 1) * record.units, record)
     x = keras.layers.Dropout(record.dropout, name="head_dropout_1")(x)
     x = keras.layers.Dense(record.units, name="head_hidden")(x)
     x = _activation(record.activation)(x)
     x = keras.layers.Dropout(record.dropout, name="head_dropout_2")(x)
     x = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="head_classes")(x)
     return flatten(keras.Model(rgb, x, name=record.backbone), learn_statistics=learn_statistics)
+
+
+def _need_readable_size(parameters: int, record: ClassifierRecord) -> None:
+    """Before so large a layer is made, and not when the finished model cannot be read again."""
+    if parameters * _BYTES > MAX_BYTES - _ROOM_FOR_NAMES:
+        smaller = "fewer --units" if record.pooling == "average" else "--pooling average, or fewer --units"
+        raise UsageError(
+            f"This model would have {parameters / 1e6:.0f} million numbers, {parameters * _BYTES / 1e9:.1f} GB;"
+            f" {MAX_BYTES / 1e9:.1f} GB are the most that is read.",
+            where="--units",
+            next_step=f"use {smaller}, or a smaller --imgsz",
+        )
 
 
 def _base(x: Any, backbone: Backbone) -> Any:

@@ -20,7 +20,7 @@ from ..core.errors import DataError, NotFoundError
 from ..core.words import some
 from .flat import stable_names
 
-_MAX_BYTES = 1 << 30
+MAX_BYTES = 1 << 30
 _MAX_RATIO = 10
 _MAX_GROUPS = 20_000
 _MAX_DEPTH = 12
@@ -184,7 +184,7 @@ def _open_stored(path: Path) -> Iterator[tuple[list[_Stored], bool]]:
 def _extract(path: Path, target: Any) -> None:
     with zipfile.ZipFile(path) as archive:
         member = archive.getinfo(_ZIP_MEMBER)
-        if member.file_size > _MAX_BYTES or member.file_size > _MAX_RATIO * max(member.compress_size, 1):
+        if member.file_size > MAX_BYTES or member.file_size > _MAX_RATIO * max(member.compress_size, 1):
             raise ValueError(f"{_ZIP_MEMBER} claims {member.file_size} bytes, which is too much")
         with archive.open(member) as packed:
             left = member.file_size

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from lensmith.core.errors import UsageError
-from lensmith.weights.architecture import base_layers, first_unfrozen
+from lensmith.weights.architecture import base_layers, build_classifier, first_unfrozen, import_keras
 from lensmith.weights.backbones import BACKBONES, Backbone
+from lensmith.weights.bundle import ClassifierRecord
 from lensmith.weights.flat import stable_names
 from lensmith.weights.keras_files import load_layers
 from tests.weights.keras_models import build, save_as_keras_1, stir
@@ -137,3 +138,10 @@ def test_an_unknown_block_brings_offers(spec: str, said: str) -> None:
         first_unfrozen(base_layers(build("cnn", 16)), BACKBONES["cnn"], spec)
     assert said in str(refused.value)
     assert "block5_conv" in str(refused.value)
+
+
+def test_a_model_that_could_not_be_read_again_is_not_made() -> None:
+    import_keras("cpu")
+    with pytest.raises(UsageError, match=r"2\.2 GB") as caught:
+        build_classifier(ClassifierRecord(backbone="vgg16", units=65536, dropout=0.3, pooling="flatten"), 128, 128, 2)
+    assert "--pooling average" in str(caught.value.next_step)
