@@ -57,12 +57,14 @@ class Pass:
         accuracy: Share of right answers; with MixUp or CutMix, of those that name the larger part.
         waited: Seconds for which the model waited for data.
         rate: The learning rate of the last step; 0 in validation.
+        balanced: In validation the mean over the classes of the share of right answers.
     """
 
     loss: float
     accuracy: float
     waited: float
     rate: float = 0.0
+    balanced: float = 0.0
 
 
 class _Mean:
@@ -96,7 +98,7 @@ def learn(network: Any, data: LearningData, plan: Plan, epoch: int, batch: int) 
         DataError: not one picture can be read any more.
     """
     config, number = plan.config, plan.first + epoch
-    batches = _parts(epoch_order(data.labels, config.seed, number, config.balance), batch)
+    batches = without_lone(_parts(epoch_order(data.labels, config.seed, number, config.balance), batch))
     mean, rate = _Mean(), 0.0
     with Prefetch(data, batches, number) as loader, _bar(f"{plan.name} {epoch + 1}/{plan.epochs}", batches) as advance:
         for step, (x, labels, _) in enumerate(loader):
@@ -122,6 +124,7 @@ def validate(network: Any, data: LearningData, batch: int) -> Pass:
         DataError: not one picture can be read any more.
     """
     mean = _Mean()
+    right = np.zeros((2, int(network.outputs[0].shape[-1])))
     with Prefetch(data, _parts(np.arange(len(data)), batch), 0) as loader:
         for x, labels, _ in loader:
             probability = np.asarray(network.predict_on_batch(x), np.float64)
@@ -129,8 +132,12 @@ def validate(network: Any, data: LearningData, batch: int) -> Pass:
                 raise NotANumberError("in validation")
             truth = probability[np.arange(len(labels)), labels]
             losses = -np.log(np.clip(truth, 1e-7, 1.0))
-            mean.add(float(losses.mean()), float((probability.argmax(axis=1) == labels).mean()), len(labels))
-        return Pass(*mean.result(), loader.waited)
+            hits = probability.argmax(axis=1) == labels
+            mean.add(float(losses.mean()), float(hits.mean()), len(labels))
+            np.add.at(right, (hits.astype(int), labels), 1)
+        there = right.sum(axis=0) > 0
+        balanced = float((right[1, there] / right[:, there].sum(axis=0)).mean())
+        return Pass(*mean.result(), loader.waited, balanced=balanced)
 
 
 def reseed(network: Any, *numbers: int) -> None:
@@ -150,6 +157,13 @@ def _rate(plan: Plan, epoch: int, step: int, steps: int) -> float:
         return plan.peak
     at, total = epoch * steps + step, plan.epochs * steps
     return rate_at(plan.config.schedule, plan.peak, at, total, plan.config.warmup)
+
+
+def without_lone(batches: list[np.ndarray]) -> list[np.ndarray]:
+    """A last batch of a single item joins the one before: alone it has no variance to learn from."""
+    if len(batches) < 2 or len(batches[-1]) > 1 or len(batches[-2]) == 1:
+        return batches
+    return [*batches[:-2], np.concatenate(batches[-2:])]
 
 
 def _parts(order: np.ndarray, batch: int) -> list[np.ndarray]:

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from ..weights.architecture import base_layers
+from ..weights.architecture import HEAD_NORM, base_layers
 
 
 def freeze(model: Any, unfreeze_from: str | None, *, learn_statistics: bool = False) -> None:
     """Let the head learn, and of the backbone what comes from this layer on.
+
+    The head's own normalization keeps what `standardize` gave it.
 
     Args:
         model: From `weights.architecture.build_classifier`.
@@ -26,6 +28,9 @@ def freeze(model: Any, unfreeze_from: str | None, *, learn_statistics: bool = Fa
     for number, layer in enumerate(layers):
         spared = isinstance(layer, keras.layers.BatchNormalization) and not learn_statistics
         layer.trainable = number >= first and not spared
+    for layer in model.layers:
+        if layer.name == HEAD_NORM:
+            layer.trainable = False
 
 
 def statistics_of(model: Any) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ..core.device import is_memory_full
+from ..core.device import free_gpu_memory, is_memory_full
 from ..core.errors import LensmithError
 from ..core.progress import say, warn
 from ..weights.keras_files import load_all_layers
@@ -20,6 +20,7 @@ from .freezing import freeze, need_same_statistics, statistics_of
 from .learning import LearningData
 from .optimizers import build_optimizer
 from .rates import find_rate
+from .standardize import standardize
 from .state import Progress, StateFolder, as_array, learned_of, put_learned, save_weights, write_history
 
 CHECKPOINT_NAME = "best.weights.h5"
@@ -58,6 +59,7 @@ class Epoch:
         best: Whether it was the best so far, so that its weights were kept.
         learning_rate: Of its last step.
         waited: Share of its time, 0..1, for which the model waited for data.
+        val_balanced_accuracy: The mean of that share over the classes where epochs are compared by it; otherwise None.
     """
 
     stage: StageName
@@ -70,11 +72,13 @@ class Epoch:
     best: bool
     learning_rate: float = 0.0
     waited: float = 0.0
+    val_balanced_accuracy: float | None = None
 
     @property
     def score(self) -> tuple[float, float]:
-        """Higher is better: validation accuracy, and among equals the lower loss."""
-        return self.val_accuracy, -self.val_loss
+        """Higher is better: validation accuracy, balanced where that counts, among equals the lower loss."""
+        balanced = self.val_balanced_accuracy
+        return self.val_accuracy if balanced is None else balanced, -self.val_loss
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ class StageData:
 
 class Training:
     """What lasts over the stages: the model, the best weights so far, the history; goes on where a state lies.
+
+    Epochs are compared by accuracy on the validation pictures; where training evens out classes, by balanced accuracy.
 
     Args:
         model: From `build_classifier`, as the run starts, or started.
@@ -189,7 +195,7 @@ class Training:
         return True
 
     def _go_on(self, stage: Stage, data: StageData) -> None:
-        """Enter the stage, or enter it again after its last finished epoch, and train to its end."""
+        """Enter the stage, or enter it again after its last finished epoch; train to its end."""
         import keras
 
         saved = self._state.load()
@@ -198,6 +204,8 @@ class Training:
         if not again:
             self.progress.stage, self.progress.epoch = stage.name, 0
             self.progress.stale, self.progress.stage_best = 0, None
+        if not self.progress.history:
+            standardize(data.network, data.train, self.progress.batch)
         plan = self._plan(stage, data)
         optimizer = build_optimizer(self._config.optimizer, plan.peak)
         loss = keras.losses.CategoricalCrossentropy()
@@ -217,8 +225,8 @@ class Training:
             if stage.name not in searches:
                 say("looking for a learning rate ...")
                 batch = self.progress.batch
-                searches[stage.name] = asdict(find_rate(data.network, data.train, batch, config.optimizer, config.seed))
-                found = searches[stage.name]
+                found = asdict(find_rate(data.network, data.train, batch, config.optimizer, config.seed))
+                searches[stage.name] = found
                 say(f"  learning rate {found['chosen']:.2g}: {found['reason']}")
             peak = float(searches[stage.name]["chosen"])
         classes = int(data.network.outputs[0].shape[-1])
@@ -243,6 +251,7 @@ class Training:
             stage.name, self.progress.epoch + 1, learned.loss, learned.accuracy, validated.loss, validated.accuracy,
             seconds=round(seconds, 2), best=False, learning_rate=learned.rate,
             waited=round((learned.waited + validated.waited) / max(seconds, 1e-9), 4),
+            val_balanced_accuracy=None if self._config.balance == "none" else validated.balanced,
         )  # fmt: skip
         return replace(row, best=self.best is None or row.score > self.best.score)
 
@@ -269,22 +278,24 @@ class Training:
         if self.best is None:
             raise LensmithError(f"{reason}.", where=self._run, next_step=advice)
         self.progress.stopped = reason
-        best = self.best
-        warn(f"{reason}: {advice}. Training ends here, and epoch {best.epoch} of the {best.stage} stage is kept")
+        kept = f"epoch {self.best.epoch} of the {self.best.stage} stage"
+        warn(f"{reason}: {advice}. Training ends here, and {kept} is kept")
 
     def _take_smaller_batch(self) -> None:
         """Go back to the last finished epoch with half as many pictures per step."""
         saved, batch, searches = self._state.load(), self.progress.batch, self.progress.searches
         self.progress = saved[0] if saved else Progress(batch=batch, searches=searches)
-        self.progress.batch = batch // 2
-        warn(f"the memory does not suffice for {batch} pictures per step: going on with {batch // 2}")
+        self.progress.batch = half = batch // 2
+        warn(f"the memory does not suffice for {batch} pictures per step: going on with {half}")
         gc.collect()  # what the failed step held
+        free_gpu_memory()
 
 
 def _line(row: Epoch, stage: Stage) -> str:
+    balanced = "" if row.val_balanced_accuracy is None else f" (balanced {row.val_balanced_accuracy:.3f})"
     return (
         f"  {row.stage:6} {row.epoch}/{stage.epochs}  loss {row.loss:.4f}  accuracy {row.accuracy:.3f}"
-        f"  val loss {row.val_loss:.4f}  val accuracy {row.val_accuracy:.3f}"
+        f"  val loss {row.val_loss:.4f}  val accuracy {row.val_accuracy:.3f}{balanced}"
         f"  {row.seconds:.{0 if row.seconds >= 10 else 1}f} s, {row.waited:.0%} waiting for data"
         f"{'  best so far' if row.best else ''}"
     )

@@ -25,6 +25,7 @@ import numpy as np
 
 from ..core.errors import DataError
 from ..core.files import partial_path, write_atomic
+from ..weights.architecture import HEAD_NORM
 from ..weights.keras_files import load_all_layers
 
 STATE_NAME = "state"
@@ -157,11 +158,11 @@ def write_history(run: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def learned_of(network: Any) -> Arrays:
-    """The weights of every layer that learns, its statistics included, by layer and number."""
+    """The weights of every layer that learns, and all statistics of the head, by layer and number."""
     return {
         f"{layer.name}/{number}": as_array(weight)
         for layer in network.layers
-        if layer.trainable
+        if layer.trainable or layer.name == HEAD_NORM
         for number, weight in enumerate(layer.weights)
     }
 

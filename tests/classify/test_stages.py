@@ -8,6 +8,7 @@ import pytest
 
 from lensmith.classify.config import FinetuneConfig
 from lensmith.classify.data import Samples
+from lensmith.classify.epochs import without_lone
 from lensmith.classify.freezing import freeze
 from lensmith.classify.stage_data import Pictures, open_stage
 from lensmith.classify.stages import Stage, StageData, Training
@@ -130,6 +131,48 @@ def test_a_batch_that_does_not_fit_is_halved(
     said = capsys.readouterr().err
     assert "going on with 4" in said
     assert "going on with 2" in said
+
+
+def test_where_classes_are_evened_out_epochs_are_compared_by_balanced_accuracy(
+    small: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    items = [Item(make_picture(tmp_path / f"{i}.png", seed=i), "train", class_id=int(i < 2)) for i in range(8)]
+    samples = Samples(items, Preprocessing(width=16, height=16, resize="stretch"))
+    small.get_layer("head_classes").bias.assign([90.0, 0.0])  # it says the common class whatever it sees
+    training = Training(small, tmp_path, config(balance="weights"))
+    training.run_stage(Stage("frozen", 1, 1e-6), StageData(small, samples, samples))
+    (row,) = training.history
+    assert row.val_accuracy == 0.75
+    assert row.score[0] == row.val_balanced_accuracy == 0.5
+    assert "(balanced 0.500)" in capsys.readouterr().err
+
+
+def test_what_enters_the_head_is_standard_from_the_first_step_with_any_batch(tmp_path: Path) -> None:
+    import keras
+
+    import_keras("cpu")
+    record = ClassifierRecord(backbone="cnn", units=8, dropout=0.2, normalize=True)
+    model = build_classifier(record, 16, 16, 2)
+    samples = small_samples(tmp_path, 5)
+    pooled = keras.Model(model.inputs, model.get_layer("head_norm").input)
+    entering = keras.Model(model.inputs, model.get_layer("head_norm").output)
+    expected = np.asarray(pooled.predict_on_batch(samples.batch(np.arange(5), 0)[0])).mean(axis=0)
+    training = Training(model, tmp_path, config(batch=1))
+    head = model.get_layer("head_hidden").get_weights()[0]
+    training.run_stage(Stage("frozen", 1, 1e-2), StageData(model, samples, samples))
+    assert np.allclose(model.get_layer("head_norm").moving_mean, expected, atol=1e-4)
+    entered = np.asarray(entering.predict_on_batch(samples.batch(np.arange(5), 0)[0]))
+    assert np.abs(entered.mean(axis=0)).max() < 1e-3
+    assert not np.array_equal(head, model.get_layer("head_hidden").get_weights()[0])
+    training.restore_best()
+    assert np.allclose(model.get_layer("head_norm").moving_mean, expected, atol=1e-4)
+
+
+def test_a_lone_last_item_joins_the_batch_before() -> None:
+    parts = [np.arange(3), np.arange(3, 6), np.array([6])]
+    assert [part.tolist() for part in without_lone(parts)] == [[0, 1, 2], [3, 4, 5, 6]]
+    assert without_lone(parts[:2]) == parts[:2]
+    assert len(without_lone([part[:1] for part in parts])) == 3
 
 
 def test_features_and_pictures_give_the_same_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,54 @@
+"""What enters a classifier's head is brought to mean 0 and deviation 1, by numbers that are taken once.
+
+The head's BatchNormalization gets its mean and variance from the training pictures before the first epoch and keeps
+them. Learned step by step they would arrive late on few pictures, and a step of one picture has no variance to learn
+from. In accuracy both came to the same: on features of cats and dogs by a VGG16 0.739 and 0.739 with 1,000 pictures,
+0.657 and 0.654 with 100 (raw features: 0.683 and 0.608).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..weights.architecture import HEAD_NORM
+from .learning import LearningData
+from .prefetch import Prefetch
+
+_MOST = 1000  # pictures
+# Of the mean variance: a feature that hardly any training picture has must not be blown up where another has it.
+_LEAST = 0.01
+
+
+def standardize(network: Any, data: LearningData, batch: int) -> None:
+    """Set the head's mean and variance from what it learns from; does nothing where the head has none.
+
+    Args:
+        network: A `keras.Model` that ends in the head: the whole model, or `Cut.top`.
+        data: What it takes; about a thousand items of it are looked at.
+        batch: Items at once.
+
+    Raises:
+        DataError: not one picture can be read any more.
+    """
+    import keras
+
+    layer = next((one for one in network.layers if one.name == HEAD_NORM), None)
+    if layer is None:
+        return
+    before = keras.Model(network.inputs, layer.input)
+    rows = np.linspace(0, len(data) - 1, min(len(data), _MOST)).astype(np.int64)
+    count, mean, squares = 0, np.zeros(1), np.zeros(1)
+    with Prefetch(data, [rows[start : start + batch] for start in range(0, len(rows), batch)], 0) as loader:
+        for x, _, _ in loader:
+            values = np.asarray(before.predict_on_batch(x), np.float64)
+            count, shift = count + len(values), values.mean(axis=0) - mean  # Chan, Golub and LeVeque 1979
+            squares = squares + ((values - values.mean(axis=0)) ** 2).sum(axis=0)
+            squares = squares + shift**2 * len(values) * (count - len(values)) / count
+            mean = mean + shift * len(values) / count
+    variance = squares / count
+    if not np.isfinite(mean).all() or not variance.mean() > 0:
+        return  # a single picture, or numbers that training will tell of
+    layer.moving_mean.assign(mean)
+    layer.moving_variance.assign(np.maximum(variance, _LEAST * variance.mean()))
