@@ -80,7 +80,7 @@ def find_layer(model: Any, record: ClassifierRecord, wanted: str | None) -> str:
         return str(wanted)
     if wanted is None or wanted in blocks:
         inside = {layer.name for layer in layers} if wanted is None else set(blocks[wanted])
-        finest = [layer.name for layer in layers if layer.name in inside & set(maps) and not _only_passes_on(layer)]
+        finest = [layer.name for layer in layers if layer.name in inside & set(maps) and not only_passes_on(layer)]
         if finest:
             telling = [name for name in finest if min(sides[name]) >= _LEAST_PLACES] if wanted is None else []
             return (telling or finest)[-1]
@@ -92,7 +92,8 @@ def find_layer(model: Any, record: ClassifierRecord, wanted: str | None) -> str:
                      f"layers that `cv explain` writes into layers.csv")  # fmt: skip
 
 
-def _only_passes_on(layer: Any) -> bool:
+def only_passes_on(layer: Any) -> bool:
+    """Whether a layer pools or pads, and so shows nothing that the one before it does not show better."""
     return type(layer).__name__ in {"MaxPooling2D", "AveragePooling2D", "ZeroPadding2D"}
 
 

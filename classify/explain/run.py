@@ -226,8 +226,8 @@ def _write_page(
     if done.skipped:
         page.table(["could not be read", "why"], done.skipped)
     if any(one.sheets for one in shown):
-        page.section("Feature maps", "What each block makes of a picture: channel by channel, from black (its lowest "
-                     "value) to white (its highest).")  # fmt: skip
+        page.section("Feature maps", "What each block makes of a picture: the channels that tell places apart most, "
+                     "each from black (its lowest value) to white (its highest).")  # fmt: skip
         for one in shown:
             page.pictures(((read_image(path), name) for path, name in one.sheets), one.caption, width=320)
     page.section("The network", "From the picture at the top to the answer at the bottom; sizes are width x height x "

@@ -17,6 +17,7 @@ from lensmith.classify.explain.gradients import GradientProbe
 from lensmith.classify.explain.layers import find_layer, list_blocks
 from lensmith.classify.explain.model import Explained, ExplainingModel
 from lensmith.classify.explain.run import ExplainConfig, ExplainRun, explain
+from lensmith.classify.explain.sheets import FeatureSheets
 from lensmith.cli.explain import explain as command
 from lensmith.core.errors import UsageError
 from lensmith.core.images import read_image, write_image
@@ -207,6 +208,8 @@ def test_what_training_did_with_each_block(colours: Bundle) -> None:
     assert (kept["block5"], kept["head_hidden"], kept["input"]) == ("frozen", "trained", "fixed")
     anew = {part.name: part.learned for part in list_blocks(model, record.model_copy(update={"weights": "none"}))}
     assert [anew[f"block{n}"] for n in (3, 4, 5)] == ["random", "partly trained", "trained"]
+    drawn = FeatureSheets(model, list_blocks(model, record), "cpu").layers
+    assert drawn == ["block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3"], "not yet pooled"
     assert find_layer(model, record, None) == "block4_conv3"  # 4 x 4, where block5 has 2 x 2
 
 

@@ -49,16 +49,24 @@ def test_what_does_not_matter_keeps_its_colours() -> None:
 @pytest.mark.parametrize("shape", [(5, 3, 130), (1, 1, 1), (7, 9, 5)])
 def test_a_sheet_holds_up_to_64_channels(shape: tuple[int, int, int]) -> None:
     features = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    features[..., 0] = 3  # says nothing, so it is black
+    if shape[2] <= 64:
+        features[..., 0] = 3  # says nothing, so it is black
     sheet = draw_sheet(features, "block <1>")
     columns = int(np.ceil(np.sqrt(min(shape[2], 64))))
     size = (round(96 * shape[1] / max(shape[:2])), round(96 * shape[0] / max(shape[:2])))
     rows = -(-min(shape[2], 64) // columns)
     assert sheet.shape == (30 + rows * (size[1] + 4), columns * (size[0] + 4), 3)
-    assert not sheet[30 : 30 + size[1], : size[0]].any()
+    assert sheet[30 : 30 + size[1], : size[0]].any() == (shape[2] > 64)
     if shape[2] > 1:
         second = sheet[30 : 30 + size[1], size[0] + 4 : 2 * size[0] + 4]
         assert (second.min(), second.max()) == (0, 255)
+
+
+def test_a_sheet_shows_the_channels_that_see_something() -> None:
+    features = np.zeros((4, 4, 200), np.float32)
+    features[2, 2, 60:] = np.arange(140)  # the last 64 the most
+    sheet = draw_sheet(features, "block5")
+    assert all(sheet[30 + y * 100 : 126 + y * 100, x * 100 : x * 100 + 96].any() for y in range(8) for x in range(8))
 
 
 def test_the_tower_escapes_names() -> None:
