@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..core.errors import LensmithError, NotFoundError, UsageError
 from ..core.files import sha256_of
 from ..core.manifest import DatasetRef
@@ -253,8 +251,9 @@ def _remarks(bundles: Sequence[Bundle], dataset: Dataset, evaluation: Evaluation
                 f"{count} of the {many(len(evaluation), 'picture')} lie in '{reference.name}' too, among those that"
                 f" '{bundle.name}' was trained on or chosen by, so it does worse on new ones."
             )
-    low = [one.name for one in evaluation.scores.classes if one.pictures and not one.called]
-    if low and np.any(evaluation.scores.confusion):
+    classes = evaluation.scores.classes
+    low = [one.name for one in classes if one.pictures and not one.called]
+    if low and sum(one.called > 0 for one in classes) > 1:  # else the remark about the only answer says it
         said.append(f"No picture was taken for {', '.join(low)}.")
     return said
 

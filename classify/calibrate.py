@@ -11,6 +11,7 @@ from ..core.errors import UsageError
 
 LOWEST, HIGHEST = 0.05, 20.0
 ENOUGH_PICTURES = 20
+MANY_PICTURES = 100
 _SMALLEST = 1e-38  # what a float32 probability of 0 may have been
 Metric = Literal["precision", "recall"]
 
@@ -66,7 +67,9 @@ def fit_temperature(probability: np.ndarray, labels: np.ndarray) -> float:
         labels: int64 `(n,)` true class ids.
 
     Returns:
-        0.05 to 20; more than 1 makes the model sound less sure. 1 where there are fewer than 20 pictures.
+        0.05 to 20; more than 1 makes the model sound less sure. 1 where there are fewer than 20 pictures. Few pictures
+        have no narrower limits: a model that is boundlessly sure and often wrong needs a high one, see
+        `about_temperature`.
     """
     n, classes = probability.shape
     if n < ENOUGH_PICTURES or classes < 2:
@@ -85,7 +88,27 @@ def fit_temperature(probability: np.ndarray, labels: np.ndarray) -> float:
     for _ in range(60):
         middle = (low * high) ** 0.5
         low, high = (middle, high) if slope(middle) < 0 else (low, middle)
-    return float(np.clip(1 / (low * high) ** 0.5, LOWEST, HIGHEST))
+    found = 1 / (low * high) ** 0.5
+    nearest = HIGHEST if found > 1 else LOWEST
+    return float(nearest if np.isclose(found, nearest, rtol=1e-6) else found)
+
+
+def about_temperature(temperature: float, pictures: int) -> list[str]:
+    """What to know of a temperature that was fitted on so many validation pictures, in plain sentences."""
+    if pictures < ENOUGH_PICTURES:
+        return []
+    if temperature in (LOWEST, HIGHEST):
+        what = "less sure" if temperature > 1 else "surer"
+        return [
+            f"The probabilities were made {what} as far as that is allowed (temperature {temperature:g}, from"
+            f" {pictures} validation pictures), and that was not enough: do not rely on how sure the model says it is."
+        ]
+    if pictures < MANY_PICTURES and temperature != 1:
+        return [
+            f"The probabilities were calibrated on only {pictures} validation pictures (temperature {temperature:.2f}):"
+            f" how sure the model says it is, is a rough figure. {MANY_PICTURES} or more make it a better one."
+        ]
+    return []
 
 
 def choose_thresholds(probability: np.ndarray, labels: np.ndarray, target: Target) -> tuple[float, ...]:
@@ -118,7 +141,7 @@ def shortfalls(
 ) -> list[str]:
     """Which classes do not reach the target with these thresholds on these pictures, in plain sentences."""
     answer, sure = probability.argmax(axis=1), probability.max(axis=1)
-    said = []
+    said = _too_few(len(labels), target)
     for k, name in enumerate(names):
         called = answer == k
         given = called & (sure >= thresholds[k])
@@ -140,6 +163,18 @@ def shortfalls(
                 " the validation pictures."
             )
     return said
+
+
+def _too_few(pictures: int, target: Target) -> list[str]:
+    # The lower end of the one-sided 95% interval of Clopper and Pearson (1934) where all are right.
+    shown = 0.05 ** (1 / max(pictures, 1))
+    if shown >= target.value or target.value == 1:
+        return []
+    needed = int(np.ceil(np.log(0.05) / np.log(target.value)))
+    return [
+        f"{pictures} validation pictures cannot support {target}: even if every answer were right, that would show no"
+        f" more than {shown:.0%}. It takes {needed} or more, and as many for each class to be sure of each."
+    ]
 
 
 def _for_precision(sure: np.ndarray, right: np.ndarray, _pictures: int, wanted: float) -> float:

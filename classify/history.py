@@ -44,13 +44,19 @@ def shipped_row(history: Sequence[Row]) -> Row | None:
     return next((row for row in reversed(history) if row["best"]), None)
 
 
-def overfitting(history: Sequence[Row]) -> list[str]:
+def overfitting(history: Sequence[Row], *, partly_frozen: bool = True) -> list[str]:
     """Where training and validation part, in plain sentences with what to do; none where they do not.
 
     A stage has parted where its validation loss ends a tenth or more above its best while the training loss still fell,
-    or where the shipped epoch's training accuracy lies more than 0.1 above that on validation pictures.
+    or where the shipped epoch's accuracy while learning lies more than 0.1 above that on validation pictures. What
+    makes learning harder (augmentation, dropout, mixing) only lowers the former, so the gap is no smaller than said.
+
+    Args:
+        history: From `read_history`.
+        partly_frozen: Whether there are frozen blocks, without which more views or fewer blocks are no advice.
     """
     said = []
+    shipped = shipped_row(history)
     for stage in ("frozen", "tuned"):
         rows = stage_rows(history, stage)
         if not rows:
@@ -59,19 +65,33 @@ def overfitting(history: Sequence[Row]) -> list[str]:
         last = rows[-1]
         if last["val_loss"] >= _RISE * best["val_loss"] and last["loss"] < best["loss"]:
             said.append(
-                f"From epoch {best['epoch']} of the {stage} stage on, the loss on validation pictures rises"
+                f"After epoch {best['epoch']} of the {stage} stage the loss on validation pictures rises"
                 f" ({best['val_loss']:.3f} to {last['val_loss']:.3f}) while that on training pictures falls: the model"
-                " learns the training pictures by heart."
+                f" learns the training pictures by heart.{_where_shipped(shipped, stage, best['epoch'])}"
             )
-    shipped = shipped_row(history)
     if shipped and shipped["accuracy"] - shipped["val_accuracy"] > _GAP:
         said.append(
-            f"The model is right on {shipped['accuracy']:.1%} of the training pictures and on"
+            f"While it learned, in the epoch that ships, the model was right on {shipped['accuracy']:.1%} of the"
+            " training pictures (augmented and with dropout, where these are used), and after it on"
             f" {shipped['val_accuracy']:.1%} of the validation pictures."
         )
     if said:
         said.append(
-            "What helps: more pictures above all; then --augment heavy or more --views, a higher --dropout, fewer"
-            " blocks to --unfreeze, fewer epochs. The weights that ship are those of the best epoch, not of the last."
+            "What helps: more pictures above all; then --augment heavy"
+            f"{' or more --views' if partly_frozen else ''}, a higher --dropout,"
+            f"{' fewer blocks to --unfreeze,' if partly_frozen else ''} fewer epochs."
         )
     return said
+
+
+def _where_shipped(shipped: Row | None, stage: str, lowest: int) -> str:
+    if shipped is None:
+        return ""
+    if shipped["stage"] != stage:
+        return f" The model that ships comes from the {shipped['stage']} stage."
+    if shipped["epoch"] <= lowest:
+        return f" The model that ships is that of epoch {shipped['epoch']}, before the rise."
+    return (
+        f" The model that ships is that of epoch {shipped['epoch']}: it is right more often than that of epoch"
+        f" {lowest}, but too sure of itself."
+    )

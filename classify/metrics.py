@@ -107,6 +107,12 @@ class ClassifierScores:
     def remarks(self) -> list[str]:
         """What a reader of the figures must know, in plain sentences."""
         said = []
+        called = [one.name for one in self.classes if one.called]
+        if len(called) == 1 and sum(one.pictures > 0 for one in self.classes) > 1:
+            said.append(
+                f"Every {self.split} picture was called '{called[0]}': the model has learned nothing that tells the"
+                " classes apart. Look at the curves of the training; more epochs or another learning rate may help."
+            )
         if self.pictures < FEW_PICTURES:
             said.append(
                 f"Only {self.pictures} {self.split} pictures were measured: one picture more or less changes the"

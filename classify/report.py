@@ -21,6 +21,7 @@ from ..report.plots import curves, xy_lines
 from ..weights.bundle import Bundle, BundleRecord
 from ..weights.card import started_from
 from .assess import Assessment, leak_effect_of
+from .calibrate import about_temperature
 from .evaluate import Evaluation
 from .history import Row, overfitting, read_history, shipped_row, stage_rows
 from .report_parts import add_classes, add_curves, add_gallery, add_lead_figures, add_skipped, compare_rows, told
@@ -53,7 +54,13 @@ def write_report(run: Path, bundle: Bundle, evaluations: Sequence[Evaluation], d
         f" measured on {many(len(main), 'picture')} of its {main.split} split.",
     )
     add_lead_figures(page, main.scores)
-    notes = [*_caveats(evaluations, leak, bundle.name, dataset), *overfitting(history)]
+    # Only a network that starts from nothing has no frozen blocks, unless it is told to.
+    partly_frozen = backbone != "cnn" or bool(stage_rows(history, "frozen"))
+    notes = [
+        *_caveats(evaluations, leak, bundle.name, dataset),
+        *about_temperature(record.temperature, len(evaluations[0])),
+        *overfitting(history, partly_frozen=partly_frozen),
+    ]
     page.notes(notes)
     for sentence in notes:
         warn(sentence)

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from lensmith.classify.calibrate import HIGHEST, choose_thresholds, fit_temperature, parse_target, shortfalls
+from lensmith.classify.calibrate import (
+    HIGHEST,
+    about_temperature,
+    choose_thresholds,
+    fit_temperature,
+    parse_target,
+    shortfalls,
+)
 from lensmith.classify.curves import reliability
 from lensmith.core.errors import UsageError
 from lensmith.predict.decode import apply_temperature
@@ -55,9 +62,17 @@ def test_boundless_certainty_comes_down() -> None:
     assert temperature == HIGHEST or apply_temperature(probability, temperature).max() < 0.99
 
 
-def test_all_wrong_goes_to_the_highest() -> None:
+def test_all_wrong_goes_to_the_highest_and_that_is_said() -> None:
     labels = np.arange(60) % 2
-    assert fit_temperature(np.where(np.eye(2)[1 - labels] == 1, 0.99, 0.01), labels) == HIGHEST
+    temperature = fit_temperature(np.where(np.eye(2)[1 - labels] == 1, 0.99, 0.01), labels)
+    assert temperature == HIGHEST
+    assert "temperature 20, from 60 validation pictures" in about_temperature(temperature, 60)[0]
+
+
+def test_what_is_said_of_a_temperature() -> None:
+    assert "only 40 validation pictures" in about_temperature(1.7, 40)[0]
+    assert not about_temperature(1.7, 100)
+    assert not about_temperature(1.0, 5)
 
 
 def test_few_pictures_change_nothing() -> None:
@@ -125,9 +140,20 @@ def test_what_cannot_be_reached_comes_nearest_and_is_said() -> None:
     chosen = choose_thresholds(probability, labels, target)
     assert chosen == pytest.approx((0.75, 0.9))
     said = shortfalls(probability, labels, chosen, target, ("cat", "dog"))
-    assert "'cat' cannot reach precision=0.9" in said[0]
-    assert "0.667" in said[0]
-    assert "'dog' was never the answer" in said[1]
+    assert "4 validation pictures cannot support precision=0.9" in said[0]
+    assert "'cat' cannot reach precision=0.9" in said[1]
+    assert "0.667" in said[1]
+    assert "'dog' was never the answer" in said[2]
+
+
+@pytest.mark.parametrize(("pictures", "said"), [(58, "58 validation pictures cannot support precision=0.95"), (59, "")])
+def test_too_few_pictures_for_a_target_are_said(pictures: int, said: str) -> None:
+    """0.95 ** 59 < 0.05: as many right answers in a row are unlikely of a worse model."""
+    probability, labels = sure(*[(0.9, True)] * pictures)
+    target = parse_target("precision=0.95")
+    found = shortfalls(probability, labels, (0.0, 0.95), target, ("cat", "dog"))
+    assert said in found[0]
+    assert len(found) == 1 + bool(said)
 
 
 def test_pictures_that_are_equally_sure_stay_together() -> None:
@@ -142,6 +168,6 @@ def test_a_class_that_is_always_wrong_is_answered_no_more() -> None:
     chosen = choose_thresholds(probability, labels, target)
     assert chosen == (1.0, 0.9)
     said = shortfalls(probability, labels, chosen, target, ("cat", "dog"))
-    assert "Every answer 'cat' was wrong" in said[0]
-    assert "threshold is 1" in said[0]
-    assert "'dog' was never the answer" in said[1]
+    assert "Every answer 'cat' was wrong" in said[1]
+    assert "threshold is 1" in said[1]
+    assert "'dog' was never the answer" in said[2]

@@ -157,3 +157,10 @@ def test_ten_thousand_pictures_of_many_classes_take_flat_time() -> None:
     scores = score(labels, probability, tuple(map(str, range(200))), "test")
     assert scores.pictures == 10_000
     print(f"scored in {time.process_time() - started:.2f} s")
+
+
+def test_a_model_with_a_single_answer_is_said() -> None:
+    labels = np.arange(40) % 2
+    always = np.tile(np.array([[0.7, 0.3]], np.float32), (40, 1))
+    assert "Every test picture was called 'cat'" in score(labels, always, ("cat", "dog"), "test").remarks()[0]
+    assert not score(labels, np.eye(2, dtype=np.float32)[labels], ("cat", "dog"), "test").remarks()

@@ -175,7 +175,7 @@ def test_the_page_of_an_evaluation(workspace: Workspace) -> None:
     [
         pytest.param(
             [row("frozen", 1, val_loss=0.4, loss=0.5), row("frozen", 2, val_loss=0.45, loss=0.3)],
-            "From epoch 1 of the frozen stage on",
+            "After epoch 1 of the frozen stage the loss",
             id="validation loss rises by more than a tenth while training falls",
         ),
         pytest.param(
@@ -199,6 +199,21 @@ def test_overfitting_is_said_with_what_helps(history: list[dict[str, Any]], said
     assert said in found
     assert bool(found) == bool(said)
     assert not found or "What helps" in found
+
+
+def test_the_rise_is_told_against_the_epoch_that_ships() -> None:
+    rising = [row("frozen", n, val_loss=0.3 + n / 10, loss=0.5 / n, best=n == 1) for n in (1, 2, 3)]
+    assert "ships is that of epoch 1, before the rise" in overfitting(rising)[0]
+    later = [{**one, "best": True} for one in rising]
+    assert "ships is that of epoch 3: it is right more often than that of epoch 1" in overfitting(later)[0]
+    tuned = [*rising, row("tuned", 1, best=True)]
+    assert "comes from the tuned stage" in overfitting(tuned)[0]
+
+
+def test_where_nothing_is_frozen_there_is_no_advice_about_it() -> None:
+    history = [row("tuned", 1, accuracy=0.99, val_accuracy=0.6, best=True)]
+    assert "--views" in overfitting(history)[-1]
+    assert not {"--views", "--unfreeze"} & set(overfitting(history, partly_frozen=False)[-1].split())
 
 
 def test_the_epoch_that_ships_is_the_last_best() -> None:
