@@ -8,11 +8,13 @@ from. In accuracy both came to the same: on features of cats and dogs by a VGG16
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..weights.architecture import HEAD_NORM
+from .features.cut import in_order
 from .learning import LearningData
 from .prefetch import Prefetch
 
@@ -32,17 +34,15 @@ def standardize(network: Any, data: LearningData, batch: int) -> None:
     Raises:
         DataError: not one picture can be read any more.
     """
-    import keras
-
-    layer = next((one for one in network.layers if one.name == HEAD_NORM), None)
-    if layer is None:
+    node = next((one for one in in_order(network.outputs[0]) if one.operation.name == HEAD_NORM), None)
+    if node is None:
         return
-    before = keras.Model(network.inputs, layer.input)
+    layer, before = node.operation, _up_to(network, node.input_tensors[0])
     rows = np.linspace(0, len(data) - 1, min(len(data), _MOST)).astype(np.int64)
     count, mean, squares = 0, np.zeros(1), np.zeros(1)
     with Prefetch(data, [rows[start : start + batch] for start in range(0, len(rows), batch)], 0) as loader:
         for x, _, _ in loader:
-            values = np.asarray(before.predict_on_batch(x), np.float64)
+            values = np.asarray(before(x), np.float64)
             count, shift = count + len(values), values.mean(axis=0) - mean  # Chan, Golub and LeVeque 1979
             squares = squares + ((values - values.mean(axis=0)) ** 2).sum(axis=0)
             squares = squares + shift**2 * len(values) * (count - len(values)) / count
@@ -52,3 +52,12 @@ def standardize(network: Any, data: LearningData, batch: int) -> None:
         return  # a single picture, or numbers that training will tell of
     layer.moving_mean.assign(mean)
     layer.moving_variance.assign(np.maximum(variance, _LEAST * variance.mean()))
+
+
+def _up_to(network: Any, tensor: Any) -> Callable[[np.ndarray], Any]:
+    """What a network makes of its input up to a tensor of its graph."""
+    import keras
+
+    if tensor is network.inputs[0]:
+        return lambda x: x
+    return keras.Model(network.inputs, tensor).predict_on_batch

@@ -71,7 +71,7 @@ def _learning(model: Any, first: str | None) -> set[str]:
 
 def _frozen(model: Any, learning: set[str]) -> tuple[Any, Any] | None:
     """The operation before the cut and what it hands over; None where no weights lie before the cut."""
-    order = _in_order(model.outputs[0])
+    order = in_order(model.outputs[0])
     last_use = {id(tensor): number for number, node in enumerate(order) for tensor in node.input_tensors}
     found, has_weights = None, False
     needed_until = 0
@@ -86,7 +86,7 @@ def _frozen(model: Any, learning: set[str]) -> tuple[Any, Any] | None:
     return found
 
 
-def _in_order(output: Any) -> list[Any]:
+def in_order(output: Any) -> list[Any]:
     """The graph's nodes, each after those that it takes something from; Keras' own order is by depth."""
     order: list[Any] = []
     done: set[int] = set()
