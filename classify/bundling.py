@@ -8,18 +8,22 @@ finish_bundle   the bundle with temperature, thresholds and figures, in its plac
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..core.errors import DataError, LensmithError
 from ..core.progress import say, warn
+from ..core.words import many
 from ..datasets.model import Item
 from ..predict.engines.keras import NATIVE_NAME, predict_probabilities
 from ..predict.model import open_model
 from ..weights.architecture import build_classifier
 from ..weights.bundle import PORTABLE_NAME, Bundle, BundleRecord, copy_model, write_bundle
 from ..weights.keras_files import load_all_layers
+from .assess import leak_effect_of
 from .calibrate import ENOUGH_PICTURES, Target, choose_thresholds, fit_temperature, shortfalls
 from .data import Samples
 from .evaluate import Evaluation, evaluate_items
@@ -96,7 +100,9 @@ def calibrate(valid: Evaluation, target: Target | None) -> tuple[float, tuple[fl
         target: What the thresholds are chosen for.
     """
     if len(valid) < ENOUGH_PICTURES:
-        warn(f"{len(valid)} {valid.split} pictures are too few to calibrate the probabilities: take them as they are")
+        few = many(len(valid), f"{valid.split} picture")
+        be = "is" if len(valid) == 1 else "are"
+        warn(f"{few} {be} too few to calibrate the probabilities: take them as they are")
     temperature = fit_temperature(valid.said, valid.labels)
     if target is None:
         return temperature, None
@@ -132,6 +138,25 @@ def finish_bundle(target: Path, staged: Bundle, evaluations: Sequence[Evaluation
                 copy_model(path, place, name)
 
     return write_bundle(target, record, fill, golden=staged.golden())
+
+
+def about_evaluations(evaluations: Sequence[Evaluation], leaked: frozenset[Path]) -> dict[str, Any]:
+    """For evaluation.json: the figures on each split, with the calibration that all of them have.
+
+    Args:
+        evaluations: From `measure`.
+        leaked: Pictures that show what pictures of an earlier split show.
+    """
+    main = evaluations[-1]
+    effects = [leak_effect_of(one, leaked) for one in evaluations]
+    return {
+        "splits": [
+            {**one.scores.as_record(), "leak": effect and asdict(effect)}
+            for one, effect in zip(evaluations, effects, strict=True)
+        ],
+        "temperature": main.temperature,
+        "thresholds": dict(zip(main.names, main.thresholds.tolist(), strict=True)),
+    }
 
 
 def thresholds_for_record(evaluation: Evaluation, record: BundleRecord) -> tuple[float, ...] | None:

@@ -22,6 +22,7 @@ from ..weights.architecture import base_layers, build_classifier, import_keras
 from ..weights.shelf import free_bundle_name
 from .config import FinetuneConfig
 from .data import training_items
+from .features.compute import views_for
 from .job import ClassifierRun, Job, forget, has_learned
 from .sizing import choose_input
 from .stage_data import Pictures, warn_of_small_classes
@@ -69,7 +70,9 @@ def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> 
     warn_of_small_classes(dataset.names, train, valid)
     with _keras(config) as device:
         model, layer = build_model(config, choice.preprocessing, len(dataset.names))
-        config = replace(config, name=name, imgsz=choice.preprocessing.width, unfreeze=layer)
+        # Views too are settled here: cross-validation has other numbers of pictures, but measures the same recipe.
+        views = views_for(len(train), config.augmentation, config.views) if config.cache else config.views
+        config = replace(config, name=name, imgsz=choice.preprocessing.width, unfreeze=layer, views=views)
         pictures = Pictures(dataset, config, choice.preprocessing, train, valid, valid_name)
         _ = pictures.train  # what is wrong with them is said before there is a run
         if _reads_pictures_first(model, config):
@@ -175,4 +178,5 @@ def _precision(config: FinetuneConfig, scope: str) -> str:
         return "float32"
     import torch
 
-    return "mixed_bfloat16" if torch.cuda.is_bf16_supported() else "mixed_float16"
+    with torch.cuda.device(scope.replace("gpu", "cuda")):  # where there are several, they differ
+        return "mixed_bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "mixed_float16"

@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from ..core.device import told_when_memory_is_full
-from ..core.errors import LensmithError
+from ..core.errors import DiskFullError, LensmithError, is_disk_full
 from ..core.files import write_atomic
 from ..core.manifest import DatasetRef, RunManifest
 from ..core.progress import say
 from ..core.words import many
 from ..core.workspace import Workspace
 from ..datasets.check.leaks import warn_of_leaks
+from ..datasets.check.run import check_dataset
 from ..datasets.model import Dataset
 from ..weights.bundle import Bundle, BundleRecord
 from ..weights.shelf import target_of_run
-from .bundling import finish_bundle, measure, stage_bundle
+from .bundling import about_evaluations, finish_bundle, measure, stage_bundle
 from .calibrate import parse_target
 from .config import FinetuneConfig
 from .evaluate import Evaluation
@@ -49,6 +50,7 @@ class ClassifierRun:
         metrics: The figures that stand in the bundle.
         report: The page that tells all of it.
         leaked: How many of the pictures that it was measured on show what pictures of an earlier split show.
+        folds: What cross-validation gave, see `FoldsResult.as_record`; None without it.
     """
 
     run: Path
@@ -56,6 +58,7 @@ class ClassifierRun:
     metrics: dict[str, float]
     report: Path
     leaked: int = 0
+    folds: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,19 @@ class Job:
             say(f"interrupted; go on with: cv resume {self.run.name}")
             raise
         except BaseException as error:
+            if full := _is_disk_full(error):
+                error = LensmithError(
+                    "The disk is full.", where=self.run,
+                    next_step=f"free some space, then go on with: cv resume {self.run.name}",
+                )  # fmt: skip
             manifest.result["error"] = str(error)[:1000]
-            manifest.end(self.run, "failed")
+            try:
+                manifest.end(self.run, "failed")
+            except OSError as also:  # run.json says "running" then, as after a kill
+                if not full:
+                    raise also from error
+            if full:
+                raise error from None
             raise
         manifest.end(self.run, "done")
         forget(self.run)  # not before: killed in between, a run would have to begin again
@@ -131,7 +145,7 @@ class Job:
             with self._timed("report"):
                 report = write_report(self.run, bundle, evaluations, self.dataset)
             trackers.end(metrics)
-        return ClassifierRun(self.run, bundle, metrics, report, result["leaked"].get(split, 0))
+        return ClassifierRun(self.run, bundle, metrics, report, result["leaked"].get(split, 0), result.get("folds"))
 
     @property
     def _stages(self) -> tuple[Stage, ...]:
@@ -187,7 +201,7 @@ class Job:
         both = {epoch.stage for epoch in training.history} == {"frozen", "tuned"}
         if both and best.stage == "frozen":
             say(
-                f"Fine-tuning did not do better than the frozen stage ({best.val_accuracy:.3f}), "
+                f"Fine-tuning did not do better than the frozen stage ({best.score[0]:.3f}), "
                 "so the frozen stage's weights are kept."
             )
         self.manifest.result |= {
@@ -199,10 +213,10 @@ class Job:
         splits = {self.pictures.valid_name: self.pictures.valid_items, "test": list(self.dataset.items("test"))}
         target = parse_target(self.config.target) if self.config.target else None
         evaluations = measure(staged, splits, self.config.device, target)
-        records = [one.scores.as_record() for one in evaluations]
         folds = self.manifest.result.get("folds")
-        text = json.dumps({"splits": records} | ({"folds": folds} if folds else {}), indent=1, ensure_ascii=False)
-        write_atomic(self.run / EVALUATION_NAME, text + "\n")
+        leaked = frozenset(check_dataset(self.dataset).leaked)  # known since the start
+        content = about_evaluations(evaluations, leaked) | ({"folds": folds} if folds else {})
+        write_atomic(self.run / EVALUATION_NAME, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
         return evaluations
 
     def _record(self, training: Training) -> BundleRecord:
@@ -235,6 +249,13 @@ class Job:
             yield
         finally:
             timings[what] = round(timings.get(what, 0.0) + time.monotonic() - started, 2)
+
+
+def _is_disk_full(error: BaseException) -> bool:
+    """HDF5 says it in words alone."""
+    if isinstance(error, OSError) and is_disk_full(error):
+        return True
+    return isinstance(error, DiskFullError) or "No space left on device" in str(error)
 
 
 def has_learned(run: Path) -> bool:

@@ -132,21 +132,18 @@ def finetune_classifier(
 
 def tell_classifier(done: ClassifierRun, as_json: bool) -> None:
     """Say what a finished training is worth, or print it as JSON."""
-    from ..core.progress import say, warn
-    from ..datasets.check.leaks import leak_sentence
+    from ..core.progress import say
 
     record = done.bundle.record
     if as_json:
         print_json({
             "bundle": str(done.bundle.folder), "run": str(done.run), "report": str(done.report),
-            "split": record.metrics_split, "leaked": done.leaked, **done.metrics,
+            "split": record.metrics_split, "leaked": done.leaked, **done.metrics, "folds": done.folds,
         })  # fmt: skip
         return
     metrics = done.metrics
     between = f" ({metrics['accuracy_low']:.3f} to {metrics['accuracy_high']:.3f})" if "accuracy_low" in metrics else ""
     say(f"accuracy {metrics['accuracy']:.3f}{between} on {record.metrics_split}; the model is {done.bundle.folder}")
-    if done.leaked:
-        warn(leak_sentence(record.metrics_split or "test", done.leaked))
     say(f"report: {done.report}")
     say(f"Next: cv predict PICTURES --weights {done.bundle.name}")
 

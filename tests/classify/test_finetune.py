@@ -59,7 +59,12 @@ def test_run_folder_tells_what_happened(trained: ClassifierRun) -> None:
     assert (augment["name"], len(augment["transforms"]), len(augment["sha256"])) == ("mine.yaml", 2, 64)
     history = json.loads((trained.run / "history.json").read_text())
     assert [row["stage"] for row in history] == ["frozen", "tuned"]
-    scores = json.loads((trained.run / "evaluation.json").read_text())["splits"]
+    assert manifest.options["views"] == 8  # settled, so that cross-validation has no others
+    evaluation = json.loads((trained.run / "evaluation.json").read_text())
+    assert evaluation["temperature"] == trained.bundle.record.temperature
+    assert set(evaluation["thresholds"]) == {"cat", "dog"}
+    scores = evaluation["splits"]
+    assert [one["leak"] for one in scores] == [None, None]
     assert [(one["split"], one["pictures"]) for one in scores] == [("valid", 4), ("test", 4)]
     assert not (trained.run / "bundle").exists()
     assert not (trained.run / "state").exists()

@@ -1,5 +1,6 @@
 """An interrupted training goes on, and comes out as if nothing had happened."""
 
+import errno
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ from lensmith.classify.finetune import finetune, resume_finetune
 from lensmith.classify.job import Job
 from lensmith.classify.stage_data import Pictures
 from lensmith.classify.state import StateFolder
-from lensmith.core.errors import DataError, NotFoundError, UsageError
+from lensmith.core.errors import DataError, LensmithError, NotFoundError, UsageError
 from lensmith.core.lock import sole_use
 from lensmith.core.manifest import RunManifest
 from lensmith.core.workspace import Workspace
@@ -175,6 +176,19 @@ def test_a_run_counts_as_done_before_its_state_goes(
     with pytest.raises(UsageError, match="finished"):
         resume_finetune(tmp_path, place)
     assert {path.name for path in tmp_path.iterdir()} == {"run.json", ".lock"}
+
+
+def test_a_full_disk_says_how_to_go_on(
+    place: Workspace, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Job, "_work", full)
+    with pytest.raises(LensmithError, match="disk is full") as caught:
+        Job(tmp_path, RunManifest.load(reference), cast("Pictures", None), place).carry_out(None)
+    assert f"cv resume {tmp_path.name}" in str(caught.value.next_step)
+    assert RunManifest.load(tmp_path).status == "failed"
 
 
 def test_a_damaged_state_is_said(tmp_path: Path) -> None:
