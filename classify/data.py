@@ -232,7 +232,7 @@ def training_items(dataset: Dataset, seed: int) -> tuple[list[Item], list[Item],
         raise DataError(
             f"'{dataset.name}' is a detection dataset; a classifier learns from one folder per class.",
             where=dataset.root,
-            next_step="use cv train-yolo for it",
+            next_step="train a detector with cv train-yolo, or cut its objects out with cv crops and classify those",
         )
     if len(dataset.names) < 2:
         raise DataError(

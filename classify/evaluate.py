@@ -196,6 +196,12 @@ def evaluate_items(
     return replace(whole, members=_members(model, whole, answers))
 
 
+def check_fits(bundle: Bundle, dataset: Dataset) -> None:
+    """Whether a classifier can be measured on a dataset at all; errors as in `evaluate_classifier`."""
+    _check_task([bundle], dataset)
+    _class_map(dataset, bundle.record.names)
+
+
 def _uncalibrated(model: Predictor) -> Predictor:
     """A single bundle without its temperature, which is applied afterwards by the same function: so both are known."""
     if not isinstance(model, Model):

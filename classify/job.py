@@ -15,7 +15,7 @@ from ..core.device import told_when_memory_is_full
 from ..core.errors import DiskFullError, LensmithError, is_disk_full
 from ..core.files import write_atomic
 from ..core.manifest import DatasetRef, RunManifest
-from ..core.progress import say
+from ..core.progress import say, say_resume
 from ..core.words import many
 from ..core.workspace import Workspace
 from ..datasets.check.leaks import warn_of_leaks
@@ -102,7 +102,7 @@ class Job:
             done = self._work(model)
         except KeyboardInterrupt:
             manifest.end(self.run, "interrupted")
-            say(f"interrupted; go on with: cv resume {self.run.name}")
+            say_resume(self.run.name)
             raise
         except BaseException as error:
             if full := _is_disk_full(error):

@@ -17,7 +17,7 @@ import typer
 
 from ..core.errors import DiskFullError, LensmithError, is_disk_full
 from ..core.isolation import hush_decoders
-from ..core.progress import console
+from ..core.progress import console, say_interrupted
 from ..core.redact import redact, register_secret
 from .check_dataset import check_dataset
 from .crops import crops
@@ -31,6 +31,7 @@ from .finetune import finetune_classifier
 from .fix_dataset import fix_dataset_command
 from .import_dataset import import_dataset
 from .live import live
+from .one_model import OneModelCommand
 from .predict import predict
 from .preview import preview
 from .pull_dataset import pull_dataset
@@ -71,7 +72,7 @@ _COMMANDS = {
 }
 for _panel, _commands in _COMMANDS.items():
     for _name, _command in _commands.items():
-        app.command(_name, rich_help_panel=_panel)(_command)
+        app.command(_name, rich_help_panel=_panel, cls=OneModelCommand)(_command)
 app.add_typer(datasets_app, name="datasets", rich_help_panel="Datasets")
 
 
@@ -108,7 +109,7 @@ def main() -> None:
     try:
         code = app(args=[argument for argument in arguments if argument != "--debug"], standalone_mode=False)
         if code == _INTERRUPTED:  # typer turns Ctrl-C into this, without a word
-            _print_error("Interrupted.")
+            say_interrupted()
     except BaseException as error:  # noqa: BLE001 - the one place where every error ends
         code = _explain(error, debug)
     if code == _INTERRUPTED:
@@ -144,7 +145,7 @@ def _explain(error: BaseException, debug: bool) -> int:
         case click.exceptions.Exit():
             return error.exit_code
         case click.exceptions.Abort() | KeyboardInterrupt():
-            _print_error("Interrupted.")
+            say_interrupted()
             return _INTERRUPTED
         case click.ClickException():
             shown = io.StringIO()

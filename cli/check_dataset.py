@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .leak_effect import leak_effect, tell_leak_effect
+from .leak_effect import leak_effect, open_fitting, tell_leak_effect
 from .options import DatasetArgument, JsonOption, WorkspaceOption, plain, print_json
 
 
@@ -45,6 +45,8 @@ def check_dataset(
 
     place = Workspace.find(workspace)
     dataset = open_dataset(name, place)
+    if weights:
+        open_fitting(weights, dataset, place)  # before every picture is read
     with progress("looking at the pictures", dataset.count()) as advance:
         report = check_dataset(dataset, CheckConfig(workers=workers, remember=not forget), advance)
     effects = leak_effect(report, weights, place) if weights else []

@@ -98,9 +98,11 @@ def _evaluate_detectors(
     from ..core.progress import progress, warn
     from ..datasets.check.run import check_dataset
     from ..datasets.holdout import first_split
-    from ..detect.evaluate import evaluate_detector
+    from ..detect.evaluate import check_fits, evaluate_detector
     from .leak_effect import detector_effect
 
+    for bundle in bundles:
+        check_fits(bundle, dataset)  # before every picture is read
     chosen = split or first_split(dataset)
     with progress("looking for pictures that two splits share", dataset.count()) as advance:
         leaked = frozenset(check_dataset(dataset, advance=advance).leaked)

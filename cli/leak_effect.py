@@ -18,6 +18,23 @@ if TYPE_CHECKING:
     from ..weights.bundle import Bundle
 
 
+def open_fitting(weights: str, dataset: Dataset, workspace: Workspace) -> Bundle:
+    """Open a model that is to be measured on a dataset.
+
+    Raises:
+        NotFoundError, DataError: there is no such model, or it knows other classes or does another task.
+    """
+    from ..weights.bundle import open_bundle
+
+    bundle = open_bundle(weights, workspace)
+    if dataset.task == "classify":
+        from ..classify.evaluate import check_fits
+    else:
+        from ..detect.evaluate import check_fits
+    check_fits(bundle, dataset)
+    return bundle
+
+
 def leak_effect(report: CheckReport, weights: str, workspace: Workspace) -> list[LeakEffect]:
     """Measure a model on each split that leaks, "valid" and "test", as it is and without the leaking pictures.
 

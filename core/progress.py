@@ -23,6 +23,21 @@ def warn(text: str) -> None:
     console.print(f"warning: {_harmless(text)}", style="yellow", markup=False)
 
 
+_told_to_resume: list[str] = []
+
+
+def say_resume(run: str) -> None:
+    """After Ctrl-C: how to go on with this run; the command then ends without another word."""
+    _told_to_resume.append(run)
+    say(f"interrupted; go on with: cv resume {run}")
+
+
+def say_interrupted() -> None:
+    """The last line after Ctrl-C, unless `say_resume` has spoken."""
+    if not _told_to_resume:
+        say("Interrupted.")
+
+
 def _harmless(text: str) -> str:
     """Keys hidden, and no control sequence of a class name or a file reaches the terminal."""
     return redact(text).replace("\x1b", "")

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.errors import DataError, NotFoundError
 from ..core.progress import progress
+from ..core.words import some
 from ..datasets.model import Dataset, Item, Split
 from ..predict.engines.base import Engine
 from ..predict.engines.choose import open_engine
@@ -38,20 +39,35 @@ def evaluate_detector(
         NotFoundError: the split holds no pictures, or none but those left out.
         DataError: the dataset has no class in common with the model, or is not one of boxes.
     """
-    if dataset.task != "detect":
-        raise DataError("This dataset has classes per picture and no boxes.", where=dataset.root,
-                        next_step="a detector is measured on a detection dataset")  # fmt: skip
+    check_fits(bundle, dataset)
     items = [item for item in dataset.items(split) if item.image not in without]
     if not items:
         other = " but those left out" if without else ""
         raise NotFoundError(f"The dataset has no '{split}' pictures{other}.", where=dataset.root)
+    return evaluate_items(bundle, open_engine(bundle, device=device), dataset, items, split)
+
+
+def check_fits(bundle: Bundle, dataset: Dataset) -> None:
+    """Whether a detector can be measured on a dataset at all; errors as in `evaluate_detector`."""
+    if dataset.task != "detect":
+        raise DataError(
+            f"'{dataset.name}' is a dataset for classifiers: it has classes per picture and no boxes.",
+            where=dataset.root,
+            next_step="measure a detector on a dataset with boxes",
+        )
+    if bundle.record.task != "detect":
+        raise DataError(
+            f"'{dataset.name}' is a dataset for detectors, and '{bundle.name}' is a classifier: it finds no boxes.",
+            where=dataset.root,
+            next_step="give a dataset with a folder per class (cv crops makes one out of this), or a detector",
+        )
     if not set(dataset.names) & set(bundle.record.names):
         raise DataError(
-            "The model and the dataset have no class in common: the model knows "
-            f"{', '.join(bundle.record.names[:5])}, the dataset {', '.join(dataset.names[:5])}.",
+            f"The model and the dataset have no class in common: the model knows {some(bundle.record.names)}, the "
+            f"dataset {some(dataset.names)}.",
             where=dataset.root,
+            next_step="measure the model on a dataset with its own classes",
         )
-    return evaluate_items(bundle, open_engine(bundle, device=device), dataset, items, split)
 
 
 def evaluate_items(bundle: Bundle, engine: Engine, dataset: Dataset, items: list[Item], split: str) -> DetectorScores:

@@ -20,7 +20,7 @@ from ..core.install import pip_command
 from ..core.isolation import isolate_ultralytics
 from ..core.lock import sole_use
 from ..core.manifest import DatasetRef, RunManifest
-from ..core.progress import say
+from ..core.progress import say, say_resume
 from ..core.workspace import Workspace
 from ..datasets.augment import check_spec
 from ..datasets.augment_spec import AugmentSpec, from_record, read_spec
@@ -155,7 +155,7 @@ def _carry_on(run: Path, manifest: RunManifest, dataset: Dataset, workspace: Wor
             done = _finish(run, manifest, dataset, view, workspace)
     except KeyboardInterrupt:
         manifest.end(run, "interrupted")
-        say(f"interrupted; go on with: cv resume {run.name}")
+        say_resume(run.name)
         raise
     except BaseException as error:
         manifest.result["error"] = str(error)[:1000]

@@ -97,3 +97,20 @@ def test_detectors_are_measured_by_the_same_command(workspace: Workspace) -> Non
     assert model["mAP50"] > 0.9
     refused = run_cv("evaluate", "boxes", "--weights", "cells", "--html", cwd=workspace.root)
     assert refused.returncode == 2
+
+
+def test_a_model_of_other_classes_is_refused_before_the_pictures_are_read(workspace: Workspace) -> None:
+    make_tints(workspace.datasets / "tints", {"train": 2, "test": 1})
+    (workspace.datasets / "tints/train/red").rename(workspace.datasets / "tints/train/pink")
+    make_classifier(workspace.weights / "tint")
+    done = run_cv("check-dataset", "tints", "--weights", "tint", cwd=workspace.root)
+    assert (done.returncode, done.stdout) == (5, "")
+    assert "the model does not know" in done.stderr
+    assert "stands" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["explain", "check-dataset"])
+def test_a_second_model_is_not_quietly_taken_instead_of_the_first(workspace: Workspace, command: str) -> None:
+    done = run_cv(command, "x", "--weights", "a", "--weights=b", cwd=workspace.root)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"cv {command} takes one --weights, and was given 2" in done.stderr

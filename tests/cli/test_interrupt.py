@@ -42,7 +42,7 @@ def test_ctrl_c_while_a_command_works(tmp_path: Path) -> None:
         server.shutdown()
     assert process.returncode == 130, talk
     assert out == ""
-    assert talk.splitlines()[-1] == "error: Interrupted."
+    assert talk.splitlines()[-1] == "Interrupted."
 
 
 def test_ctrl_c_while_python_is_still_loading(tmp_path: Path) -> None:
