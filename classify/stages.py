@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ..core.device import free_gpu_memory, is_memory_full
+from ..core.device import free_memory, is_memory_full
 from ..core.errors import LensmithError
 from ..core.progress import say, warn
 from ..weights.keras_files import load_all_layers
@@ -287,8 +286,7 @@ class Training:
         self.progress = saved[0] if saved else Progress(batch=batch, searches=searches)
         self.progress.batch = half = batch // 2
         warn(f"the memory does not suffice for {batch} pictures per step: going on with {half}")
-        gc.collect()  # what the failed step held
-        free_gpu_memory()
+        free_memory()  # what the failed step held
 
 
 def _line(row: Epoch, stage: Stage) -> str:

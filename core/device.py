@@ -8,6 +8,7 @@ gpu       the first GPU; an error where there is none, because a GPU silently un
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -117,8 +118,9 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def free_gpu_memory() -> None:
-    """Give back what torch keeps of a GPU's memory for later, where torch is in use."""
+def free_memory() -> None:
+    """Give back what nothing uses any more, and what torch keeps of a GPU's memory for later."""
+    gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
