@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import weakref
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -183,6 +184,10 @@ def _opened(
     return stored, from_cache
 
 
+# From a deeper cut to a cut, by the latter's trunk: for one network the engine is chosen once.
+_between: weakref.WeakKeyDictionary[Any, tuple[str, Any]] = weakref.WeakKeyDictionary()
+
+
 def _source(
     samples: Samples, cut: Cut, config: FeatureConfig, deeper: Cut | None, files: ExitStack
 ) -> tuple[Source, Any]:
@@ -196,7 +201,11 @@ def _source(
     import keras
 
     stored, _ = _opened(samples, deeper, config, None, files)
-    return Activations(stored, deeper.layer), keras.Model(deeper.trunk.outputs[0], cut.trunk.outputs[0])
+    known = _between.get(cut.trunk)
+    if known is None or known[0] != deeper.layer:
+        known = deeper.layer, keras.Model(deeper.trunk.outputs[0], cut.trunk.outputs[0])
+        _between[cut.trunk] = known
+    return Activations(stored, deeper.layer), known[1]
 
 
 def _skips(items: Sequence[Item], stored: Stored) -> list[Skip]:

@@ -212,6 +212,15 @@ def test_pictures_go_through_the_network_once_for_both_stages(
             features.close()
 
 
+def test_between_two_cuts_the_engine_is_chosen_once(
+    pictures: list[Item], model: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    deeper, pooled = cut_model(model, "block5_conv"), cut_model(model, None)
+    for fingerprint in ("train", "valid"):
+        compute_features(samples_of(pictures), pooled, replace(CONFIG, fingerprint=fingerprint), deeper).close()
+    assert capfd.readouterr().err.count("features are computed by") == 2
+
+
 def test_without_room_for_more_each_stage_goes_from_the_pictures(
     pictures: list[Item], model: Any, cut: Cut, monkeypatch: pytest.MonkeyPatch
 ) -> None:
