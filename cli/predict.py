@@ -64,7 +64,8 @@ def predict(
     model = open_models(bundles, engine=engine, device=device)
     config = PredictConfig(confidence=conf, save=save, on_record=print_json if as_json else None)
     done = predict_source(frames, model, place, config)
-    print_summary(done.summary, model, f"{model.name} on {frames.name}", console)
+    is_video = frames.frames_per_second is not None
+    print_summary(done.summary, model, f"{model.name} on {frames.name}", console, video=is_video)
     if done.run:
         again = " ".join(f"--weights {bundle.name}" for bundle in bundles)
         say(f"written: {done.run}")

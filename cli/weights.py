@@ -58,7 +58,9 @@ def _list(found: list[tuple[Path, BundleRecord]], home: Path) -> None:
     if not found:
         say(f"There is no model in {home} yet. `cv train-yolo` and `cv finetune` make one; `cv demo` shows both.")
         return
-    table = Table("name", "task", "classes", "input", "score", "made")
+    table = Table()
+    for head in ("name", "task", "classes", "input", "score", "made"):
+        table.add_column(head, no_wrap=head == "name", overflow="fold")
     for folder, record in found:
         size = f"{record.preprocessing.width} x {record.preprocessing.height}"
         classes = f"{len(record.names)}: {', '.join(record.names[:4])}{', ...' if len(record.names) > 4 else ''}"
@@ -76,8 +78,15 @@ def _score(record: BundleRecord) -> str:
 
 def _thresholds(record: BundleRecord) -> str:
     if record.thresholds is None:
-        return f"{record.confidence:g}"
-    return ", ".join(f"{name} {value:.3f}" for name, value in zip(record.names, record.thresholds, strict=True))
+        return f"{record.confidence:g}" if record.confidence else "none: it always answers"
+    return "'unknown' below " + ", ".join(
+        f"{name} {value:.3f}" for name, value in zip(record.names, record.thresholds, strict=True)
+    )
+
+
+def _temperature(record: BundleRecord) -> dict[str, str]:
+    said = "none: probabilities are taken as they are" if record.temperature == 1 else f"{record.temperature:.3f}"
+    return {"calibration temperature": said}
 
 
 def _show(folder: Path, record: BundleRecord) -> None:
@@ -96,14 +105,14 @@ def _show(folder: Path, record: BundleRecord) -> None:
         "classes": ", ".join(record.names),
         "input": f"{record.preprocessing.width} x {record.preprocessing.height}, {record.preprocessing.resize}",
         "threshold": _thresholds(record),
-        "temperature": f"{record.temperature:.3f}",
+        **(_temperature(record) if record.task == "classify" else {}),
         "made": f"{record.created:%Y-%m-%d %H:%M} UTC by run {record.run or 'unknown'}",
         "data": f"{record.dataset.name}, fingerprint {record.dataset.fingerprint[:16]}"
         if record.dataset
         else "unknown",
         "files": f"{len(record.files)}, all as they were when the bundle was made",
     }
-    rows |= {f"{name} ({record.metrics_split})": value for name, value in told_metrics(record.metrics)}
+    rows |= dict(told_metrics(record))
     for key, value in rows.items():
         table.add_row(key, escape(value))
     Console().print(table)

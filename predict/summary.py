@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from ..core.words import many
 from .model import Predictor
-from .results import Detections, Prediction, Skipped
+from .results import Detections, Prediction, Scores, Skipped
 
 _SHOWN_SKIPS = 10
+_SHOWN_ANSWERS = 20
 
 
 @dataclass
@@ -26,6 +29,7 @@ class Summary:
         objects: For each class, how many objects were found (a classifier's answer counts as one).
         milliseconds: Sums by stage.
         seconds: Wall time from the first to the last step.
+        answers: Of a classifier the first 20: the picture, and what it shows in words.
     """
 
     names: tuple[str, ...]
@@ -35,6 +39,7 @@ class Summary:
     milliseconds: dict[str, float] = field(default_factory=dict)
     skipped: Sequence[Skipped] = ()
     seconds: float = 0.0
+    answers: list[tuple[str, str]] = field(default_factory=list)
     _started: float = field(default_factory=time.perf_counter)
 
     def add(self, prediction: Prediction) -> None:
@@ -43,6 +48,8 @@ class Summary:
         found = found_classes(prediction, self.names)
         self.objects.update(found)
         self.frames_with.update(set(found))
+        if isinstance(prediction.result, Scores) and len(self.answers) < _SHOWN_ANSWERS:
+            self.answers.append((prediction.frame.source, _answer(prediction.result, self.names)))
         for stage, milliseconds in prediction.milliseconds.items():
             self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + milliseconds
         self.seconds = time.perf_counter() - self._started
@@ -72,23 +79,43 @@ def found_classes(prediction: Prediction, names: tuple[str, ...]) -> list[str]:
     return ["unknown" if best is None else names[best]]
 
 
-def print_summary(summary: Summary, model: Predictor, title: str, console: Console) -> None:
-    """The table at the end of `cv predict`, and the names of what was skipped."""
-    table = Table("class", title=title, title_justify="left")
-    table.add_column("objects", justify="right")
-    table.add_column("frames", justify="right")
+def _answer(scores: Scores, names: tuple[str, ...]) -> str:
+    """What a classifier says, "daisy 59%", or "unknown (daisy 41%)" where it is not sure enough to say so."""
+    likeliest = f"{names[int(scores.probability.argmax())]} {scores.confidence:.0%}"
+    return f"unknown ({likeliest})" if scores.class_id is None else likeliest
+
+
+def print_summary(summary: Summary, model: Predictor, title: str, console: Console, *, video: bool = False) -> None:
+    """What `cv predict` says at its end: a classifier's answer for each picture, a table, and what was skipped."""
+    if not video:
+        print_answers(summary, console)
+    one = "frame" if video else "picture"
+    table = Table("class", title=escape(title), title_justify="left")
+    counted = not summary.answers  # a classifier gives each picture one answer and finds no objects
+    if counted:
+        table.add_column("objects", justify="right")
+    table.add_column(f"{one}s", justify="right")
     for name, count in summary.objects.most_common():
-        table.add_row(name, str(count), str(summary.frames_with[name]))
+        table.add_row(escape(name), *([str(count)] if counted else []), str(summary.frames_with[name]))
     if not summary.objects:
         table.add_row("nothing found", "0", "0")
     console.print(table, markup=False)
     stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in summary.milliseconds_per_frame().items())
     console.print(
-        f"{summary.frames} frames, {summary.frames_per_second:.1f} per second, {model.engine_name} on {model.device}"
-        + (f"; ms per frame: {stages}" if stages else ""),
+        f"{many(summary.frames, one)}, {summary.frames_per_second:.1f} per second, {model.engine_name} on "
+        f"{model.device}" + (f"; ms per {one}: {stages}" if stages else ""),
         markup=False,
     )
     print_skipped(summary.skipped, console)
+
+
+def print_answers(summary: Summary, console: Console) -> None:
+    """What a classifier says of each picture, the first 20; nothing for a detector."""
+    width = max((len(source) for source, _ in summary.answers), default=0)
+    for source, answer in summary.answers:
+        console.print(f"{source.ljust(width)}  {answer}".replace("\x1b", ""), markup=False)
+    if summary.answers and (rest := summary.frames - len(summary.answers)):
+        console.print(f"... and {rest} more: --json or --save has them all", markup=False)
 
 
 def print_skipped(skipped: Sequence[Skipped], console: Console) -> None:

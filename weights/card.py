@@ -5,9 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from .bundle import BundleRecord, ClassifierRecord
+
+
+_WORDS = {
+    "f1": "F1",
+    "ece": "calibration error",
+    "ece_before": "calibration error before calibration",
+    "answered": "share answered, the rest is 'unknown'",
+    "accuracy_answered": "accuracy where it answers",
+    "valid_accuracy": "accuracy",
+}
 
 
 def card_of(record: BundleRecord) -> str:
@@ -30,8 +38,8 @@ def card_of(record: BundleRecord) -> str:
         lines.append(f"- data: {record.dataset.name}, fingerprint {record.dataset.fingerprint}")
     lines.append(f"- made: {record.created:%Y-%m-%d} by run {record.run or 'unknown'}")
     if record.metrics:
-        lines += ["", f"Measured on the {record.metrics_split or 'unknown'} split:", ""]
-        lines += [f"- {name}: {value}" for name, value in told_metrics(record.metrics)]
+        lines += ["", "How good it is, and in brackets the pictures that it was measured on:", ""]
+        lines += [f"- {name}: {value}" for name, value in told_metrics(record)]
     lines += ["", f"Use it: `cv predict PICTURES --weights {record.name}`, `cv live --weights {record.name}`", ""]
     return "\n".join(lines)
 
@@ -42,15 +50,19 @@ def started_from(record: ClassifierRecord) -> str | None:
     return record.weights and told[record.weights]
 
 
-def told_metrics(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
-    """A bundle's figures by name as a person reads them, each with its interval where it has one."""
-    told = []
+def told_metrics(record: BundleRecord) -> list[tuple[str, str]]:
+    """A bundle's figures as a person reads them, each with its split, and its interval where it has one."""
+    told, metrics = [], record.metrics
     for name, value in metrics.items():
         if name.endswith(("_low", "_high")):
             continue
         low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
         limits = f" (95% interval {low:.4f} to {high:.4f})" if low is not None and high is not None else ""
-        told.append((name.replace("_", " "), f"{value:.0f}" if name == "pictures" else f"{value:.4f}{limits}"))
+        split = "valid" if name == "valid_accuracy" else record.metrics_split or "unknown split"
+        told.append((
+            f"{_WORDS.get(name, name.replace('_', ' '))} ({split})",
+            f"{value:.0f}" if name == "pictures" else f"{value:.4f}{limits}",
+        ))  # fmt: skip
     return told
 
 

@@ -67,7 +67,11 @@ def test_without_save_nothing_is_written(workspace: Workspace) -> None:
     done = run_cv("predict", "shots/**/*.png", "--weights", "tint", cwd=workspace.root)
     assert done.returncode == 0, done.stderr
     assert not workspace.runs.exists()
-    assert "2 frames" in done.stderr
+    assert "2 pictures" in done.stderr
+    assert "objects" not in done.stderr
+    assert [line.split() for line in done.stderr.splitlines() if line.startswith("shots/a/")] == [
+        ["shots/a/shot", "1.png", "red", "53%"]
+    ]
 
 
 def _changed(workspace: Workspace) -> None:
