@@ -35,8 +35,6 @@ from lensmith.weights.bundle import ClassifierRecord, Preprocessing
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _SIZE = Preprocessing(width=150, height=150, resize="stretch", interpolation="area")
-_BATCH = 16
-_AUGMENT = read_spec("default")
 
 
 def photographs(data: Path, count: int) -> list[Item]:
