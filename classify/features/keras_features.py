@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ...core.device import free_gpu_memory, is_memory_full
+from ...core.device import free_memory, is_memory_full
 from ...core.progress import warn
 from ...predict.engines.keras import as_rgb
 
@@ -58,7 +58,7 @@ class KerasFeatures:
     def _take_fewer(self, tried: int) -> None:
         self.batch = tried // 2
         warn(f"the memory does not suffice for {tried} pictures at once: features are computed {self.batch} at a time")
-        free_gpu_memory()  # else the pieces that the failed try left are in the way
+        free_memory()  # what the failed try held
 
     def _run(self, inputs: np.ndarray) -> np.ndarray:
         return np.asarray(self._trunk.predict_on_batch(as_input(inputs)), np.float32)
