@@ -17,6 +17,7 @@ MAX_SIZE = 1024
 Optimizer = Literal["adam", "adamw", "sgd"]
 Balance = Literal["none", "weights", "resample"]
 Schedule = Literal["cosine", "constant"]
+_Rule = tuple[bool, str, str, str]  # whether it holds, of which option, else what is wrong, and what to give it
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,9 @@ class FinetuneConfig:
         self.augmentation  # noqa: B018 - raises where there is no such preset or file
         if self.target is not None:
             parse_target(self.target)
-        for holds, option, what in (*self._rules_of_size(), *self._rules_of_learning()):
+        for holds, option, what, offered in (*self._rules_of_size(), *self._rules_of_learning()):
             if not holds:
-                raise UsageError(f"{what[0].upper()}{what[1:]}.", where=option)
+                raise UsageError(f"{what}.", where=option, next_step=f"give {option} {offered}")
 
     @property
     def from_scratch(self) -> bool:
@@ -174,32 +175,53 @@ class FinetuneConfig:
             lr_tune=self.lr_tune if self.lr_tune is not None else 1e-3 if scratch else 1e-5,
         )
 
-    def _rules_of_size(self) -> tuple[tuple[bool, str, str], ...]:
+    def _rules_of_size(self) -> tuple[_Rule, ...]:
         smallest = find_backbone(self.backbone).smallest_size
         return (
             (self.imgsz is None or smallest <= self.imgsz <= MAX_SIZE, "--imgsz",
-             f"{self.backbone} takes {smallest} to {MAX_SIZE} pixels, not {self.imgsz}"),
-            (self.batch > 0, "--batch", "a batch holds one picture or more"),
-            (self.views == "auto" or 0 < self.views <= 64, "--views", "there are 1 to 64 views of a picture"),
-            (0 < self.units <= 65536, "--units", "the head has between 1 and 65536 units"),
-            (0 <= self.dropout < 1, "--dropout", "dropout lies between 0 and 1"),
+             f"The input of {self.backbone} has {smallest} to {MAX_SIZE} pixels a side, not {self.imgsz}",
+             f"a number from {smallest} to {MAX_SIZE}"),
+            (self.batch > 0, "--batch", "A batch holds one picture or more", "a number such as 16"),
+            (self.views == "auto" or 0 < self.views <= 64, "--views", "There are 1 to 64 views of a picture",
+             "a number from 1 to 64, or auto"),
+            (0 < self.units <= 65536, "--units", "The head has between 1 and 65536 units", "a number such as 256"),
+            (0 <= self.dropout < 1, "--dropout", "Dropout lies between 0 and 1", "a number such as 0.3"),
         )  # fmt: skip
 
-    def _rules_of_learning(self) -> tuple[tuple[bool, str, str], ...]:
+    def _rules_of_learning(self) -> tuple[_Rule, ...]:
         frozen, tune = self.epochs_frozen, self.epochs_tune
         return (
-            ((frozen or 0) >= 0 and (tune or 0) >= 0, "--epochs-frozen", "epochs cannot be negative"),
-            (frozen != 0 or tune != 0, "--epochs-frozen", "there is nothing to train: both are 0"),
-            (_is_rate(self.lr_frozen), "--lr-frozen", "a learning rate lies between 0 and 10"),
-            (self.lr_tune is None or _is_rate(self.lr_tune), "--lr-tune", "a learning rate lies between 0 and 10"),
-            (self.folds == 0 or 3 <= self.folds <= 20, "--folds", f"there are 3 to 20 folds, not {self.folds}"),
-            (0 <= self.warmup < 1, "--warmup", "the share of steps for warming up lies between 0 and 1"),
-            (self.patience > 0, "--patience", "patience is one epoch or more"),
-            (0 <= self.label_smoothing < 1, "--label-smoothing", "label smoothing lies between 0 and 1"),
-            (self.mixup >= 0, "--mixup", "the strength of MixUp is 0 or more"),
-            (self.cutmix >= 0, "--cutmix", "the strength of CutMix is 0 or more"),
-        )
+            ((frozen or 0) >= 0, "--epochs-frozen", "Epochs cannot be negative", "0 or more"),
+            ((tune or 0) >= 0, "--epochs-tune", "Epochs cannot be negative", "0 or more"),
+            self._rule_of_epochs(),
+            (is_rate(self.lr_frozen), "--lr-frozen", *no_rate(self.lr_frozen)),
+            (self.lr_tune is None or is_rate(self.lr_tune), "--lr-tune", *no_rate(self.lr_tune)),
+            (self.folds == 0 or 3 <= self.folds <= 20, "--folds", f"There are 3 to 20 folds, not {self.folds}",
+             "a number from 3 to 20, or 0 for none"),
+            (0 <= self.warmup < 1, "--warmup", "The share of steps for warming up lies between 0 and 1",
+             "a number such as 0.1"),
+            (self.patience > 0, "--patience", "Patience is one epoch or more", "a number such as 5"),
+            (0 <= self.label_smoothing < 1, "--label-smoothing", "Label smoothing lies between 0 and 1",
+             "a number such as 0.1"),
+            (self.mixup >= 0, "--mixup", "The strength of MixUp is 0 or more", "0.2, or 0 to leave it off"),
+            (self.cutmix >= 0, "--cutmix", "The strength of CutMix is 0 or more", "1, or 0 to leave it off"),
+        )  # fmt: skip
+
+    def _rule_of_epochs(self) -> _Rule:
+        """Something must be trained; from random weights there is no frozen stage unless one is asked for."""
+        frozen = self.epochs_frozen if self.epochs_frozen is not None else 0 if self.from_scratch else 20
+        scratch = f": {self.backbone} starts from random weights, so it has no frozen stage"
+        why = scratch if self.epochs_frozen is None else ""
+        option = "--epochs-tune" if self.epochs_tune == 0 else "--epochs-frozen"
+        offered = "1 or more" + (", or leave it out for 30" if self.from_scratch else "")
+        return frozen != 0 or self.epochs_tune != 0, option, f"There is nothing to train{why}", offered
 
 
-def _is_rate(value: float | str) -> bool:
+def no_rate(value: object) -> tuple[str, str]:
+    """What is wrong with a learning rate, and what one may give."""
+    return f"A learning rate lies between 0 and 10, and {value!r} does not", "a number such as 0.001, or auto"
+
+
+def is_rate(value: object) -> bool:
+    """Whether this is a learning rate: a number between 0 and 10, or "auto"."""
     return value == "auto" or (isinstance(value, (int, float)) and 0 < value < 10)

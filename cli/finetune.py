@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -92,7 +93,7 @@ def finetune_classifier(
     ] = True,
     name: Annotated[str | None, typer.Option(help="Name of the model. Default: DATASET-BACKBONE.")] = None,
     folds: Annotated[
-        int, _option("Also measure by cross-validation with so many parts, 5 say: for small data.", _DATA)
+        int, _option("Also measure by cross-validation with 3 to 20 parts, 5 say: for small data; 0 does not.", _DATA)
     ] = 0,
     target: Annotated[
         str | None, typer.Option(help="Answer 'unknown' where this cannot be held: precision=0.95, or recall=0.9.")
@@ -149,17 +150,20 @@ def tell_classifier(done: ClassifierRun, as_json: bool) -> None:
 
 
 def _rate(text: str, option: str) -> float | Literal["auto"]:
-    """A learning rate as it was typed; whether it makes sense is the config's to say."""
+    """A learning rate as it was typed; what is wrong with it is said of the option that it was typed for."""
+    from ..classify.config import is_rate, no_rate
     from ..core.errors import UsageError
 
     if text == "auto":
         return "auto"
     try:
-        return float(text)
+        rate = float(text)
     except ValueError:
-        raise UsageError(
-            f"'{text}' is no learning rate.", where=option, next_step="give a number such as 0.001, or auto"
-        ) from None
+        rate = math.nan
+    if not is_rate(rate):
+        what, offered = no_rate(text)
+        raise UsageError(f"{what}.", where=option, next_step=f"give {option} {offered}")
+    return rate
 
 
 def _views(text: str) -> int | Literal["auto"]:
@@ -169,4 +173,6 @@ def _views(text: str) -> int | Literal["auto"]:
         return "auto"
     if text.isdecimal():
         return int(text)
-    raise UsageError(f"'{text}' is no number of views.", where="--views", next_step="give a number, or auto")
+    raise UsageError(
+        f"'{text}' is no number of views.", where="--views", next_step="give --views a number from 1 to 64, or auto"
+    )

@@ -189,13 +189,18 @@ def first_unfrozen(layers: Sequence[Any], backbone: Backbone, spec: str) -> str:
         return blocks[spec]
     if spec in names:
         return spec
-    near = get_close_matches(spec, [*blocks, *names], n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}? Otherwise use" if near else "use"
+    if spec.removeprefix("-").isdigit():
+        raise UsageError(
+            f"{backbone.name} has {len(blocks)} blocks, so {spec} of them cannot be unfrozen.",
+            where="--unfreeze",
+            next_step=f"give a number from 1 to {len(blocks)}, or all",
+        )
+    near = get_close_matches(spec, blocks, n=1, cutoff=0.5) or get_close_matches(spec, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}? Its blocks are" if near else "give one of its blocks,"
     raise UsageError(
         f"{backbone.name} has no block or layer called '{spec}'.",
         where="--unfreeze",
-        next_step=f"{hint} a number of blocks from 1 to {len(blocks)}, all, one of {', '.join(blocks)}, or a layer's "
-        f"name; layers with weights: {', '.join(layer.name for layer in layers if layer.weights)}",
+        next_step=f"{hint} {', '.join(blocks)}; a number of blocks from 1 to {len(blocks)}, or all, will do as well",
     )
 
 

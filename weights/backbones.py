@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal
 
 from ..core.errors import UsageError
@@ -167,9 +168,11 @@ def find_backbone(name: str) -> Backbone:
         UsageError: there is none.
     """
     if name not in BACKBONES:
+        near = get_close_matches(name, BACKBONES, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}? There are" if near else "use one of"
         raise UsageError(
             f"There is no backbone called '{name}'.",
             where="--backbone",
-            next_step=f"use one of: {', '.join(BACKBONES)}",
+            next_step=f"{hint}: {', '.join(BACKBONES)}",
         )
     return BACKBONES[name]

@@ -216,8 +216,11 @@ def open_bundle(given: str | Path, workspace: Workspace) -> Bundle:
     try:
         folder = locate(given, workspace.weights, "model", marker=BUNDLE_NAME)
     except NotFoundError as error:
+        hint = (error.next_step or "").rstrip("?")
         more = "cv weights lists the models, and cv train-yolo or cv finetune makes one"
-        raise NotFoundError(error.what, where=error.where, next_step=f"{error.next_step}; {more}") from None
+        raise NotFoundError(
+            error.what, where=error.where, next_step=f"{hint}{'?' if hint != error.next_step else ';'} {more}"
+        ) from None
     return read_bundle(folder)
 
 
