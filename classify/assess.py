@@ -189,6 +189,19 @@ def save_thresholds(bundle: Bundle, effect: TargetEffect, dataset: Dataset) -> B
     return rewrite_bundle(bundle, record.model_copy(update={"thresholds": thresholds, "metrics": metrics}))
 
 
+def reached_by(evaluation: Evaluation, target: Target) -> tuple[Figure | None, ...]:
+    """Of each class a target's figure with the evaluation's thresholds; None where there is nothing to count."""
+    given, predicted = evaluation.answered, evaluation.predicted
+    reached = []
+    for k in range(len(evaluation.names)):
+        hit = given & (predicted == k)
+        if target.metric == "precision":
+            reached.append(share_of(evaluation.labels[hit] == k))
+        else:
+            reached.append(share_of(hit[evaluation.labels == k]))
+    return tuple(reached)
+
+
 def leak_effect_of(evaluation: Evaluation, leaked: frozenset) -> LeakEffect | None:
     """The accuracy with pictures that an earlier split gives away, and without them; None when none leaks."""
     count = sum(image in leaked for image in evaluation.images)
@@ -226,15 +239,7 @@ def _target(bundles: Sequence[Bundle], dataset: Dataset, evaluation: Evaluation,
     thresholds = choose_thresholds(valid.probability, valid.labels, target)
     remarks += shortfalls(valid.probability, valid.labels, thresholds, target, valid.names)
     limited = evaluation.calibrated(evaluation.temperature, thresholds)
-    given, predicted = limited.answered, limited.predicted
-    reached = []
-    for k in range(len(limited.names)):
-        hit = given & (predicted == k)
-        if target.metric == "precision":
-            reached.append(share_of(limited.labels[hit] == k))
-        else:
-            reached.append(share_of(hit[limited.labels == k]))
-    return TargetEffect(target, limited, tuple(reached), tuple(remarks))
+    return TargetEffect(target, limited, reached_by(limited, target), tuple(remarks))
 
 
 def _remarks(bundles: Sequence[Bundle], dataset: Dataset, evaluation: Evaluation) -> list[str]:

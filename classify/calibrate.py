@@ -12,6 +12,7 @@ from ..core.errors import UsageError
 LOWEST, HIGHEST = 0.05, 20.0
 ENOUGH_PICTURES = 20
 MANY_PICTURES = 100
+_FAR = 5.0  # Guo et al. found 0.7 to 2.6 for networks on their own kind of pictures
 _SMALLEST = 1e-38  # what a float32 probability of 0 may have been
 Metric = Literal["precision", "recall"]
 
@@ -102,6 +103,11 @@ def about_temperature(temperature: float, pictures: int) -> list[str]:
         return [
             f"The probabilities were made {what} as far as that is allowed (temperature {temperature:g}, from"
             f" {pictures} validation pictures), and that was not enough: do not rely on how sure the model says it is."
+        ]
+    if temperature > _FAR:
+        return [
+            f"Before its probabilities were calibrated, the model was far surer than it was right (temperature"
+            f" {temperature:.1f}, from {pictures} validation pictures): more pictures or fewer epochs help."
         ]
     if pictures < MANY_PICTURES and temperature != 1:
         return [

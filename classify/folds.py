@@ -107,6 +107,17 @@ class Part:
                 self.lost = {i for i, row in enumerate(self._rows.tolist()) if row in self._data.lost}
 
 
+def what_folds_learn(folds: int, pictures: int, final: int) -> str:
+    """How much each fold's model learns from, of so many pictures, and how that compares with the final one."""
+    each = round(pictures * (folds - 2) / folds)
+    text = (
+        f"Of {folds} parts one measures, the next picks the epoch and {folds - 2}"
+        f" {'trains' if folds == 3 else 'train'}: each model learns from about {each} of the {pictures} pictures,"
+        f" the final one from {final}"
+    )
+    return f"{text}, so expect that one to do a little better." if final > each else f"{text}."
+
+
 def fold_parts(dataset: Dataset, items: Sequence[Item], folds: int, seed: int) -> np.ndarray:
     """Share pictures out to folds: alike ones together, each class evenly.
 
@@ -166,6 +177,7 @@ def cross_validate(model: Any, pictures: Pictures, run: Path, stages: Sequence[S
     parts = fold_parts(pictures.dataset, items, config.folds, config.seed)
     part_of = {item.image: int(part) for item, part in zip(items, parts, strict=True)}
     everything = replace(pictures, train_items=items, valid_items=items)
+    say(what_folds_learn(config.folds, len(items), len(pictures.train_items)))
     with ExitStack() as opened:
         work = _Work(model, everything, run, [stage for stage in stages if stage.epochs], prepare, part_of, opened)
         answers = [work.fold(number) for number in range(config.folds)]

@@ -14,17 +14,28 @@ from ..core.workspace import Workspace
 from ..datasets.check.leaks import LeakEffect
 from ..datasets.check.run import check_dataset
 from ..datasets.check.tell import shown_path
-from ..datasets.model import Dataset
+from ..datasets.model import SPLITS, Dataset
 from ..report.bootstrap import Figure
 from ..report.page import Page
 from ..report.plots import curves, xy_lines
 from ..weights.bundle import Bundle, BundleRecord
 from ..weights.card import started_from
 from .assess import Assessment, leak_effect_of
-from .calibrate import about_temperature
+from .calibrate import Target, about_temperature, parse_target, shortfalls
 from .evaluate import Evaluation
+from .folds import what_folds_learn
 from .history import Row, overfitting, read_history, shipped_row, stage_rows
-from .report_parts import add_classes, add_curves, add_gallery, add_lead_figures, add_skipped, compare_rows, told
+from .report_parts import (
+    add_classes,
+    add_curves,
+    add_facts,
+    add_gallery,
+    add_lead_figures,
+    add_skipped,
+    add_thresholds,
+    compare_rows,
+    told,
+)
 
 REPORT_NAME = "report.html"
 
@@ -50,8 +61,9 @@ def write_report(run: Path, bundle: Bundle, evaluations: Sequence[Evaluation], d
     backbone = record.classifier.backbone if record.classifier else "an unknown backbone"
     page = Page(
         bundle.name,
-        f"A classifier of {many(len(record.names), 'class', 'classes')} on {backbone}, trained on {dataset.name} and"
-        f" measured on {many(len(main), 'picture')} of its {main.split} split.",
+        f"A classifier of {many(len(record.names), 'class', 'classes')} on {backbone}, trained on {dataset.name}"
+        f" ({', '.join(f'{dataset.count(split)} {split}' for split in SPLITS)} pictures) and measured on"
+        f" {many(len(main), 'picture')} of its {main.split} split.",
     )
     add_lead_figures(page, main.scores)
     # Only a network that starts from nothing has no frozen blocks, unless it is told to.
@@ -65,16 +77,26 @@ def write_report(run: Path, bundle: Bundle, evaluations: Sequence[Evaluation], d
     for sentence in notes:
         warn(sentence)
     _add_training(page, manifest, history, record)
-    _add_folds(page, manifest)
+    _add_folds(page, manifest, dataset.count("train"))
     if len(evaluations) > 1:
         page.section("On each split")
         rows = compare_rows({one.split: one for one in evaluations})
         page.table(["split", "accuracy", "balanced accuracy", "F1", "calibration error"], rows)
-    _add_evaluation(page, main, dataset.root)
+    target = parse_target(manifest.options["target"]) if manifest.options.get("target") else None
+    _add_evaluation(page, main, dataset.root, target, _about_target(evaluations[0], target) if target else ())
     if lost := _left_out(manifest):
         page.section("Left out of the training", "These pictures could not be read, and nothing was learned from them.")
         page.table(["picture", "why"], [[shown_path(Path(path), dataset.root), why] for path, why in lost])
-    _add_facts(page, manifest, record)
+    page.section("Use it")
+    page.table(
+        ["what", "command"],
+        [
+            ["ask it about pictures", f"cv predict PICTURES --weights {bundle.name}"],
+            ["see what it looks at", f"cv explain PICTURES --weights {bundle.name}"],
+            ["measure it again", f"cv evaluate {dataset.name} --weights {bundle.name} --html"],
+        ],
+    )
+    add_facts(page, manifest, record)
     return page.write(run / REPORT_NAME)
 
 
@@ -93,16 +115,8 @@ def write_evaluation_page(
         page.section("What the ensemble buys", " ".join(f"{_sentence(str(gain))}." for gain in assessment.gains))
         rows = compare_rows({one.model: one for one in (*whole.members, whole)})
         page.table(["model", "accuracy", "balanced accuracy", "F1", "calibration error"], rows)
-    shown, reached = whole, None
-    if (effect := assessment.target) is not None:
-        shown, reached = effect.evaluation, (f"{effect.target.metric} when answered", effect.reached)
-        scores = shown.scores
-        page.section(
-            f"Thresholds for {effect.target}",
-            f"Chosen on validation pictures. With them {scores.answered:.1%} of the pictures are answered, of these"
-            f" {told(scores.accuracy_answered)} right; {scores.unknown:.1%} are 'unknown'.",
-        )
-    _add_evaluation(page, shown, dataset.root, reached)
+    effect = assessment.target
+    _add_evaluation(page, effect.evaluation if effect else whole, dataset.root, effect and effect.target)
     page.section("The models")
     page.table(
         ["model", "made", "data", "temperature"],
@@ -116,11 +130,19 @@ def write_evaluation_page(
     return page.write(workspace.root / "reports" / f"{name}.html")
 
 
-def _add_evaluation(page: Page, evaluation: Evaluation, root: Path, reached: Any = None) -> None:
-    add_classes(page, evaluation, reached)
+def _add_evaluation(
+    page: Page, evaluation: Evaluation, root: Path, target: Target | None, remarks: Sequence[str] = ()
+) -> None:
+    add_classes(page, evaluation)
+    add_thresholds(page, evaluation, target)
+    page.notes(remarks)
     add_curves(page, evaluation)
     add_gallery(page, evaluation, root)
     add_skipped(page, evaluation, root)
+
+
+def _about_target(valid: Evaluation, target: Target) -> list[str]:
+    return shortfalls(valid.probability, valid.labels, tuple(valid.thresholds.tolist()), target, valid.names)
 
 
 def _caveats(evaluations: Sequence[Evaluation], leak: LeakEffect | None, name: str, dataset: Dataset) -> list[str]:
@@ -183,12 +205,14 @@ def _stage_row(manifest: RunManifest, stage: str, epochs: Sequence[Row]) -> list
 def _add_history(page: Page, history: Sequence[Row]) -> None:
     frozen = len(stage_rows(history, "frozen"))
     marks = {frozen: "fine-tuning"} if 0 < frozen < len(history) else {}
+    drawn = []
     for measure in ("accuracy", "loss"):
         lines = {
             "training": [row[measure] for row in history],
             "validation": [row[f"val_{measure}"] for row in history],
         }
-        page.plot(curves(lines, x_label="epoch", y_label=measure, marks=marks))
+        drawn.append((curves(lines, x_label="epoch", y_label=measure, marks=marks, width=5), ""))
+    page.plots(drawn)
     rates = [row["learning_rate"] for row in history if "learning_rate" in row]
     if len(set(rates)) > 1 and len(rates) == len(history):
         page.plot(curves({"rate": rates}, x_label="epoch", y_label="learning rate at its end", marks=marks, log_y=True))
@@ -230,15 +254,16 @@ def _left_out(manifest: RunManifest) -> list[list[str]]:
     return [list(entry) for entry in dict.fromkeys(tuple(one) for stage in stages if stage for one in stage["skipped"])]
 
 
-def _add_folds(page: Page, manifest: RunManifest) -> None:
+def _add_folds(page: Page, manifest: RunManifest, train: int) -> None:
     folds = manifest.result.get("folds")
     if not folds:
         return
-    accuracy = Figure(**folds["accuracy"])
+    accuracy, count = Figure(**folds["accuracy"]), len(folds["accuracies"])
     page.section(
         "Cross-validation",
-        f"The same recipe {len(folds['accuracies'])} times, each time measured on a part of the training and validation"
-        f" pictures that it had not seen: {told(accuracy)} of {folds['pictures']} pictures right.",
+        f"The same recipe {count} times, each time measured on a part of the training and validation pictures that it"
+        f" had not seen: {told(accuracy)} of {folds['pictures']} pictures right. "
+        f"{what_folds_learn(count, folds['pictures'], train)}",
     )
     page.table(
         ["fold", "accuracy"],
@@ -255,24 +280,6 @@ def _rate(epochs: Sequence[Row]) -> str:
 def _searches(manifest: RunManifest) -> Mapping[str, Mapping[str, Any]]:
     found = manifest.result.get("searches")
     return found if isinstance(found, dict) else {}
-
-
-def _add_facts(page: Page, manifest: RunManifest, record: BundleRecord) -> None:
-    page.section("How to make it again", "Every option, and the versions that shape a result.")
-    options = {key: value for key, value in manifest.options.items() if not isinstance(value, (dict, list))}
-    page.table(["option", "value"], [[key, _plain(value)] for key, value in options.items()])
-    facts = [["seed", str(manifest.seed)], ["device", manifest.device], ["run", record.run or "unknown"]]
-    if (proof := manifest.result.get("proof")) is not None:
-        facts.append(["rebuilt in a fresh process", f"no probability differs by more than {proof:.2g}"])
-    if record.dataset:
-        facts.append(["data's fingerprint", record.dataset.fingerprint])
-    facts += [[f"seconds: {key}", f"{value:.1f}"] for key, value in manifest.timings.items()]
-    facts += [[key, value] for key, value in manifest.versions.items()]
-    page.table(["fact", "value"], facts)
-
-
-def _plain(value: object) -> str:
-    return "not given" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _sentence(text: str) -> str:

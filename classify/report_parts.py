@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from ..core.images import ImageError, read_image
+from ..core.manifest import RunManifest
 from ..core.words import many
 from ..datasets.check.tell import shown_path
 from ..report.bootstrap import Figure
 from ..report.page import Page
 from ..report.plots import confusion_matrix, xy_lines
+from ..weights.bundle import BundleRecord
+from .assess import reached_by
+from .calibrate import MANY_PICTURES, Target
 from .curves import precision_recall_curve, reliability, roc_curve
 from .evaluate import Evaluation
 from .metrics import ClassifierScores
@@ -41,37 +45,59 @@ def add_lead_figures(page: Page, scores: ClassifierScores) -> None:
     page.numbers(cards)
 
 
-def add_classes(page: Page, evaluation: Evaluation, reached: tuple[str, Sequence[Figure | None]] | None = None) -> None:
-    """Confusion matrix and a row per class; `reached` is a target's name and its figure for each class."""
+def add_classes(page: Page, evaluation: Evaluation) -> None:
+    """Confusion matrix and a row per class."""
     scores = evaluation.scores
     page.section("Class by class", "Which class was taken for which, and how good each is on its own.")
-    page.plot(confusion_matrix(scores.confusion, scores_names(scores)), "Rows are true classes, columns the answers.")
-    head = ["class", "pictures", "precision", "recall", "F1", "ROC AUC", "average precision"]
-    limited = bool(evaluation.thresholds.any())
-    if limited:
-        head.append("threshold")
-    if reached:
-        head.append(reached[0])
+    counts, columns = _with_unknown(evaluation)
+    page.plot(
+        confusion_matrix(counts, evaluation.names, columns),
+        "Rows are true classes, columns the answers."
+        + (" Too unsure to say: 'unknown'." if len(columns) > len(evaluation.names) else ""),
+    )
     rows = []
-    for k, one in enumerate(scores.classes):
+    for one in scores.classes:
         row: list[object] = [one.name, one.pictures, *map(told, (one.precision, one.recall, one.f1))]
-        row += ["-" if area is None else f"{area:.3f}" for area in (one.roc_auc, one.average_precision)]
-        if limited:
-            row.append(f"{evaluation.thresholds[k]:.3f}")
-        if reached:
-            row.append(told(reached[1][k]))
-        rows.append(row)
+        rows.append([*row, *("-" if area is None else f"{area:.3f}" for area in (one.roc_auc, one.average_precision))])
     caption = (
         "Precision: of the pictures called so, how many are. Recall: of its pictures, how many were called so. In"
         " brackets 95% intervals, from drawing the pictures a thousand times with replacement. A dash: nothing"
         " to count."
     )
-    page.table(head, rows, caption)
+    if evaluation.thresholds.any():
+        caption += " Here the most probable class counts, also where the answer is 'unknown'."
+    page.table(["class", "pictures", "precision", "recall", "F1", "ROC AUC", "average precision"], rows, caption)
 
 
-def scores_names(scores: ClassifierScores) -> list[str]:
-    """The class names of some scores."""
-    return [one.name for one in scores.classes]
+def add_thresholds(page: Page, evaluation: Evaluation, target: Target | None) -> None:
+    """A row per class with its threshold, and with a target what is reached; nothing where there are no thresholds."""
+    if target is None and not evaluation.thresholds.any():
+        return
+    scores = evaluation.scores
+    page.section(
+        f"Thresholds for {target}" if target else "Thresholds",
+        f"{'Chosen on validation pictures. ' if target else ''}With them {scores.answered:.1%} of the pictures are"
+        f" answered, of these {told(scores.accuracy_answered)} right; {scores.unknown:.1%} are 'unknown'.",
+    )
+    head, rows = ["class", "threshold"], []
+    for name, threshold in zip(evaluation.names, evaluation.thresholds.tolist(), strict=True):
+        rows.append([name, f"{threshold:.3f}" if threshold else "0: answers always"])
+    if target:
+        head.append(f"{target.metric} when answered")
+        for row, value in zip(rows, reached_by(evaluation, target), strict=True):
+            row.append(told(value))
+    page.table(head, rows, "An answer that is less sure than its class's threshold becomes 'unknown'.")
+
+
+def _with_unknown(evaluation: Evaluation) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The confusion matrix, and the names of its columns, with one for "unknown" where there are thresholds."""
+    if not evaluation.thresholds.any():
+        return evaluation.scores.confusion, evaluation.names
+    classes = len(evaluation.names)
+    counts = np.zeros((classes, classes + 1), np.int64)
+    said = np.where(evaluation.answered, evaluation.predicted, classes)
+    np.add.at(counts, (evaluation.labels, said), 1)
+    return counts, (*evaluation.names, "unknown")
 
 
 def add_curves(page: Page, evaluation: Evaluation) -> None:
@@ -128,7 +154,7 @@ def add_skipped(page: Page, evaluation: Evaluation, root: Path) -> None:
 
 def told(figure: Figure | None) -> str:
     """A figure with its interval, or a dash."""
-    return "-" if figure is None else f"{figure.value:.3f} ({figure.low:.3f}–{figure.high:.3f})"
+    return "-" if figure is None else str(figure)
 
 
 def _limits(figure: Figure) -> str:
@@ -143,25 +169,31 @@ def _about_calibration(scores: ClassifierScores) -> str:
 
 def _add_reliability(page: Page, evaluation: Evaluation) -> None:
     after = reliability(evaluation.probability, evaluation.labels)
-    lines = {}
+    lines, counts = {}, {}
     calibrated = evaluation.temperature not in (None, 1.0)
     if calibrated:
         before = reliability(evaluation.said, evaluation.labels)
         lines[f"before (error {before.ece:.3f})"] = _filled(before.confidence, before.accuracy)
-    lines[f"{'after' if calibrated else 'as it is'} (error {after.ece:.3f})"] = _filled(
-        after.confidence, after.accuracy
-    )
+    last = f"{'after' if calibrated else 'as it is'} (error {after.ece:.3f})"
+    lines[last] = _filled(after.confidence, after.accuracy)
+    counts[last] = after.pictures[after.pictures > 0]
     text = (
         "Of the pictures about which the model is 80% sure, 80% should be right: on the dashed line it is so. Below it"
         " the model is surer than it should be."
     )
     if calibrated:
         text += (
-            f" The temperature {evaluation.temperature:.2f}, fitted on validation pictures, divides the model's logits;"
-            " it changes no answer."
+            f" A temperature of {evaluation.temperature:.2f}, found on validation pictures, made all probabilities"
+            f" {'less sure' if (evaluation.temperature or 1) > 1 else 'surer'} by the same rule; it changes no answer."
         )
+    if len(evaluation) < MANY_PICTURES:
+        text += f" With only {many(len(evaluation), 'picture')} the points jump about: take it as a hint."
     page.section("Does it mean what it says?", text)
-    page.plot(xy_lines(lines, x_label="how sure it is", y_label="how often it is right", square=True, diagonal=True))
+    page.plot(
+        xy_lines(lines, x_label="how sure it is", y_label="how often it is right", square=True, diagonal=True,
+                 counts=counts),
+        f"Beside each point{' of the second line' if calibrated else ''}: how many pictures it stands for.",
+    )  # fmt: skip
 
 
 def _filled(confidence: np.ndarray, accuracy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -192,10 +224,10 @@ def _add_pictures(page: Page, evaluation: Evaluation, numbers: np.ndarray, root:
 def _caption(evaluation: Evaluation, number: int, root: Path) -> str:
     probability, names = evaluation.probability[number], evaluation.names
     order = np.argsort(-probability, kind="stable")[:2]
-    said = ", ".join(f"{names[k]} {probability[k]:.2f}" for k in order)
-    unknown = "" if evaluation.answered[number] else "; too unsure: unknown"
+    said = ", ".join(f"'{names[k]}' {probability[k]:.0%}" for k in order)
+    unknown = "" if evaluation.answered[number] else ", too unsure: unknown"
     return (
-        f"is {names[evaluation.labels[number]]}; said {said}{unknown} ({shown_path(evaluation.images[number], root)})"
+        f"Is '{names[evaluation.labels[number]]}', said {said}{unknown}. {shown_path(evaluation.images[number], root)}"
     )
 
 
@@ -214,3 +246,26 @@ def compare_rows(evaluations: Mapping[str, Evaluation]) -> list[list[object]]:
          f"{one.scores.ece:.3f}"]
         for name, one in evaluations.items()
     ]  # fmt: skip
+
+
+def add_facts(page: Page, manifest: RunManifest, record: BundleRecord) -> None:
+    """What it takes to make a run again."""
+    page.section("How to make it again", "Every option, and the versions that shape a result.")
+    options = {
+        key: value.get("name", "your own") if isinstance(value, dict) else value
+        for key, value in manifest.options.items()
+        if not isinstance(value, list)
+    }
+    page.table(["option", "value"], [[key, _plain(value)] for key, value in options.items()])
+    facts = [["seed", str(manifest.seed)], ["device", manifest.device], ["run", record.run or "unknown"]]
+    if (proof := manifest.result.get("proof")) is not None:
+        facts.append(["rebuilt in a fresh process", f"no probability differs by more than {proof:.2g}"])
+    if record.dataset:
+        facts.append(["data's fingerprint", record.dataset.fingerprint])
+    facts += [[f"seconds: {key}", f"{value:.1f}"] for key, value in manifest.timings.items()]
+    facts += [[key, value] for key, value in manifest.versions.items()]
+    page.table(["fact", "value"], facts)
+
+
+def _plain(value: object) -> str:
+    return "not given" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -59,10 +59,14 @@ class Page:
         """Plots with a caption each, side by side where there is room."""
         self.blocks.append({"kind": "plots", "plots": list(plots)})
 
-    def pictures(self, pictures: Iterable[tuple[np.ndarray, str]], caption: str = "", *, width: int = 240) -> None:
+    def pictures(
+        self, pictures: Iterable[tuple[np.ndarray, str]], caption: str = "", *, width: int = 240, heading: str = ""
+    ) -> None:
         """A gallery: BGR uint8 `(h, w, 3)` pictures with a caption each, shown `width` CSS pixels wide."""
         shown = [(_data_address(bgr), text) for bgr, text in pictures]
-        self.blocks.append({"kind": "pictures", "pictures": shown, "caption": caption, "width": width})
+        self.blocks.append({
+            "kind": "pictures", "pictures": shown, "caption": caption, "width": width, "heading": heading,
+        })  # fmt: skip
 
     def write(self, path: Path) -> Path:
         """Write the page, whole or not at all, keys hidden."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _INK = "#1d2430"  # becomes the page's own colour of text, which is light on a dark page
+_SHADE = (0.07, 0.34, 0.66)  # red, green, blue; white figures can be read on it, whatever is below
 _COLOURS = (
     "#1f77d0",
     "#e07b1a",
@@ -36,6 +37,7 @@ def curves(
     y_label: str,
     marks: Mapping[int, str] | None = None,
     log_y: bool = False,
+    width: float = 7.2,
 ) -> str:
     """Lines over steps 1, 2, ...; NaN leaves a gap.
 
@@ -45,10 +47,11 @@ def curves(
         y_label: What the values are.
         marks: Steps after which something changed, with its name; drawn as dashed vertical lines.
         log_y: The y axis shows powers of ten.
+        width: In inches of 72 points; 5 for two side by side.
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = _figure(7.2, 3.4)
+    figure, axes = _figure(width, 3.4)
     for name, values in lines.items():
         axes.plot(range(1, len(values) + 1), values, label=name, linewidth=1.8, marker="o", markersize=3)
     for step, name in (marks or {}).items():
@@ -74,6 +77,7 @@ def xy_lines(
     square: bool = False,
     log_x: bool = False,
     diagonal: bool = False,
+    counts: Mapping[str, Sequence[int] | np.ndarray] | None = None,
 ) -> str:
     """Lines through points.
 
@@ -85,13 +89,18 @@ def xy_lines(
         square: Both axes run from 0 to 1.
         log_x: The x axis shows powers of ten.
         diagonal: Draw what is to be expected by chance, or from a perfect calibration, as a dashed line.
+        counts: How much each point of a line rests on, by the line's name; written beside the points.
     """
     figure, axes = _figure(4.6, 4.3) if square else _figure(7.2, 3.4)
     if diagonal:
         axes.plot([0, 1], [0, 1], color="#888888", linestyle="--", linewidth=1)
     for name, (x, y) in lines.items():
         few = len(x) <= 20
-        axes.plot(x, y, label=name, linewidth=1.8, marker="o" if few else None, markersize=3)
+        (drawn,) = axes.plot(x, y, label=name, linewidth=1.8, marker="o" if few else None, markersize=3)
+        for left, up, count in zip(x, y, (counts or {}).get(name, ()), strict=False):
+            axes.annotate(
+                str(count), (left, up), (4, -9), textcoords="offset points", fontsize=8, color=drawn.get_color()
+            )
     for place, name in (marks or {}).items():
         axes.axvline(place, color="#888888", linestyle="--", linewidth=1)
         axes.annotate(name, (place, 1), xycoords=("data", "axes fraction"), fontsize=8, ha="left", va="bottom")
@@ -109,20 +118,27 @@ def xy_lines(
     return _svg(figure)
 
 
-def confusion_matrix(counts: np.ndarray, names: Sequence[str]) -> str:
-    """A confusion matrix: integer `(true, predicted)` counts, shaded by share of the row."""
-    size = min(0.55 * len(names) + 2.2, 12)
+def confusion_matrix(counts: np.ndarray, names: Sequence[str], columns: Sequence[str] | None = None) -> str:
+    """A confusion matrix, shaded by share of the row; what is empty lets the page shine through, light or dark.
+
+    Args:
+        counts: Integers `(true, predicted)`.
+        names: Of the rows.
+        columns: Of the columns where they are others, such as one more for "unknown".
+    """
+    columns = columns or names
+    size = min(0.55 * len(columns) + 2.2, 12)
     figure, axes = _figure(size, size * 0.9)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    axes.imshow(np.dstack([np.broadcast_to(part, share.shape) for part in _SHADE] + [share]), vmin=0, vmax=1)
     if len(names) <= 20:
         for true, predicted in np.ndindex(*counts.shape):
             if counts[true, predicted]:
-                colour = "white" if share[true, predicted] > 0.5 else "#000001"
+                colour = "white" if share[true, predicted] > 0.7 else _INK
                 axes.text(
                     predicted, true, str(counts[true, predicted]), ha="center", va="center", color=colour, fontsize=9
                 )
-    axes.set_xticks(range(len(names)), names, rotation=45 if max(map(len, names)) > 2 else 0)
+    axes.set_xticks(range(len(columns)), columns, rotation=45 if max(map(len, columns)) > 2 else 0)
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")

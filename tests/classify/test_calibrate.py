@@ -71,6 +71,7 @@ def test_all_wrong_goes_to_the_highest_and_that_is_said() -> None:
 
 def test_what_is_said_of_a_temperature() -> None:
     assert "only 40 validation pictures" in about_temperature(1.7, 40)[0]
+    assert "far surer than it was right (temperature 14.7" in about_temperature(14.7, 400)[0]
     assert not about_temperature(1.7, 100)
     assert not about_temperature(1.0, 5)
 

@@ -11,7 +11,7 @@ import pytest
 
 from lensmith.classify import folds as folds_module
 from lensmith.classify.config import FinetuneConfig
-from lensmith.classify.folds import FoldsResult, Part, cross_validate, fold_parts, forget_folds
+from lensmith.classify.folds import FoldsResult, Part, cross_validate, fold_parts, forget_folds, what_folds_learn
 from lensmith.classify.stage_data import Pictures
 from lensmith.classify.stages import Stage, StageData, Training
 from lensmith.core.errors import DataError, UsageError
@@ -170,3 +170,15 @@ def test_each_picture_is_judged_once_and_an_interrupted_run_ends_alike(
     assert "fold 1 of 3" not in said
     assert resumed.accuracies == whole.accuracies
     assert resumed.scores.as_record() == whole.scores.as_record()
+
+
+@pytest.mark.parametrize(
+    ("folds", "final", "said"),
+    [
+        (5, 70, "Of 5 parts one measures, the next picks the epoch and 3 train: each model learns from about 60 of the"
+                " 100 pictures, the final one from 70, so expect that one to do a little better."),
+        (3, 33, "1 trains: each model learns from about 33 of the 100 pictures, the final one from 33."),
+    ],
+)  # fmt: skip
+def test_how_little_a_fold_learns_from_is_said(folds: int, final: int, said: str) -> None:
+    assert what_folds_learn(folds, 100, final).endswith(said)

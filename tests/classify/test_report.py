@@ -83,7 +83,7 @@ def test_the_page_of_a_run(workspace: Workspace, capfd: pytest.CaptureFixture[st
     search = {"rates": [1e-5, 1e-4, 1e-3], "losses": [0.7, 0.5, 0.9], "chosen": 1e-4, "reason": "the steepest fall"}
     features = {"views": 4, "engine": "openvino bf16", "seconds": 2.5, "from_cache": False,
                 "skipped": [[str(root / "train/red/lost.png"), "cut off"]]}  # fmt: skip
-    folds = {"pictures": 24, "accuracy": {"value": 0.75, "low": 0.6, "high": 0.9}, "accuracies": [0.8, 0.7],
+    folds = {"pictures": 24, "accuracy": {"value": 0.75, "low": 0.6, "high": 0.9}, "accuracies": [0.8, 0.75, 0.7],
              "spread": 0.07}  # fmt: skip
     run = make_run(
         workspace, history, searches={"frozen": search}, features={"frozen": features, "tuned": None}, folds=folds,
@@ -103,9 +103,11 @@ def test_the_page_of_a_run(workspace: Workspace, capfd: pytest.CaptureFixture[st
         "features of 4 views, openvino bf16, computed in 2.5 s",
         "train/red/lost.png",
         "Spread 0.070",
+        "0.750 (0.600 to 0.900) of 24 pictures right. Of 3 parts",
+        "cv explain PICTURES --weights <i>tints",
         "no probability differs by more than 1e-06",
         "3.0%",  # waiting for data while fine-tuning
-        "divides the model's logits",
+        "found on validation pictures, made all probabilities",
         "Does it mean what it says?",
         "<i>tints",
         "64 seconds on cpu (tensorflow)",
@@ -232,6 +234,12 @@ def test_every_target_is_told(workspace: Workspace) -> None:
     )
     run = make_run(workspace, [row("frozen", 1, best=True)])
     bundle = finish_bundle(workspace.weights / "strict", tint, evaluations)
+    manifest = json.loads((run / "run.json").read_text())
+    manifest["options"]["target"] = "precision=0.9"
+    (run / "run.json").write_text(json.dumps(manifest))
     page = Reader(write_report(run, bundle, evaluations, dataset).read_text())
     assert "Unknown" in page.text
+    assert "Thresholds for precision=0.9 Chosen on validation pictures." in page.text
+    assert "precision when answered" in page.text
+    assert "Too unsure to say: 'unknown'." in page.text
     assert f"{evaluations[1].thresholds[0]:.3f}" in page.text
