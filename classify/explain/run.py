@@ -15,6 +15,7 @@ from ...core.files import write_atomic
 from ...core.images import read_image
 from ...core.manifest import RunManifest
 from ...core.progress import progress
+from ...core.words import many
 from ...core.workspace import Workspace
 from ...predict.loop import predict_frames
 from ...predict.results import Prediction, Skipped
@@ -132,6 +133,7 @@ class _Shown:
     """A picture on the page: its files and what to write under it."""
 
     overlay: Path
+    name: str
     caption: str
     sheets: tuple[tuple[Path, str], ...]
 
@@ -158,7 +160,8 @@ def _explain_pictures(
             if sheets and count < _WITH_SHEETS:
                 drawn = _write_sheets(run / "features", overlay.stem, sheets, explained)
             if count < _ON_PAGE:
-                shown.append(_Shown(overlay, _caption(prediction, explained, model.names), tuple(drawn)))
+                name = Path(prediction.frame.source).name
+                shown.append(_Shown(overlay, name, _caption(prediction, explained, model.names), tuple(drawn)))
             count += 1
             step(1)
     return shown, count
@@ -186,9 +189,13 @@ def _write_sheets(folder: Path, stem: str, sheets: FeatureSheets, explained: Exp
 
 
 def _caption(prediction: Prediction, explained: Explained, names: tuple[str, ...]) -> str:
-    said = "unknown" if explained.class_id is None else names[explained.class_id]
-    why = names[explained.explained]
-    return f"{Path(prediction.frame.source).name}: {said}; why {why} {explained.probability[explained.explained]:.1%}"
+    picture, sure = Path(prediction.frame.source), explained.probability
+    said = "unknown" if explained.class_id is None else f"'{names[explained.class_id]}'"
+    if explained.class_id is not None and picture.parent.name in names:
+        # As in a folder for each class, which is how people keep pictures whose class they know.
+        said += " (right)" if picture.parent.name == names[explained.class_id] else f" (is '{picture.parent.name}')"
+    why = explained.explained
+    return f"{picture.name}: the answer is {said}. Marked is what speaks for '{names[why]}', {sure[why]:.1%} sure."
 
 
 def _write_network(run: Path, blocks: Sequence[Part], layers: Sequence[Part]) -> None:
@@ -226,10 +233,12 @@ def _write_page(
     if done.skipped:
         page.table(["could not be read", "why"], done.skipped)
     if any(one.sheets for one in shown):
+        some = f" Drawn for the first {many(_WITH_SHEETS, 'picture')}." if done.pictures > _WITH_SHEETS else ""
         page.section("Feature maps", "What each block makes of a picture: the channels that tell places apart most, "
-                     "each from black (its lowest value) to white (its highest).")  # fmt: skip
+                     "each from black (its lowest value) to white (its highest)." + some)  # fmt: skip
         for one in shown:
-            page.pictures(((read_image(path), name) for path, name in one.sheets), one.caption, width=320)
+            if one.sheets:
+                page.pictures(((read_image(path), name) for path, name in one.sheets), width=320, heading=one.name)
     page.section("The network", "From the picture at the top to the answer at the bottom; sizes are width x height x "
                  f"channels. Every layer is in {LAYERS_NAME}.")  # fmt: skip
     page.plot(draw_network(blocks))

@@ -101,7 +101,24 @@ def test_the_page_is_whole_by_itself(explained: ExplainRun) -> None:
     assert not re.search(r'(src|href)="(?!data:)', html)
     assert "&lt;green&gt;" in html and "<green>" not in html
     assert "3 bad.jpg" in html
+    assert re.findall("<h3>(.*)</h3>", html) == ["1 red.png", "2 blue.png", "4 black.png"]
     assert not (explained.run / "features" / "3-bad.jpg").exists()
+
+
+def test_pictures_without_sheets_do_not_stand_among_the_sheets(
+    place: Workspace, colours: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And where the folder tells a picture's class, the caption tells whether the answer is right."""
+    monkeypatch.setattr("lensmith.classify.explain.run._WITH_SHEETS", 1)
+    folder = tmp_path / NAMES[0]
+    folder.mkdir()
+    for name, colour in (("a.png", RED), ("b.png", BLUE)):
+        write_image(folder / name, scene(64, 64, (30, 30, colour)))
+    html = explain(open_source(folder), colours, place, ExplainConfig(features=True)).page.read_text()
+    assert re.findall("<h3>(.*)</h3>", html) == ["a.png"]
+    assert "Drawn for the first 1 picture." in html
+    assert "(right). Marked is what speaks for" in html
+    assert f"(is &#39;{NAMES[0]}&#39;)" in html
 
 
 @pytest.mark.parametrize("letterbox", [False, True])
