@@ -74,6 +74,8 @@ def evaluate(
     from ..classify.report import write_evaluation_page
     from ..core.progress import say
 
+    if target and len(bundles) > 1:
+        say("the thresholds of several models as one are shown here and cannot be saved: they belong to none of them")
     done = assess_classifiers(bundles, opened, AssessConfig(split=split, target=target, device=device))
     saved = save_thresholds(bundles[0], done.target, opened) if save and done.target else None
     page = write_evaluation_page(done, bundles, opened, place) if html else None
@@ -81,7 +83,7 @@ def evaluate(
         print_json({**done.as_record(), "dataset": opened.name, "saved": saved and str(saved.folder),
                     "page": page and str(page)})  # fmt: skip
         return
-    _tell(done)
+    _tell(done, learned_from=next(opened.items("train"), None) is not None)
     if saved:
         say(f"the thresholds are in {saved.folder}")
     if page:
@@ -140,8 +142,20 @@ def _evaluate_detectors(
             warn(effect.sentence(bundle.name))
 
 
-def _tell(done: Assessment) -> None:
-    from ..core.progress import warn
+def _together(done: Assessment) -> str:
+    """What several models as one are worth, against the best of them alone."""
+    whole = done.evaluation
+    best = max(whole.members, key=lambda member: member.scores.accuracy.value)
+    gain = next(gain for gain in done.gains if gain.member == best.model)
+    low, high = (100 * value for value in (gain.difference.low, gain.difference.high))
+    noise = "within noise" if gain.within_noise else f"{low:+.1f} to {high:+.1f} points"
+    together, alone = (one.scores.accuracy.value for one in (whole, best))
+    return f"together {together:.3f}, best alone {alone:.3f} ({best.model}): {noise}"
+
+
+def _tell(done: Assessment, *, learned_from: bool) -> None:
+    """The figures on standard output; `learned_from`: the dataset also has pictures to learn from."""
+    from ..core.progress import say, warn
 
     whole = done.evaluation
     scores = whole.scores
@@ -153,14 +167,16 @@ def _tell(done: Assessment) -> None:
     typer.echo("")
     rows = [[one.name, str(one.pictures), *map(_shown, (one.precision, one.recall, one.f1))] for one in scores.classes]
     _print_table(("class", "pictures", "precision", "recall", "F1"), rows)
-    for gain in done.gains:
-        typer.echo(plain(str(gain)))
+    if done.gains:
+        typer.echo(plain(_together(done)))
     if done.target:
         _tell_target(done.target)
     for remark in done.remarks:
         warn(remark)
     if done.leak:
         warn(done.leak.sentence(whole.model))
+    elif scores.split != "train" and learned_from:
+        say(f"No {scores.split} picture shows what a picture of an earlier split shows: none leaks.")
 
 
 def _tell_target(effect: TargetEffect) -> None:

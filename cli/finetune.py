@@ -143,10 +143,35 @@ def tell_classifier(done: ClassifierRun, as_json: bool) -> None:
         })  # fmt: skip
         return
     metrics = done.metrics
-    between = f" ({metrics['accuracy_low']:.3f} to {metrics['accuracy_high']:.3f})" if "accuracy_low" in metrics else ""
+    between = (
+        f" (95% interval {metrics['accuracy_low']:.3f} to {metrics['accuracy_high']:.3f})"
+        if "accuracy_low" in metrics
+        else ""
+    )
     say(f"accuracy {metrics['accuracy']:.3f}{between} on {record.metrics_split}; the model is {done.bundle.folder}")
-    say(f"report: {done.report}")
+    _tell_thresholds(done)
+    say(f"Next: look at the report: {done.report}")
     say(f"Next: cv predict PICTURES --weights {done.bundle.name}")
+
+
+def _tell_thresholds(done: ClassifierRun) -> None:
+    """What the thresholds of --target do on the measured pictures, and whether the target is held there."""
+    from ..classify.calibrate import parse_target
+    from ..core.manifest import RunManifest
+    from ..core.progress import say, warn
+
+    asked = RunManifest.load(done.run).options.get("target")
+    if not asked:
+        return
+    target, split = parse_target(asked), done.bundle.record.metrics_split
+    answered = done.metrics.get("answered", 1.0)  # both are left out where every picture is answered, or none
+    right = done.metrics.get("accuracy_answered", done.metrics["accuracy"] if answered == 1 else 0.0)
+    of_those = f", {right:.0%} of those right" if answered else ""
+    say(f"with its thresholds it answers {answered:.0%} of the {split} pictures{of_those}; the rest is 'unknown'")
+    # Of all classes as one: where that falls short, some class does.
+    reached = right if target.metric == "precision" else answered * right
+    if reached < target.value:
+        warn(f"{target} is not held on the {split} pictures: all classes together come to {reached:.3f}")
 
 
 def _rate(text: str, option: str) -> float | Literal["auto"]:

@@ -14,8 +14,9 @@ _WORDS = {
     "ece_before": "calibration error before calibration",
     "answered": "share answered, the rest is 'unknown'",
     "accuracy_answered": "accuracy where it answers",
-    "valid_accuracy": "accuracy",
 }
+# Of the pictures that chose the epoch, beside those of the split that was measured last.
+_CHOSEN_BY = {"valid_accuracy": "valid", "held-out_accuracy": "held-out"}
 
 
 def card_of(record: BundleRecord) -> str:
@@ -58,7 +59,9 @@ def told_metrics(record: BundleRecord) -> list[tuple[str, str]]:
             continue
         low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
         limits = f" (95% interval {low:.4f} to {high:.4f})" if low is not None and high is not None else ""
-        split = "valid" if name == "valid_accuracy" else record.metrics_split or "unknown split"
+        split = record.metrics_split or "unknown split"
+        if name in _CHOSEN_BY:
+            split, name = _CHOSEN_BY[name], "accuracy"
         told.append((
             f"{_WORDS.get(name, name.replace('_', ' '))} ({split})",
             f"{value:.0f}" if name == "pictures" else f"{value:.4f}{limits}",
