@@ -38,6 +38,10 @@ from .report_parts import (
 )
 
 REPORT_NAME = "report.html"
+_MEASURED = {
+    "accuracy": "Training: while it learns, with augmentation and dropout where these are used, so it may lie below.",
+    "loss": "Where validation rises while training falls, the model learns the pictures by heart.",
+}
 
 
 def write_report(run: Path, bundle: Bundle, evaluations: Sequence[Evaluation], dataset: Dataset) -> Path:
@@ -206,12 +210,12 @@ def _add_history(page: Page, history: Sequence[Row]) -> None:
     frozen = len(stage_rows(history, "frozen"))
     marks = {frozen: "fine-tuning"} if 0 < frozen < len(history) else {}
     drawn = []
-    for measure in ("accuracy", "loss"):
+    for measure in _MEASURED:
         lines = {
             "training": [row[measure] for row in history],
             "validation": [row[f"val_{measure}"] for row in history],
         }
-        drawn.append((curves(lines, x_label="epoch", y_label=measure, marks=marks, width=5), ""))
+        drawn.append((curves(lines, x_label="epoch", y_label=measure, marks=marks, width=5), _MEASURED[measure]))
     page.plots(drawn)
     rates = [row["learning_rate"] for row in history if "learning_rate" in row]
     if len(set(rates)) > 1 and len(rates) == len(history):

@@ -103,6 +103,7 @@ def test_the_page_of_a_run(workspace: Workspace, capfd: pytest.CaptureFixture[st
         "features of 4 views, openvino bf16, computed in 2.5 s",
         "train/red/lost.png",
         "Spread 0.070",
+        "Training: while it learns, with augmentation and dropout",
         "0.750 (0.600 to 0.900) of 24 pictures right. Of 3 parts",
         "cv explain PICTURES --weights <i>tints",
         "no probability differs by more than 1e-06",
