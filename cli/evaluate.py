@@ -183,7 +183,7 @@ def _tell_target(effect: TargetEffect) -> None:
     scores = effect.evaluation.scores
     typer.echo(plain(f"\nwith thresholds for {effect.target}, chosen on the valid pictures:"))
     rows = [
-        [name, f"{threshold:.3f}", _shown(reached)]
+        [name, f"{threshold:.3f}" if threshold else "0: answers always", _shown(reached)]
         for name, threshold, reached in zip(
             effect.evaluation.names, effect.evaluation.thresholds.tolist(), effect.reached, strict=True
         )
