@@ -6,6 +6,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ..core.errors import DataError, LensmithError, NotFoundError
 from ..core.files import partial_path
@@ -56,7 +57,7 @@ def fetch_published(file: Published, target: Path) -> str:
             origin = str(_copy(file, Path(mirror).expanduser(), partial))
         else:
             origin = f"{mirror.rstrip('/')}/{file.name}" if mirror else file.address
-            say(f"fetching {file.name} from {origin}")
+            say(f"fetching {file.name} from {urlsplit(origin).hostname or origin}")
             _download(file, origin, partial)
         partial.replace(target)
     finally:

@@ -26,6 +26,10 @@ _MAX_GROUPS = 20_000
 _MAX_DEPTH = 12
 _BLOCK = re.compile(r"([a-z]+\d+)[a-z]?_")
 _ZIP_MEMBER = "model.weights.h5"
+# A layer that only this network has among those that share its other names; asked in this order.
+_TELLTALES = {
+    "vgg19": "block3_conv4", "vgg16": "block3_conv3", "xception": "block2_sepconv1", "resnet50": "conv2_block1_1_conv",
+}  # fmt: skip
 _NEXT = "give a .h5, .weights.h5 or .keras file of the same backbone"
 
 
@@ -75,12 +79,12 @@ def load_layers(layers: Sequence[Any], path: Path) -> Loaded:
         by_order = _pair_by_order(wanted, stored) if in_order and len(pairs) < len(wanted) else []
         pairs = by_order or pairs
         if not pairs:
-            raise DataError(_nothing_fits(wanted, stored), where=path, next_step=_NEXT)
-        _refuse_misfits(pairs, path)
+            raise DataError(_nothing_fits(wanted, stored), where=path, next_step=_next(wanted, stored))
+        _refuse_misfits(pairs, path, _next(wanted, stored))
         filled = [layer.name for layer, _ in pairs]
         missing = [layer.name for layer in wanted if layer.name not in filled]
         if not by_order:
-            _refuse_other_depth(pairs, missing, stored, path)
+            _refuse_other_depth(pairs, missing, stored, path, _next(wanted, stored))
         for layer, arrays in pairs:
             for weight, array in zip(layer.weights, arrays, strict=True):
                 weight.assign(array[()].reshape(weight.shape))
@@ -132,17 +136,29 @@ def _nothing_fits(wanted: list[Any], stored: list[_Stored]) -> str:
     return f"{said} Its first holds {_shapes(stored[0].arrays)}, and {wanted[0].name} is {_shapes(wanted[0].weights)}."
 
 
-def _refuse_misfits(pairs: list[_Pair], path: Path) -> None:
+def _next(wanted: list[Any], stored: list[_Stored]) -> str:
+    """What to give in place of the file, and which network it looks like where that is another."""
+    ours, theirs = _network({layer.name for layer in wanted}), _network({entry.name for entry in stored})
+    return f"this looks like a file of {theirs}; {_NEXT}" if theirs and theirs != ours else _NEXT
+
+
+def _network(layers: set[str]) -> str | None:
+    return next((name for name, telltale in _TELLTALES.items() if telltale in layers), None)
+
+
+def _refuse_misfits(pairs: list[_Pair], path: Path, next_step: str) -> None:
     misfits = [pair for pair in pairs if not _fits(pair[1], pair[0].weights)]
     if misfits:
         told = "; ".join(
             f"{layer.name} is {_shapes(arrays)}, not {_shapes(layer.weights)}" for layer, arrays in misfits[:3]
         )
         more = f" (and {len(misfits) - 3} more)" if len(misfits) > 3 else ""
-        raise DataError(f"These weights belong to another network: {told}{more}.", where=path, next_step=_NEXT)
+        raise DataError(f"These weights belong to another network: {told}{more}.", where=path, next_step=next_step)
 
 
-def _refuse_other_depth(pairs: list[_Pair], missing: list[str], stored: list[_Stored], path: Path) -> None:
+def _refuse_other_depth(
+    pairs: list[_Pair], missing: list[str], stored: list[_Stored], path: Path, next_step: str
+) -> None:
     """Networks of one family share names and shapes, and one has more layers in the same blocks than the other."""
     blocks = {_block(layer.name) for layer, _ in pairs} - {None}
     ours = {layer.name for layer, _ in pairs}
@@ -151,7 +167,7 @@ def _refuse_other_depth(pairs: list[_Pair], missing: list[str], stored: list[_St
     for names, said in ((missing, "lacks"), (unknown, "also holds")):
         if odd := [name for name in names if _block(name) in blocks]:
             said = f"These weights belong to another network: this file {said} {some(odd, 3)}."
-            raise DataError(said, where=path, next_step=_NEXT)
+            raise DataError(said, where=path, next_step=next_step)
 
 
 def _block(name: str) -> str | None:
