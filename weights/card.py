@@ -73,7 +73,9 @@ def _about_answers(record: BundleRecord) -> list[str]:
     """How a classifier's probabilities become answers; nothing where they are taken as they are."""
     lines = []
     if record.temperature != 1:
-        lines.append(f"- calibrated: logits divided by {record.temperature:.4f}, fitted on validation pictures")
+        lines.append(
+            f"- calibrated on validation pictures: the temperature of its probabilities is {record.temperature:.4f}"
+        )
     if record.thresholds is not None:
         pairs = (f"{name} {value:.3f}" for name, value in zip(record.names, record.thresholds, strict=True))
         lines.append(f"- 'unknown' below: {', '.join(pairs)}")
