@@ -130,8 +130,9 @@ class FinetuneConfig:
         weights = "none" if self.from_scratch else "file" if isinstance(self.weights, Path) else "imagenet"
         return ClassifierRecord(
             backbone=self.backbone, units=self.units, dropout=self.dropout, pooling=self.pooling,
-            activation=self.activation, normalize=True, stage=stage, unfrozen_from=unfrozen_from,
-            weights=weights,
+            activation=self.activation, stage=stage, unfrozen_from=unfrozen_from, weights=weights,
+            # What random weights give at the start says nothing of what the backbone will give once it has learned.
+            normalize=not self.from_scratch,
         )  # fmt: skip
 
     def as_options(self) -> dict[str, Any]:

@@ -82,3 +82,9 @@ def test_the_command_has_every_option_with_the_same_default() -> None:
 def test_the_record_says_what_the_backbone_began_with(backbone: str, weights: Any, noted: str) -> None:
     config = FinetuneConfig(backbone=backbone, weights=weights)
     assert config.record().weights == config.resolved().record().weights == noted
+
+
+def test_what_starts_from_random_weights_is_not_standardized_by_what_they_give() -> None:
+    assert FinetuneConfig(backbone="vgg16").resolved().record().normalize
+    assert not FinetuneConfig(backbone="vgg16", weights="none").resolved().record().normalize
+    assert not FinetuneConfig(backbone="cnn").resolved().record().normalize
