@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.words import some
 from ..predict.results import Skipped
 from ..report.bootstrap import Figure, draw_counts, figure
 from .curves import average_precision, reliability, roc_auc
@@ -121,7 +122,9 @@ class ClassifierScores:
         if none := [one.name for one in self.classes if not one.pictures]:
             said.append(f"No {self.split} picture shows {', '.join(none)}: nothing is known about that.")
         if few := [one.name for one in self.classes if 0 < one.pictures < FEW_PICTURES // 3]:
-            said.append(f"Fewer than {FEW_PICTURES // 3} {self.split} pictures each show {', '.join(few)}: too few.")
+            said.append(
+                f"Fewer than {FEW_PICTURES // 3} {self.split} pictures each show {some(few)}: too few to judge these classes by."
+            )
         return said
 
 
