@@ -123,7 +123,8 @@ class ClassifierScores:
             said.append(f"No {self.split} picture shows {', '.join(none)}: nothing is known about that.")
         if few := [one.name for one in self.classes if 0 < one.pictures < FEW_PICTURES // 3]:
             said.append(
-                f"Fewer than {FEW_PICTURES // 3} {self.split} pictures each show {some(few)}: too few to judge these classes by."
+                f"Fewer than {FEW_PICTURES // 3} {self.split} pictures each show {some(few)}: too few to judge these"
+                " classes by."
             )
         return said
 
