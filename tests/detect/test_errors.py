@@ -132,8 +132,8 @@ def test_at_the_command_line(workspace: Workspace, small: Dataset, arguments: li
 
 
 def test_only_trainings_are_resumed(workspace: Workspace) -> None:
-    run = workspace.new_run("finetune", "x")
-    RunManifest(command="finetune", options={}, seed=0, device="cpu").save(run)
+    run = workspace.new_run("predict", "x")
+    RunManifest(command="predict", options={}, seed=0, device="cpu").save(run)
     done = run_cv("resume", run.name, cwd=workspace.root)
     assert done.returncode == 2
     assert "cannot be resumed" in done.stderr
