@@ -17,7 +17,7 @@ from ..core.workspace import Workspace
 from ..datasets.augment import check_spec
 from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
-from ..datasets.read import open_dataset
+from ..datasets.of_run import dataset_of_run
 from ..weights.architecture import base_layers, build_classifier, import_keras
 from ..weights.shelf import free_bundle_name
 from .config import FinetuneConfig
@@ -131,16 +131,7 @@ def _dataset_of(run: Path, manifest: RunManifest, workspace: Workspace) -> Datas
             where=run,
             next_step=f"its model is '{manifest.result.get('bundle')}'; cv finetune starts another training",
         )
-    if manifest.dataset is None or manifest.dataset.path is None:
-        raise DataError("run.json does not say which dataset the run uses.", where=run)
-    dataset = open_dataset(manifest.dataset.path, workspace)
-    if fingerprint(dataset) != manifest.dataset.fingerprint:
-        raise DataError(
-            "The dataset was changed since this run began, so the run cannot go on with it.",
-            where=dataset.root,
-            next_step=f"bring the dataset back as it was, or start anew: cv finetune {manifest.dataset.name}",
-        )
-    return dataset
+    return dataset_of_run(run, manifest, workspace)
 
 
 def _rebuilt(run: Path, pictures: Pictures) -> Any:

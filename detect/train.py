@@ -27,7 +27,7 @@ from ..datasets.augment_spec import AugmentSpec, from_record, read_spec
 from ..datasets.check.leaks import warn_of_leaks
 from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
-from ..datasets.read import open_dataset
+from ..datasets.of_run import dataset_of_run
 from ..weights.bundle import Bundle
 from ..weights.shelf import free_bundle_name
 from .augmented import OWN_CHANGES, SPEC_NAME, spec_line
@@ -123,15 +123,7 @@ def resume_yolo(run: Path, workspace: Workspace) -> DetectorRun:
             f"{manifest.dataset.name if manifest.dataset else 'DATASET'} --weights "
             f"{workspace.weights / str(manifest.result.get('bundle'))}/model.pt",
         )
-    if manifest.dataset is None or manifest.dataset.path is None:
-        raise DataError("run.json does not say which dataset the run uses.", where=run)
-    dataset = open_dataset(manifest.dataset.path, workspace)
-    if fingerprint(dataset) != manifest.dataset.fingerprint:
-        raise DataError(
-            "The dataset was changed since this run began, so the run cannot go on with it.",
-            where=dataset.root,
-            next_step=f"bring the dataset back as it was, or start anew: cv train-yolo {manifest.dataset.name}",
-        )
+    dataset = dataset_of_run(run, manifest, workspace)
     _check_device(str(manifest.options.get("device", "auto")))
     with sole_use(run):
         manifest.status, manifest.ended = "running", None

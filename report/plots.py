@@ -60,12 +60,7 @@ def curves(
     if log_y and any(value > 0 for values in lines.values() for value in values):
         axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    axes.grid(alpha=0.25)
-    if len(lines) > 1:
-        axes.legend(frameon=False, fontsize=9)
-    return _svg(figure)
+    return _finished(figure, axes, x_label, y_label)
 
 
 def xy_lines(
@@ -110,12 +105,7 @@ def xy_lines(
         axes.set_aspect("equal")
     if log_x:
         axes.set_xscale("log")
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    axes.grid(alpha=0.25)
-    if len(lines) > 1:
-        axes.legend(frameon=False, fontsize=9)
-    return _svg(figure)
+    return _finished(figure, axes, x_label, y_label)
 
 
 def confusion_matrix(counts: np.ndarray, names: Sequence[str], columns: Sequence[str] | None = None) -> str:
@@ -173,6 +163,15 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     axes.set_prop_cycle(color=_COLOURS)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _finished(figure: Figure, axes: Axes, x_label: str, y_label: str) -> str:
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.grid(alpha=0.25)
+    if len(axes.get_legend_handles_labels()[1]) > 1:
+        axes.legend(frameon=False, fontsize=9)
+    return _svg(figure)
 
 
 def _svg(figure: Figure) -> str:
