@@ -20,8 +20,9 @@ from ..datasets.holdout import first_split
 from ..datasets.model import Dataset, Split
 from ..datasets.read import open_dataset
 from ..report.bootstrap import Figure, difference
+from ..report.target import Target, parse_target
 from ..weights.bundle import Bundle, rewrite_bundle
-from .calibrate import Target, choose_thresholds, parse_target, shortfalls
+from .calibrate import choose_thresholds, shortfalls
 from .evaluate import Evaluation, evaluate_classifier
 from .metrics import OF_THRESHOLDS, share_of
 

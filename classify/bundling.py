@@ -20,11 +20,12 @@ from ..core.words import many
 from ..datasets.model import Item
 from ..predict.engines.keras import NATIVE_NAME, predict_probabilities
 from ..predict.model import open_model
+from ..report.target import Target
 from ..weights.architecture import build_classifier
 from ..weights.bundle import PORTABLE_NAME, Bundle, BundleRecord, copy_model, write_bundle
 from ..weights.keras_files import load_all_layers
 from .assess import leak_effect_of
-from .calibrate import ENOUGH_PICTURES, Target, choose_thresholds, fit_temperature, shortfalls
+from .calibrate import ENOUGH_PICTURES, choose_thresholds, fit_temperature, shortfalls
 from .data import Samples
 from .evaluate import Evaluation, evaluate_items
 from .export import export_portable

@@ -2,56 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, cast, get_args
-
 import numpy as np
 
-from ..core.errors import UsageError
+from ..report.target import Target
 
 LOWEST, HIGHEST = 0.05, 20.0
 ENOUGH_PICTURES = 20
 MANY_PICTURES = 100
 _FAR = 5.0  # Guo et al. found 0.7 to 2.6 for networks on their own kind of pictures
 _SMALLEST = 1e-38  # what a float32 probability of 0 may have been
-Metric = Literal["precision", "recall"]
-
-
-@dataclass(frozen=True)
-class Target:
-    """What the thresholds are chosen for.
-
-    Attributes:
-        metric: "precision": of the answers that name a class, so many are right. "recall": of its pictures, so many
-            get their answer.
-        value: 0..1.
-    """
-
-    metric: Metric
-    value: float
-
-    def __str__(self) -> str:
-        return f"{self.metric}={self.value:g}"
-
-
-def parse_target(text: str) -> Target:
-    """Read "precision=0.95" or "recall=0.9".
-
-    Raises:
-        UsageError: it is neither.
-    """
-    metric, _, value = text.partition("=")
-    try:
-        number = float(value)
-    except ValueError:
-        number = -1.0
-    if metric not in get_args(Metric) or not 0 < number <= 1:
-        raise UsageError(
-            f"'{text}' is no target.",
-            where="--target",
-            next_step="write precision=0.95 or recall=0.9, with a share between 0 and 1",
-        )
-    return Target(cast("Metric", metric), number)
 
 
 def fit_temperature(probability: np.ndarray, labels: np.ndarray) -> float:

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from ..core.errors import DataError, UsageError
 from ..datasets.augment_spec import AugmentSpec, from_record, read_spec
+from ..report.target import parse_target
 from ..weights.backbones import find_backbone
 from ..weights.bundle import Activation, ClassifierRecord, Pooling
-from .calibrate import parse_target
 
 MAX_SIZE = 1024
 Optimizer = Literal["adam", "adamw", "sgd"]

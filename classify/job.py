@@ -21,10 +21,10 @@ from ..core.workspace import Workspace
 from ..datasets.check.leaks import warn_of_leaks
 from ..datasets.check.run import check_dataset
 from ..datasets.model import Dataset
+from ..report.target import parse_target
 from ..weights.bundle import Bundle, BundleRecord
 from ..weights.shelf import target_of_run
 from .bundling import about_evaluations, finish_bundle, measure, stage_bundle
-from .calibrate import parse_target
 from .config import FinetuneConfig
 from .evaluate import Evaluation
 from .folds import FoldsResult, cross_validate, forget_folds, has_folds

@@ -18,10 +18,11 @@ from ..datasets.model import SPLITS, Dataset
 from ..report.bootstrap import Figure
 from ..report.page import Page
 from ..report.plots import curves, xy_lines
+from ..report.target import Target, parse_target
 from ..weights.bundle import Bundle, BundleRecord
 from ..weights.card import started_from
 from .assess import Assessment, leak_effect_of
-from .calibrate import Target, about_temperature, parse_target, shortfalls
+from .calibrate import about_temperature, shortfalls
 from .evaluate import Evaluation
 from .folds import what_folds_learn
 from .history import Row, overfitting, read_history, shipped_row, stage_rows

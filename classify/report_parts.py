@@ -15,9 +15,10 @@ from ..datasets.check.tell import shown_path
 from ..report.bootstrap import Figure
 from ..report.page import Page
 from ..report.plots import confusion_matrix, xy_lines
+from ..report.target import Target
 from ..weights.bundle import BundleRecord
 from .assess import reached_by
-from .calibrate import MANY_PICTURES, Target
+from .calibrate import MANY_PICTURES
 from .curves import precision_recall_curve, reliability, roc_curve
 from .evaluate import Evaluation
 from .metrics import ClassifierScores

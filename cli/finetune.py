@@ -156,9 +156,9 @@ def tell_classifier(done: ClassifierRun, as_json: bool) -> None:
 
 def _tell_thresholds(done: ClassifierRun) -> None:
     """What the thresholds of --target do on the measured pictures, and whether the target is held there."""
-    from ..classify.calibrate import parse_target
     from ..core.manifest import RunManifest
     from ..core.progress import say, warn
+    from ..report.target import parse_target
 
     asked = RunManifest.load(done.run).options.get("target")
     if not asked:

@@ -8,7 +8,7 @@ from typing import Literal
 from .errors import MissingExtraError
 from .install import extra_command
 
-Extra = Literal["data", "detect", "classify", "run", "track"]
+Extra = Literal["data", "detect", "classify", "run", "track", "tune", "ray"]
 
 _PROOF: dict[Extra, tuple[str, ...]] = {
     "data": ("roboflow", "sklearn", "albumentations"),
@@ -16,6 +16,8 @@ _PROOF: dict[Extra, tuple[str, ...]] = {
     "classify": ("keras", "albumentations", "onnx"),
     "run": ("onnxruntime",),
     "track": ("mlflow",),
+    "tune": ("optuna",),
+    "ray": ("ray",),
 }
 
 

@@ -9,12 +9,12 @@ from lensmith.classify.calibrate import (
     about_temperature,
     choose_thresholds,
     fit_temperature,
-    parse_target,
     shortfalls,
 )
 from lensmith.classify.curves import reliability
 from lensmith.core.errors import UsageError
 from lensmith.predict.decode import apply_temperature
+from lensmith.report.target import parse_target
 
 
 def answers(n: int, factor: float, classes: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,6 @@ import pytest
 
 from lensmith.classify.assess import AssessConfig, assess_classifiers, leak_effect_of, save_thresholds
 from lensmith.classify.bundling import calibrate, finish_bundle, measure
-from lensmith.classify.calibrate import parse_target
 from lensmith.classify.evaluate import evaluate_classifier
 from lensmith.core.errors import DataError, LensmithError, NotFoundError, UsageError
 from lensmith.core.manifest import DatasetRef
@@ -24,6 +23,7 @@ from lensmith.predict.ensemble import open_models
 from lensmith.predict.loop import predict_frames
 from lensmith.predict.results import Scores
 from lensmith.predict.sources import PictureSource
+from lensmith.report.target import parse_target
 from lensmith.weights.bundle import Bundle, open_bundle, read_bundle, rewrite_bundle
 from tests.helpers import make_folder_dataset, make_yolo_dataset
 from tests.predict.make_bundle import COLOURS, make_classifier, make_detector

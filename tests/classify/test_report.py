@@ -13,7 +13,6 @@ import pytest
 
 from lensmith.classify.assess import AssessConfig, assess_classifiers
 from lensmith.classify.bundling import finish_bundle, measure
-from lensmith.classify.calibrate import parse_target
 from lensmith.classify.evaluate import Evaluation
 from lensmith.classify.history import overfitting, read_history, shipped_row
 from lensmith.classify.report import write_evaluation_page, write_report
@@ -22,6 +21,7 @@ from lensmith.core.manifest import DatasetRef, RunManifest
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.model import Split
 from lensmith.datasets.read import open_dataset
+from lensmith.report.target import parse_target
 from lensmith.weights.bundle import Bundle
 from tests.classify.test_evaluate import make_tints
 from tests.predict.make_bundle import make_classifier

@@ -1,0 +1,26 @@
+"""A run's options as Ultralytics' own training arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..core.device import resolve_device
+from ..core.manifest import RunManifest
+from .augmented import OWN_CHANGES
+from .view import VIEW_NAME
+
+
+def training_arguments(run: Path, manifest: RunManifest) -> dict[str, Any]:
+    """Ultralytics' own arguments."""
+    options = manifest.options
+    device = resolve_device(str(options["device"]))
+    return {
+        "task": "detect", "mode": "train", "model": f"{options['model']}.yaml",
+        "pretrained": options["start_from"] or False,
+        "data": str(run / VIEW_NAME / "data.yaml"), "project": str(run), "name": "train", "exist_ok": True,
+        "epochs": options["epochs"], "imgsz": options["imgsz"], "batch": options["batch"],
+        "freeze": options["freeze"] or None, "patience": options["patience"], "workers": options["workers"],
+        "seed": options["seed"], "device": device if isinstance(device, str) else ",".join(map(str, device)),
+        "plots": False, "cache": False,
+    } | (dict(OWN_CHANGES) if options.get("augment") else {}) | options["settings"]  # fmt: skip
