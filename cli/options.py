@@ -29,7 +29,6 @@ DeviceOption = Annotated[
     ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of all random numbers.")]
-EpochsOption = Annotated[int, typer.Option("--epochs", min=1, help="How often to go through the training pictures.")]
 AUGMENT_HELP = "Random changes while training: none, light, default, heavy, or a YAML file (cv preview --write)."
 BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Pictures per training step.")]
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from .options import (
     AUGMENT_HELP,
-    BatchOption,
     DatasetArgument,
     DeviceOption,
-    EpochsOption,
     JsonOption,
     SeedOption,
     WorkspaceOption,
@@ -21,76 +19,133 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from ..detect.config import YoloConfig
     from ..detect.train import DetectorRun
+
+_MODEL, _LEARNING, _DATA = "Model", "Learning", "Data"
+
+
+def _option(help_text: str, panel: str, *names: str, **limits: Any) -> Any:
+    return typer.Option(*names, help=help_text, rich_help_panel=panel, **limits)
 
 
 def train_yolo(
     dataset: DatasetArgument,
     model: Annotated[
         str | None,
-        typer.Option(
-            "--model", help="The detector: yolo26n, yolo11s, yolov8m, ... Default: yolo26n, or what --weights is."
+        _option(
+            "The detector: yolo26n, yolo11s, yolov8m, ... or auto; `cv models` lists them. "
+            "Default: yolo26n, or what --weights is.",
+            _MODEL,
         ),
     ] = None,
-    epochs: EpochsOption = 100,
-    imgsz: Annotated[
-        int, typer.Option("--imgsz", min=64, help="Side of the square that pictures are fitted into, in pixels.")
-    ] = 640,
-    batch: BatchOption = 16,
-    device: DeviceOption = "auto",
-    freeze: Annotated[
-        int, typer.Option("--freeze", min=0, help="Keep the first N layers as they are; 10 keeps the backbone.")
-    ] = 0,
+    size: Annotated[
+        str | None, _option("Its size in place of the one in its name: n, s, m, l, x, or auto.", _MODEL)
+    ] = None,
     weights: Annotated[
-        Path | None,
-        typer.Option("--weights", help="A .pt file to start from. Default: the official pretrained weights."),
+        Path | None, _option("A .pt file to start from. Default: the official pretrained weights.", _MODEL)
     ] = None,
     from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="Start from random weights; needs far more pictures and epochs.")
+        bool, _option("Start from random weights; needs far more pictures and epochs.", _MODEL, "--from-scratch")
     ] = False,
-    patience: Annotated[
-        int, typer.Option("--patience", min=1, help="Stop after this many epochs without a better one.")
+    imgsz: Annotated[
+        str, _option("Side of the square that pictures are fitted into, in pixels, or auto.", _MODEL)
+    ] = "640",
+    name: Annotated[str | None, _option("What the finished model is called. Default: DATASET-MODEL.", _MODEL)] = None,
+    epochs: Annotated[
+        int, _option("How often to go through the training pictures.", _LEARNING, min=1)
     ] = 100,
-    name: Annotated[
-        str | None, typer.Option("--name", help="What the finished model is called. Default: DATASET-MODEL.")
+    time: Annotated[
+        str | None, _option("Stop after so much training: 30m, 2h, 90s. Default: when the epochs are done.", _LEARNING)
     ] = None,
-    augment: Annotated[
-        str | None, typer.Option("--augment", help=f"{AUGMENT_HELP} Default: Ultralytics' own changes.")
+    patience: Annotated[
+        int, _option("Stop after this many epochs without a better one.", _LEARNING, min=1)
+    ] = 100,
+    batch: Annotated[str, _option("Pictures per training step, or auto.", _LEARNING)] = "16",
+    freeze: Annotated[
+        str, _option("Keep what the first layers know: backbone, or how many of them.", _LEARNING)
+    ] = "0",
+    unfreeze_after: Annotated[
+        int | None, _option("After so many epochs the frozen layers learn too. Default: never.", _LEARNING, min=1)
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A further argument of Ultralytics, KEY=VALUE; may be given again. fliplr=0, say."),
+        _option("A further argument of Ultralytics, KEY=VALUE; may be given again. fliplr=0, say.", _LEARNING, "--set"),
     ] = None,
+    balance: Annotated[
+        Literal["none", "weights", "resample"],
+        _option("Against classes of unequal size: rare ones count more, or come more often.", _DATA),
+    ] = "none",
+    tiles: Annotated[
+        Literal["auto", "on", "off"],
+        _option("Cut pictures into tiles, for small objects; auto tries whether it pays.", _DATA),
+    ] = "auto",
+    augment: Annotated[str | None, _option(f"{AUGMENT_HELP} Default: Ultralytics' own changes.", _DATA)] = None,
+    cache: Annotated[
+        bool, _option("Keep the decoded pictures in memory where they fit.", _DATA, "--cache/--no-cache")
+    ] = True,
+    force: Annotated[bool, _option("Train although the dataset has problems.", _DATA, "--force")] = False,
+    target: Annotated[
+        str | None,
+        typer.Option(help="Choose each class's threshold for this: precision=0.95, or recall=0.9. Default: best F1."),
+    ] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard's files.")] = False,
+    mlflow: Annotated[bool, typer.Option("--mlflow", help="Also write into runs/mlflow.db for MLflow.")] = False,
+    device: DeviceOption = "auto",
     seed: SeedOption = 0,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
-) -> None:
+) -> None:  # fmt: skip
     """Train a YOLO detector on your pictures; ends in a model ready to use.
 
     Your pictures and labels are only read. If it is interrupted, `cv resume` goes on from the last epoch.
 
     Example: cv train-yolo chess --epochs 50 --imgsz 640
     """
-    from pydantic import ValidationError
-
-    from ..core.errors import UsageError
+    from ..core.duration import read_duration
     from ..core.workspace import Workspace
     from ..datasets.read import open_dataset
-    from ..detect.config import YoloConfig
     from ..detect.settings import parse_settings
     from ..detect.train import train_yolo as train
 
     place = Workspace.find(workspace)
+    config = _config(
+        model=model, size=size, epochs=epochs, imgsz=_number(imgsz, "--imgsz", "auto"),
+        batch=_number(batch, "--batch", "auto"), device=device, freeze=_number(freeze, "--freeze", "backbone"),
+        unfreeze_after=unfreeze_after, weights=weights, from_scratch=from_scratch, patience=patience,
+        time=None if time is None else read_duration(time, "--time"), name=name, seed=seed, cache=cache,
+        balance=balance, tiles=tiles, target=target, augment=augment, settings=parse_settings(settings or []),
+        tensorboard=tensorboard, mlflow=mlflow, force=force,
+    )  # fmt: skip
+    tell_detector(train(open_dataset(dataset, place), place, config), as_json)
+
+
+def _config(**chosen: Any) -> YoloConfig:
+    """The options together; what one of them cannot be is said by its name."""
+    from pydantic import ValidationError
+
+    from ..core.errors import UsageError
+    from ..detect.config import YoloConfig
+
     try:
-        config = YoloConfig(
-            model=model, epochs=epochs, imgsz=imgsz, batch=batch, device=device, freeze=freeze, weights=weights,
-            from_scratch=from_scratch, patience=patience, name=name, seed=seed, augment=augment,
-            settings=parse_settings(settings or []),
-        )  # fmt: skip
+        return YoloConfig(**chosen)
     except ValidationError as error:
         first = error.errors()[0]
-        raise UsageError(f"{first['msg']}, not {first['input']}.", where=f"--{first['loc'][0]}") from None
-    tell_detector(train(open_dataset(dataset, place), place, config), as_json)
+        option = str(first["loc"][0]).replace("_", "-")
+        raise UsageError(f"{first['msg']}, not {first['input']}.", where=f"--{option}") from None
+
+
+def _number(text: str, option: str, word: str) -> int | str:
+    """A number, or the one word that may stand in its place."""
+    from ..core.errors import UsageError
+
+    if text.strip().lower() == word:
+        return word
+    try:
+        return int(text)
+    except ValueError:
+        what = f"'{text}' is neither a number nor '{word}'."
+        raise UsageError(what, where=option, next_step=f"give {option} a whole number, or {word}") from None
 
 
 def tell_detector(done: DetectorRun, as_json: bool) -> None:
