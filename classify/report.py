@@ -17,6 +17,7 @@ from ..datasets.check.tell import shown_path
 from ..datasets.model import SPLITS, Dataset
 from ..report.bootstrap import Figure
 from ..report.page import Page
+from ..report.parts import add_commands, add_facts, add_left_out, add_skipped, as_sentence, told
 from ..report.plots import curves, xy_lines
 from ..report.target import Target, parse_target
 from ..weights.bundle import Bundle, BundleRecord
@@ -29,13 +30,10 @@ from .history import Row, overfitting, read_history, shipped_row, stage_rows
 from .report_parts import (
     add_classes,
     add_curves,
-    add_facts,
     add_gallery,
     add_lead_figures,
-    add_skipped,
     add_thresholds,
     compare_rows,
-    told,
 )
 
 REPORT_NAME = "report.html"
@@ -89,19 +87,13 @@ def write_report(run: Path, bundle: Bundle, evaluations: Sequence[Evaluation], d
         page.table(["split", "accuracy", "balanced accuracy", "F1", "calibration error"], rows)
     target = parse_target(manifest.options["target"]) if manifest.options.get("target") else None
     _add_evaluation(page, main, dataset.root, target, _about_target(evaluations[0], target) if target else ())
-    if lost := _left_out(manifest):
-        page.section("Left out of the training", "These pictures could not be read, and nothing was learned from them.")
-        page.table(["picture", "why"], [[shown_path(Path(path), dataset.root), why] for path, why in lost])
-    page.section("Use it")
-    page.table(
-        ["what", "command"],
-        [
-            ["ask it about pictures", f"cv predict PICTURES --weights {bundle.name}"],
-            ["see what it looks at", f"cv explain PICTURES --weights {bundle.name}"],
-            ["measure it again", f"cv evaluate {dataset.name} --weights {bundle.name} --html"],
-        ],
-    )
-    add_facts(page, manifest, record)
+    add_left_out(page, [(shown_path(Path(path), dataset.root), why) for path, why in _left_out(manifest)])
+    add_commands(page, [
+        ("ask it about pictures", f"cv predict PICTURES --weights {bundle.name}"),
+        ("see what it looks at", f"cv explain PICTURES --weights {bundle.name}"),
+        ("measure it again", f"cv evaluate {dataset.name} --weights {bundle.name} --html"),
+    ])  # fmt: skip
+    add_facts(page, manifest, _facts(manifest, record))
     return page.write(run / REPORT_NAME)
 
 
@@ -117,7 +109,7 @@ def write_evaluation_page(
     add_lead_figures(page, whole.scores)
     page.notes([*assessment.remarks, *([assessment.leak.sentence(whole.model)] if assessment.leak else [])])
     if whole.members:
-        page.section("What the ensemble buys", " ".join(f"{_sentence(str(gain))}." for gain in assessment.gains))
+        page.section("What the ensemble buys", " ".join(f"{as_sentence(str(gain))}." for gain in assessment.gains))
         rows = compare_rows({one.model: one for one in (*whole.members, whole)})
         page.table(["model", "accuracy", "balanced accuracy", "F1", "calibration error"], rows)
     effect = assessment.target
@@ -143,7 +135,7 @@ def _add_evaluation(
     page.notes(remarks)
     add_curves(page, evaluation)
     add_gallery(page, evaluation, root)
-    add_skipped(page, evaluation, root)
+    add_skipped(page, [(shown_path(Path(entry.path), root), entry.reason) for entry in evaluation.skipped])
 
 
 def _about_target(valid: Evaluation, target: Target) -> list[str]:
@@ -287,5 +279,11 @@ def _searches(manifest: RunManifest) -> Mapping[str, Mapping[str, Any]]:
     return found if isinstance(found, dict) else {}
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _facts(manifest: RunManifest, record: BundleRecord) -> list[tuple[str, str]]:
+    proof = manifest.result.get("proof")
+    proved = (
+        [("rebuilt in a fresh process", f"no probability differs by more than {proof:.2g}")]
+        if proof is not None
+        else []
+    )
+    return [("run", record.run or "unknown"), *proved]

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ..core.images import ImageError, read_image
-from ..core.manifest import RunManifest
 from ..core.words import many
 from ..datasets.check.tell import shown_path
-from ..report.bootstrap import Figure
 from ..report.page import Page
+from ..report.parts import limits, thinned, thumbnail, told
 from ..report.plots import confusion_matrix, xy_lines
 from ..report.target import Target
-from ..weights.bundle import BundleRecord
 from .assess import reached_by
 from .calibrate import MANY_PICTURES
 from .curves import precision_recall_curve, reliability, roc_curve
@@ -24,19 +21,17 @@ from .evaluate import Evaluation
 from .metrics import ClassifierScores
 
 _SHOWN = 10
-_SIDE = 320  # pixels, the long side of a picture in the page
 _MOST_CURVES = 8
-_MOST_CURVE_POINTS = 400
 
 
 def add_lead_figures(page: Page, scores: ClassifierScores) -> None:
     """The figures that matter, large."""
     rest = f"95% interval, {many(scores.pictures, 'picture')} of {scores.split}"
     cards = [
-        ("Accuracy", f"{scores.accuracy.value:.3f}", f"{_limits(scores.accuracy)}; {rest}"),
+        ("Accuracy", f"{scores.accuracy.value:.3f}", f"{limits(scores.accuracy)}; {rest}"),
         ("Balanced accuracy", f"{scores.balanced_accuracy.value:.3f}",
-         f"{_limits(scores.balanced_accuracy)}; each class counts the same"),
-        ("F1", f"{scores.f1.value:.3f}", f"{_limits(scores.f1)}; mean over the classes"),
+         f"{limits(scores.balanced_accuracy)}; each class counts the same"),
+        ("F1", f"{scores.f1.value:.3f}", f"{limits(scores.f1)}; mean over the classes"),
         ("Calibration error", f"{scores.ece:.3f}", _about_calibration(scores)),
     ]  # fmt: skip
     if scores.unknown:
@@ -113,9 +108,9 @@ def add_curves(page: Page, evaluation: Evaluation) -> None:
         roc, precision = {}, {}
         for k in chosen:
             name, positive = evaluation.names[k], evaluation.labels == k
-            roc[name] = _thinned(roc_curve(evaluation.probability[:, k], positive))
+            roc[name] = thinned(roc_curve(evaluation.probability[:, k], positive))
             recall, exact = precision_recall_curve(evaluation.probability[:, k], positive)
-            precision[name] = _thinned((np.append(0.0, recall), np.append(exact[0], exact)))
+            precision[name] = thinned((np.append(0.0, recall), np.append(exact[0], exact)))
         page.plots([
             (xy_lines(roc, x_label="share of other classes' pictures called so", y_label="recall", square=True,
                       diagonal=True), f"ROC curves{shown}; the dashed line is guessing."),
@@ -142,24 +137,6 @@ def add_gallery(page: Page, evaluation: Evaluation, root: Path) -> None:
             "The most doubtful pictures", "Between which classes the model wavers. More of these teach it most."
         )
         _add_pictures(page, evaluation, unsure, root, "pictures")
-
-
-def add_skipped(page: Page, evaluation: Evaluation, root: Path) -> None:
-    """Pictures that could not be read, by name."""
-    if evaluation.skipped:
-        page.section("Left out of the figures", "These pictures could not be read.")
-        page.table(
-            ["picture", "why"], [[shown_path(Path(entry.path), root), entry.reason] for entry in evaluation.skipped]
-        )
-
-
-def told(figure: Figure | None) -> str:
-    """A figure with its interval, or a dash."""
-    return "-" if figure is None else str(figure)
-
-
-def _limits(figure: Figure) -> str:
-    return f"{figure.low:.3f} to {figure.high:.3f}"
 
 
 def _about_calibration(scores: ClassifierScores) -> str:
@@ -202,18 +179,11 @@ def _filled(confidence: np.ndarray, accuracy: np.ndarray) -> tuple[np.ndarray, n
     return confidence[kept], accuracy[kept]
 
 
-def _thinned(line: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """As many points as can be seen."""
-    count = len(line[0])
-    kept = np.unique(np.linspace(0, count - 1, min(count, _MOST_CURVE_POINTS)).astype(int))
-    return line[0][kept], line[1][kept]
-
-
 def _add_pictures(page: Page, evaluation: Evaluation, numbers: np.ndarray, root: Path, what: str) -> None:
     shown = []
     for number in numbers[:_SHOWN].tolist():
         try:
-            picture = _small(read_image(evaluation.images[number]))
+            picture = thumbnail(read_image(evaluation.images[number]))
         except ImageError:  # it was there when it was measured
             continue
         shown.append((picture, _caption(evaluation, number, root)))
@@ -232,14 +202,6 @@ def _caption(evaluation: Evaluation, number: int, root: Path) -> str:
     )
 
 
-def _small(bgr: np.ndarray) -> np.ndarray:
-    scale = _SIDE / max(bgr.shape[:2])
-    # Tiny pictures are enlarged in whole steps, so that their pixels can be seen.
-    if scale >= 2:
-        return cv2.resize(bgr, None, fx=int(scale), fy=int(scale), interpolation=cv2.INTER_NEAREST)
-    return cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else bgr
-
-
 def compare_rows(evaluations: Mapping[str, Evaluation]) -> list[list[object]]:
     """A table row for each of several models."""
     return [
@@ -247,26 +209,3 @@ def compare_rows(evaluations: Mapping[str, Evaluation]) -> list[list[object]]:
          f"{one.scores.ece:.3f}"]
         for name, one in evaluations.items()
     ]  # fmt: skip
-
-
-def add_facts(page: Page, manifest: RunManifest, record: BundleRecord) -> None:
-    """What it takes to make a run again."""
-    page.section("How to make it again", "Every option, and the versions that shape a result.")
-    options = {
-        key: value.get("name", "your own") if isinstance(value, dict) else value
-        for key, value in manifest.options.items()
-        if not isinstance(value, list)
-    }
-    page.table(["option", "value"], [[key, _plain(value)] for key, value in options.items()])
-    facts = [["seed", str(manifest.seed)], ["device", manifest.device], ["run", record.run or "unknown"]]
-    if (proof := manifest.result.get("proof")) is not None:
-        facts.append(["rebuilt in a fresh process", f"no probability differs by more than {proof:.2g}"])
-    if record.dataset:
-        facts.append(["data's fingerprint", record.dataset.fingerprint])
-    facts += [[f"seconds: {key}", f"{value:.1f}"] for key, value in manifest.timings.items()]
-    facts += [[key, value] for key, value in manifest.versions.items()]
-    page.table(["fact", "value"], facts)
-
-
-def _plain(value: object) -> str:
-    return "not given" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
