@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from ..core.errors import DataError
 HISTORY_NAME = "history.json"
 _RISE = 1.1  # of the validation loss above its best
 _GAP = 0.1  # between training and validation accuracy
+
+_CURVES = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "waited", "seconds")
 
 Row = dict[str, Any]
 
@@ -32,6 +34,11 @@ def read_history(run: Path) -> list[Row]:
     except ValueError as error:
         raise DataError(f"The history of this run cannot be read: {error}", where=path) from None
     return [dict(row) for row in rows]
+
+
+def curves_of(row: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of an epoch that are followed over the epochs, as `report.tracking` takes them."""
+    return {name: float(row[name]) for name in _CURVES}
 
 
 def stage_rows(history: Sequence[Row], stage: str) -> list[Row]:

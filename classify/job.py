@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +22,19 @@ from ..datasets.check.leaks import warn_of_leaks
 from ..datasets.check.run import check_dataset
 from ..datasets.model import Dataset
 from ..report.target import parse_target
+from ..report.tracking import open_trackers
 from ..weights.bundle import Bundle, BundleRecord
 from ..weights.shelf import target_of_run
 from .bundling import about_evaluations, finish_bundle, measure, stage_bundle
 from .config import FinetuneConfig
 from .evaluate import Evaluation
 from .folds import FoldsResult, cross_validate, forget_folds, has_folds
-from .history import HISTORY_NAME
+from .history import HISTORY_NAME, curves_of
 from .proof import prove
 from .report import write_report
 from .stage_data import Pictures, about_data, open_stage
 from .stages import CHECKPOINT_NAME, Stage, StageData, Training
 from .state import StateFolder
-from .tracking import open_trackers
 
 EVALUATION_NAME = "evaluation.json"
 _STAGED = "bundle"
@@ -134,8 +134,11 @@ class Job:
                 result["folds"] = self._cross_validate(training).as_record()
             self.manifest.save(self.run)
         forget_folds(self.run)
-        with open_trackers(self.run, self.config, training.history) as trackers:
-            training.told = trackers.epoch
+        with open_trackers(
+            self.run, tensorboard=self.config.tensorboard, mlflow=self.config.mlflow, params=asdict(self.config),
+            history=[curves_of(asdict(row)) for row in training.history],
+        ) as trackers:  # fmt: skip
+            training.told = lambda row: trackers.epoch(curves_of(asdict(row)))
             self._train(training)
             _use_full_precision()  # what ships is built with 32 bits, whatever it was trained with
             bundle, evaluations = self._finish(training)

@@ -4,22 +4,23 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from lensmith.classify.config import FinetuneConfig
-from lensmith.classify.stages import Epoch
-from lensmith.classify.tracking import open_trackers
+from lensmith.report.tracking import Trackers, open_trackers
 
-CONFIG = FinetuneConfig(backbone="vgg16", weights="none", imgsz=32).resolved()
-ROWS = [
-    Epoch("frozen", 1, 0.9, 0.5, 0.8, 0.625, 1.5, best=True, learning_rate=1e-3, waited=0.01),
-    Epoch("frozen", 2, 0.7, 0.6, 0.7, 0.75, 1.5, best=True, learning_rate=1e-3, waited=0.02),
-    Epoch("tuned", 1, 0.5, 0.7, 0.6, 0.875, 2.5, best=True, learning_rate=1e-5, waited=0.03),
+ROWS: list[Mapping[str, float]] = [
+    {"loss": 0.9, "val_loss": 0.8, "val_accuracy": 0.625, "learning_rate": 1e-3},
+    {"loss": 0.7, "val_loss": 0.7, "val_accuracy": 0.75, "learning_rate": 1e-3},
+    {"loss": 0.5, "val_loss": 0.6, "val_accuracy": 0.875, "learning_rate": 1e-5},
 ]
+
+
+def opened(run: Path, *, mlflow: bool = False, history: Sequence[Mapping[str, float]] = ()) -> Trackers:
+    return open_trackers(run, tensorboard=not mlflow, mlflow=mlflow, params={"backbone": "vgg16"}, history=history)
 
 
 @pytest.fixture
@@ -45,12 +46,11 @@ def curve(run: Path, part: str, tag: str) -> list[tuple[int, float]]:
 
 
 def test_tensorboard_reads_both_curves_of_a_run_that_was_interrupted(run: Path) -> None:
-    config = replace(CONFIG, tensorboard=True)
-    with pytest.raises(KeyboardInterrupt), open_trackers(run, config) as trackers:
+    with pytest.raises(KeyboardInterrupt), opened(run) as trackers:
         trackers.epoch(ROWS[0])
         trackers.epoch(ROWS[1])  # of which no state was kept: it comes again
         raise KeyboardInterrupt
-    with open_trackers(run, config, ROWS[:1]) as trackers:
+    with opened(run, history=ROWS[:1]) as trackers:
         trackers.epoch(ROWS[1])
         trackers.epoch(ROWS[2])
         trackers.end({"accuracy": 0.875})
@@ -60,22 +60,26 @@ def test_tensorboard_reads_both_curves_of_a_run_that_was_interrupted(run: Path) 
     assert curve(run, "valid", "final/accuracy") == [(3, 0.875)]
 
 
-def test_writing_events_loads_no_framework(run: Path) -> None:
+@pytest.mark.parametrize("wanted", [True, False], ids=["wanted", "not wanted"])
+def test_writing_events_loads_no_framework_and_nothing_is_loaded_that_nobody_wants(run: Path, wanted: bool) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from lensmith.classify.config import FinetuneConfig\n"
-        "from lensmith.classify.tracking import open_trackers\n"
-        "from lensmith.classify.stages import Epoch\n"
-        "config = FinetuneConfig(weights='none', tensorboard=True)\n"
-        "open_trackers(Path(sys.argv[1]), config).epoch(Epoch('frozen', 1, 1., 1., 1., 1., 1., True))\n"
-        "print([m for m in ('tensorflow', 'torch', 'keras') if m in sys.modules])"
+        "from lensmith.report.tracking import open_trackers\n"
+        "wanted = sys.argv[2] == 'True'\n"
+        "with open_trackers(Path(sys.argv[1]), tensorboard=wanted, mlflow=False, params={}) as trackers:\n"
+        "    trackers.epoch({'loss': 1.0})\n"
+        "    trackers.end({'accuracy': 1.0})\n"
+        "print([m for m in ('tensorflow', 'torch', 'keras', 'mlflow', 'tensorboard') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(run)], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "[]", done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(run), str(wanted)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == ("['tensorboard']" if wanted else "[]"), done.stderr
+    assert [path.name for path in run.iterdir()] == (["tensorboard"] if wanted else [])
 
 
 def test_what_goes_wrong_in_a_tracker_is_a_warning(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with open_trackers(run, replace(CONFIG, tensorboard=True)) as trackers:
+    with opened(run) as trackers:
         for file in (run / "tensorboard" / "train").iterdir():
             file.unlink()
             file.mkdir()
@@ -86,14 +90,13 @@ def test_what_goes_wrong_in_a_tracker_is_a_warning(run: Path, capfd: pytest.Capt
 
 MLFLOW = """
 import json, sys
-from dataclasses import replace
 from pathlib import Path
 sockets = []
 sys.addaudithook(lambda event, args: sockets.append(event) if event in ("socket.connect", "socket.getaddrinfo") else 0)
-from tests.classify.test_tracking import CONFIG, ROWS, open_trackers
-run, config = Path(sys.argv[1]), replace(CONFIG, mlflow=True)
+from tests.report.test_tracking import ROWS, opened
+run = Path(sys.argv[1])
 try:
-    with open_trackers(run, config) as trackers:
+    with opened(run, mlflow=True) as trackers:
         trackers.epoch(ROWS[0])
         trackers.epoch(ROWS[1])
         raise KeyboardInterrupt
@@ -105,7 +108,7 @@ def runs():
     return client.search_runs([client.get_experiment_by_name("lensmith").experiment_id])
 between = [one.info.status for one in runs()]
 (run / "report.html").write_text("a report")
-with open_trackers(run, config, ROWS[:1]) as trackers:
+with opened(run, mlflow=True, history=ROWS[:1]) as trackers:
     trackers.epoch(ROWS[1])
     trackers.epoch(ROWS[2])
     trackers.end({"accuracy": 0.875})
@@ -114,7 +117,7 @@ steps = [(metric.step, metric.value) for metric in client.get_metric_history(one
 other = run.parent / "other" / "runs" / "one"
 other.mkdir(parents=True)
 (other.parent / "mlflow.db").write_text("no database")
-with open_trackers(other, config) as trackers:
+with opened(other, mlflow=True) as trackers:
     trackers.epoch(ROWS[0])
 print(json.dumps({
     "between": between, "status": one.info.status, "name": one.info.run_name, "steps": sorted(steps),

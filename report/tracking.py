@@ -1,6 +1,9 @@
 """A run's curves and figures for other programs: TensorBoard's event files, and MLflow in a local SQLite file.
 
-Both are read with the programs' own commands, which are said at the start. Nothing is sent anywhere.
+Both are read with the programs' own commands, which are said at the start. Nothing is sent anywhere, and where neither
+is wanted nothing is loaded.
+
+An epoch is a row of numbers by name; what was measured on the validation pictures is called "val_" and something.
 """
 
 from __future__ import annotations
@@ -9,29 +12,31 @@ import io
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ..core.extras import need_extra
 from ..core.files import write_atomic
 from ..core.isolation import isolate_mlflow
 from ..core.progress import say, warn
-from .config import FinetuneConfig
-
-if TYPE_CHECKING:
-    from .stages import Epoch
 
 TENSORBOARD_NAME = "tensorboard"
 MLFLOW_NAME = "mlflow.db"
 _ARTIFACTS = "mlflow-artifacts"
 _EXPERIMENT = "lensmith"
 _RUN_TAG = "lensmith.run"
-_FILES = ("report.html", "evaluation.json", "history.csv")  # of a run's folder, for whoever reads along
+_FILES = (
+    "report.html",
+    "evaluation.json",
+    "history.csv",
+    "train/results.csv",
+)  # of a run's folder, for whoever reads along
 _LONGEST_PARAM = 500  # characters; MLflow takes 6000
-_BY_EPOCH = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "waited", "seconds")
+_MEASURED = "val_"
+_FINAL = "final/"
+Row = Mapping[str, float]
 
 
 class Tracker(Protocol):
@@ -39,8 +44,8 @@ class Tracker(Protocol):
 
     name: str
 
-    def epoch(self, step: int, row: Epoch) -> None:
-        """Take an epoch; `step` counts from 1 over both stages."""
+    def epoch(self, step: int, row: Row) -> None:
+        """Take an epoch; `step` counts from 1 over all stages."""
         ...
 
     def end(self, metrics: Mapping[str, float]) -> None:
@@ -66,8 +71,8 @@ class Trackers:
         self._trackers = list(trackers)
         self._step = done
 
-    def epoch(self, row: Epoch) -> None:
-        """A finished epoch."""
+    def epoch(self, row: Row) -> None:
+        """A finished epoch: numbers by name."""
         self._step += 1
         for tracker in tuple(self._trackers):
             with _Spared(tracker.name, partial(self._trackers.remove, tracker)):
@@ -111,29 +116,33 @@ class _Spared:
         return True
 
 
-def open_trackers(run: Path, config: FinetuneConfig, history: Sequence[Epoch] = ()) -> Trackers:
+def open_trackers(
+    run: Path, *, tensorboard: bool, mlflow: bool, params: Mapping[str, Any], history: Sequence[Row] = ()
+) -> Trackers:
     """Begin to track a run, or go on where it was interrupted.
 
     What cannot be opened, such as a damaged `mlflow.db`, is a warning.
 
     Args:
         run: The run's folder, in the workspace's `runs/`.
-        config: Resolved options; `tensorboard` and `mlflow` say what is wanted.
-        history: The epochs that are finished already. The trackers then show exactly these.
+        tensorboard: Write event files into the run's folder.
+        mlflow: Write into `runs/mlflow.db`.
+        params: The resolved options, for MLflow.
+        history: The epochs that are finished already. TensorBoard then shows exactly these, and MLflow them once.
 
     Raises:
         MissingExtraError: MLflow is wanted and not installed.
     """
     trackers: list[Tracker] = []
-    if config.mlflow:
+    if mlflow:
         need_extra("track", "Writing into MLflow")
-    if config.tensorboard:
+    if tensorboard:
         with _Spared(_TensorBoard.name, _nothing):
             trackers.append(_TensorBoard(run, history))
             say(f'curves: tensorboard --logdir "{run / TENSORBOARD_NAME}"')
-    if config.mlflow:
+    if mlflow:
         with _Spared(f"{_MLflow.name} ({run.parent / MLFLOW_NAME})", _nothing):
-            trackers.append(_MLflow(run, config, history))
+            trackers.append(_MLflow(run, params, history))
             say(f'MLflow: mlflow ui --backend-store-uri "{mlflow_address(run.parent)}"')
     return Trackers(trackers, len(history))
 
@@ -156,23 +165,23 @@ class _TensorBoard:
 
     name = "TensorBoard"
 
-    def __init__(self, run: Path, history: Sequence[Epoch]) -> None:
+    def __init__(self, run: Path, history: Sequence[Row]) -> None:
         self._files = {part: self._begin(run / TENSORBOARD_NAME / part, part, history) for part in ("train", "valid")}
         self._step = len(history)
 
-    def epoch(self, step: int, row: Epoch) -> None:
+    def epoch(self, step: int, row: Row) -> None:
         self._step = step
         for part, file in self._files.items():
             self._append(file, _event(step, _scalars(part, row)))
 
     def end(self, metrics: Mapping[str, float]) -> None:
-        final = {f"final/{name}": value for name, value in metrics.items()}
+        final = {f"{_FINAL}{name}": value for name, value in metrics.items()}
         self._append(self._files["valid"], _event(self._step, final))
 
     def close(self, status: str) -> None:
         pass  # every record is on the disk already
 
-    def _begin(self, folder: Path, part: str, history: Sequence[Epoch]) -> Path:
+    def _begin(self, folder: Path, part: str, history: Sequence[Row]) -> Path:
         target = folder / f"events.out.tfevents.{time.time_ns()}.lensmith"
         rows = [_event(step, _scalars(part, row)) for step, row in enumerate(history, 1)]
         write_atomic(target, b"".join(map(_framed, [_version(), *rows])))
@@ -187,13 +196,12 @@ class _TensorBoard:
             sink.write(_framed(event))
 
 
-def _scalars(part: str, row: Epoch) -> dict[str, float]:
+def _scalars(part: str, row: Row) -> dict[str, float]:
+    """What of a row belongs into a curve's folder, under the name that both folders share."""
+    measured = {name: float(value) for name, value in row.items() if name.startswith(_MEASURED)}
     if part == "valid":
-        return {"loss": row.val_loss, "accuracy": row.val_accuracy}
-    return {
-        "loss": row.loss, "accuracy": row.accuracy, "learning_rate": row.learning_rate, "waited": row.waited,
-        "seconds": row.seconds,
-    }  # fmt: skip
+        return {name.removeprefix(_MEASURED): value for name, value in measured.items()}
+    return {name: float(value) for name, value in row.items() if name not in measured}
 
 
 def _version() -> Any:
@@ -224,7 +232,7 @@ class _MLflow:
 
     name = "MLflow"
 
-    def __init__(self, run: Path, config: FinetuneConfig, history: Sequence[Epoch]) -> None:
+    def __init__(self, run: Path, params: Mapping[str, Any], history: Sequence[Row]) -> None:
         isolate_mlflow()
         from mlflow.tracking import MlflowClient
 
@@ -233,19 +241,18 @@ class _MLflow:
         address = mlflow_address(run.parent)
         self._client = MlflowClient(tracking_uri=address, registry_uri=address)
         self._folder = run
-        self._run_id = self._find(run, config)
-        self._known = {metric.step for metric in self._client.get_metric_history(self._run_id, "loss")}
+        self._run_id = self._find(run, params)
+        self._known = self._known_steps()
         for step, row in enumerate(history, 1):
             self.epoch(step, row)
 
-    def epoch(self, step: int, row: Epoch) -> None:
+    def epoch(self, step: int, row: Row) -> None:
         if step in self._known:
             return  # MLflow keeps what it was told; an epoch that is done again comes out the same
-        values = asdict(row)
-        self._log({name: float(values[name]) for name in _BY_EPOCH}, step)
+        self._log(row, step)
 
     def end(self, metrics: Mapping[str, float]) -> None:
-        self._log({f"final/{name}": float(value) for name, value in metrics.items()}, 0)
+        self._log({f"{_FINAL}{name}": value for name, value in metrics.items()}, 0)
         for name in _FILES:
             if (file := self._folder / name).is_file():
                 self._client.log_artifact(self._run_id, str(file))
@@ -253,7 +260,7 @@ class _MLflow:
     def close(self, status: str) -> None:
         self._client.set_terminated(self._run_id, status)
 
-    def _find(self, run: Path, config: FinetuneConfig) -> str:
+    def _find(self, run: Path, params: Mapping[str, Any]) -> str:
         from mlflow.entities import Param
 
         client = self._client
@@ -268,12 +275,16 @@ class _MLflow:
             client.update_run(there[0].info.run_id, status="RUNNING")
             return there[0].info.run_id
         run_id = client.create_run(number, run_name=run.name, tags={_RUN_TAG: run.name}).info.run_id
-        params = [Param(name, str(value)[:_LONGEST_PARAM]) for name, value in asdict(config).items()]
-        client.log_batch(run_id, params=params)
+        told = [Param(name, str(value)[:_LONGEST_PARAM]) for name, value in params.items()]
+        client.log_batch(run_id, params=told)
         return run_id
+
+    def _known_steps(self) -> set[int]:
+        names = [name for name in self._client.get_run(self._run_id).data.metrics if not name.startswith(_FINAL)]
+        return {metric.step for name in names for metric in self._client.get_metric_history(self._run_id, name)}
 
     def _log(self, values: Mapping[str, float], step: int) -> None:
         from mlflow.entities import Metric
 
         now = time.time_ns() // 1_000_000
-        self._client.log_batch(self._run_id, [Metric(name, value, now, step) for name, value in values.items()])
+        self._client.log_batch(self._run_id, [Metric(name, float(value), now, step) for name, value in values.items()])
