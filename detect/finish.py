@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ..datasets.holdout import training_splits
 from ..datasets.model import Dataset
 from ..predict.engines.choose import open_engine
 from ..predict.engines.ultralytics import MODEL_NAME, TorchDetector
+from ..predict.model import Model
 from ..predict.prepare import fit
 from ..weights.bundle import (
     PORTABLE_NAME,
@@ -35,8 +36,8 @@ from ..weights.bundle import (
 from ..weights.portable import add_picture_input
 from ..weights.shelf import target_of_run
 from ..weights.trust import check_checkpoint
-from .evaluate import evaluate_items
-from .metrics import DetectorScores
+from .evaluate import Evaluation, evaluate_items
+from .models import is_transformer
 from .view import ViewReport
 
 GOLDEN_SAMPLES = 4
@@ -69,11 +70,12 @@ class Trained:
     device: str
 
 
-def make_bundle(trained: Trained, dataset: Dataset, workspace: Workspace) -> tuple[Bundle, dict[str, DetectorScores]]:
+def make_bundle(trained: Trained, dataset: Dataset, workspace: Workspace) -> tuple[Bundle, tuple[Evaluation, ...]]:
     """Make the bundle, measure it as it will be used, and put it into the workspace.
 
     Returns:
-        The bundle and the scores by split: "valid", and "test" when the dataset has one.
+        The bundle, and what it found in the pictures of "valid", and of "test" when the dataset has them; the run's
+        folder holds both too.
 
     Raises:
         DataError: the best checkpoint is damaged, or the bundle gives other results than the trained model.
@@ -89,8 +91,8 @@ def make_bundle(trained: Trained, dataset: Dataset, workspace: Workspace) -> tup
         name=trained.bundle_name,
         task="detect",
         names=dataset.names,
-        preprocessing=Preprocessing(width=trained.imgsz, height=trained.imgsz, resize="letterbox"),
-        detector=DetectorRecord(family=trained.family, output="final" if detector.is_final else "raw", max_det=max_det),
+        preprocessing=_preprocessing(trained),
+        detector=DetectorRecord(family=trained.family, output=detector.output, max_det=max_det),
         dataset=DatasetRef(name=trained.dataset.name, fingerprint=trained.dataset.fingerprint),
         run=trained.run.name,
     )
@@ -102,16 +104,24 @@ def make_bundle(trained: Trained, dataset: Dataset, workspace: Workspace) -> tup
             copy_model(work / PORTABLE_NAME, folder, PORTABLE_NAME)
 
     draft = write_bundle(work / "bundle", record, fill, golden=golden)
-    scores = _measure(draft, trained, dataset)
-    shown = most_telling(scores)
-    record = record.model_copy(update={"metrics": shown.as_metrics(), "metrics_split": shown.split})
+    evaluations = _measure(draft, trained, dataset)
+    shown = most_telling(evaluations).scores
+    record = record.model_copy(update={"metrics": shown.summary(), "metrics_split": shown.split})
     target = target_of_run(workspace, trained.bundle_name, trained.run.name)
     record = record.model_copy(update={"name": target.name})
     write_bundle(target, record, fill, golden=golden)
     bundle = read_bundle(target)
     open_engine(bundle)  # loads it as `cv predict` will, and compares with the golden samples
     shutil.rmtree(work, ignore_errors=True)
-    return bundle, scores
+    for evaluation in evaluations:
+        evaluation.save(trained.run)
+    return bundle, evaluations
+
+
+def _preprocessing(trained: Trained) -> Preprocessing:
+    """What Ultralytics does to a picture for this detector: RT-DETR alone sees it stretched to the square."""
+    resize = "stretch" if is_transformer(trained.family) else "letterbox"
+    return Preprocessing(width=trained.imgsz, height=trained.imgsz, resize=resize)
 
 
 def strip_checkpoint(source: Path, target: Path, max_det: int) -> None:
@@ -167,10 +177,9 @@ def export_portable(source: Path, target: Path, imgsz: int, max_det: int) -> boo
     return True
 
 
-def most_telling(scores: Mapping[str, DetectorScores]) -> DetectorScores:
-    """The figures a model is known by: on the test pictures, or on the valid ones where no test picture has a box."""
-    test = scores.get("test")
-    return test if test is not None and test.boxes else scores["valid"]
+def most_telling(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """The one a model is known by: on the test pictures, or on the valid ones where no test picture has a box."""
+    return next((one for one in reversed(evaluations) if one.scores.boxes), evaluations[0])
 
 
 @contextlib.contextmanager
@@ -193,9 +202,11 @@ def _golden(data: Path, detector: TorchDetector, preprocessing: Preprocessing) -
     return inputs, outputs
 
 
-def _measure(bundle: Bundle, trained: Trained, dataset: Dataset) -> dict[str, DetectorScores]:
-    engine = open_engine(bundle, device=trained.device)
+def _measure(bundle: Bundle, trained: Trained, dataset: Dataset) -> tuple[Evaluation, ...]:
+    model = Model(bundle, open_engine(bundle, device=trained.device))
     items = {"valid": list(training_splits(dataset, trained.seed).valid), "test": list(dataset.items("test"))}
-    return {
-        split: evaluate_items(bundle, engine, dataset, pictures, split) for split, pictures in items.items() if pictures
-    }
+    return tuple(
+        replace(evaluate_items(bundle, model, dataset, pictures, split), model=trained.bundle_name)
+        for split, pictures in items.items()
+        if pictures
+    )

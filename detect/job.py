@@ -90,7 +90,7 @@ def _view(run: Path, manifest: RunManifest, dataset: Dataset) -> ViewReport:
 
 
 def _train(run: Path, manifest: RunManifest, view: ViewReport) -> None:
-    from .trainer import BEST, BEST_BEFORE, SafeTrainer
+    from .trainer import BEST, BEST_BEFORE, trainer_for
 
     weights = run / "train" / "weights"
     if (weights / BEST_BEFORE).exists() and not (weights / BEST).exists():  # killed between the two renames
@@ -104,7 +104,7 @@ def _train(run: Path, manifest: RunManifest, view: ViewReport) -> None:
         overrides |= {"resume": str(checkpoint.path), "model": str(checkpoint.path), "pretrained": False}
         say(f"going on after epoch {checkpoint.epoch + 1} of {manifest.options['epochs']}")
     debug = bool(os.environ.get("CV_DEBUG"))
-    trainer = SafeTrainer(overrides=overrides | {"verbose": debug})
+    trainer = trainer_for(str(manifest.options["model"]))(overrides=overrides | {"verbose": debug})
     try:
         with told_when_memory_is_full("train again with a smaller --batch or --imgsz"):
             trainer.train()
@@ -144,11 +144,11 @@ def _finish(run: Path, manifest: RunManifest, dataset: Dataset, view: ViewReport
         run=run, best=run / "train" / "weights" / "best.pt", family=options["model"], imgsz=options["imgsz"], view=view,
         seed=manifest.seed, dataset=manifest.dataset, bundle_name=options["name"], device=options["device"],
     )  # fmt: skip
-    bundle, scores = make_bundle(trained, dataset, workspace)
-    shown = most_telling(scores)
+    bundle, evaluations = make_bundle(trained, dataset, workspace)
+    shown = most_telling(evaluations).scores
     manifest.result |= {
         "bundle": bundle.name,
-        "metrics": {split: score.as_metrics() for split, score in scores.items()},
+        "metrics": {one.split: one.scores.as_metrics() for one in evaluations},
         "per_class": {name: list(values) for name, values in shown.per_class.items()},
         "best_confidence": shown.confidence,
     }

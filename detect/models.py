@@ -15,7 +15,8 @@ from ..core.errors import UsageError
 
 DEFAULT_MODEL = "yolo26n"
 
-_FAMILY_FILE = re.compile(r"yolov?\d+\w?(-(p2|p6|ghost|ghost-p2|ghost-p6|spp|tiny))?")
+_FAMILY_FILE = re.compile(r"yolov?\d+\w?(-(p2|p6|ghost|ghost-p2|ghost-p6|spp|tiny|rtdetr))?|rtdetr-\w+")
+_FILE_PER_SIZE = ("yolov10", "rtdetr")
 _OTHER_TASKS = {
     "-cls": "classifies whole pictures (use `cv finetune` for that)",
     "-seg": "draws outlines",
@@ -34,7 +35,7 @@ def detector_names() -> dict[str, Path]:
         if not _FAMILY_FILE.fullmatch(path.stem):
             continue
         scales = _read(path).get("scales")
-        if not scales or path.stem.startswith("yolov10"):  # YOLOv10 has a file per size
+        if not scales or path.stem.startswith(_FILE_PER_SIZE):
             found[path.stem] = path
             continue
         for scale in scales:
@@ -80,7 +81,8 @@ def load_architecture(model: str) -> dict[str, Any]:
     description = _read(path)
     scales = description.get("scales") or {}
     match = re.match(r"yolov?(?:10|\d+)([a-z])", model)
-    description["scale"] = match[1] if match and match[1] in scales else ""
+    only = next(iter(scales)) if len(scales) == 1 else ""
+    description["scale"] = match[1] if match and match[1] in scales else only
     description["yaml_file"] = f"{model}.yaml"
     return description
 
@@ -94,6 +96,11 @@ def model_of_checkpoint(description: dict[str, Any]) -> str | None:
     match = re.fullmatch(r"(yolov?\d+)(.*)", stem)
     scaled = f"{match[1]}{description.get('scale', '')}{match[2]}" if match else ""
     return scaled if scaled in known else None
+
+
+def is_transformer(model: str) -> bool:
+    """Whether it is an RT-DETR, which Ultralytics trains with another trainer and which finds no box twice."""
+    return "rtdetr" in model
 
 
 def grid_of(model: str) -> int:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import torch  # noqa: TID253 - a subclass needs its base, and only training imports this module
 from ultralytics.engine.trainer import BaseTrainer  # noqa: TID253 - as above
+from ultralytics.models.rtdetr.train import RTDETRTrainer  # noqa: TID253 - as above
 from ultralytics.models.yolo.detect import DetectionTrainer  # noqa: TID253 - as above
 from ultralytics.nn.tasks import load_checkpoint  # noqa: TID253 - as above
 from ultralytics.utils import DEFAULT_CFG, RANK  # noqa: TID253 - as above
@@ -21,7 +22,7 @@ from ultralytics.utils import DEFAULT_CFG, RANK  # noqa: TID253 - as above
 from ..core.device import usable_cores
 from ..core.progress import warn
 from .augmented import AugmentedReader, read_run_spec
-from .models import load_architecture
+from .models import is_transformer, load_architecture
 from .progress import EpochProgress
 
 LAST, LAST_BEFORE, BEST, BEST_BEFORE = "last.pt", "last-before.pt", "best.pt", "best-before.pt"
@@ -108,6 +109,15 @@ class SafeTrainer(DetectionTrainer):
         super().run_callbacks(event)
         if RANK in {-1, 0}:
             self._progress.on(event, self)
+
+
+class SafeTransformerTrainer(SafeTrainer, RTDETRTrainer):
+    """The same for RT-DETR: Ultralytics' trainer for it stands between `SafeTrainer` and `DetectionTrainer`."""
+
+
+def trainer_for(model: str) -> type[SafeTrainer]:
+    """Which trainer a detector needs, by its name."""
+    return SafeTransformerTrainer if is_transformer(model) else SafeTrainer
 
 
 def put_in_place(new: Path, target: Path, before: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..core.errors import DataError
-from ..weights.bundle import BundleRecord, DetectorRecord
+from ..weights.bundle import BundleRecord, DetectorRecord, Preprocessing
 from .prepare import Geometry
 from .results import Detections, Scores
 
@@ -50,6 +50,8 @@ def read_rows(raw: np.ndarray, record: BundleRecord, confidence: float) -> tuple
     detector = _detector(record)
     read = _read_raw if detector.output == "raw" else _read_final
     xyxy, class_id, score = read(raw, len(record.names), confidence)
+    if detector.output == "queries":
+        xyxy = _from_shares(xyxy, record.preprocessing)
     # A box turned inside out has a negative area, with which suppression would remove its innocent neighbours.
     solid = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
     return xyxy[solid], class_id[solid], np.clip(score[solid], 0, 1)
@@ -148,6 +150,13 @@ def _read_final(raw: np.ndarray, classes: int, confidence: float) -> tuple[np.nd
     if len(class_id) and (class_id.min() < 0 or class_id.max() >= classes):
         raise _misfit(f"class number {class_id.max()} though it has only {classes} classes")
     return rows[:, :4].astype(np.float32), class_id, rows[:, 4].astype(np.float32)
+
+
+def _from_shares(cxcywh: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """RT-DETR's boxes, cxcywh in shares of the input, as xyxy float32 in input pixels."""
+    centre, half = cxcywh[:, :2], cxcywh[:, 2:] / 2
+    side = np.array([preprocessing.width, preprocessing.height] * 2, np.float32)
+    return np.concatenate([centre - half, centre + half], axis=1) * side
 
 
 def _detector(record: BundleRecord) -> DetectorRecord:

@@ -60,19 +60,39 @@ class Preprocessing(_Strict):
     pad_value: int = Field(default=114, ge=0, le=255)
 
 
+class Tiles(_Strict):
+    """How large pictures are cut into overlapping parts, so that small objects come large enough before the model.
+
+    Attributes:
+        size: Side of a tile in pixels of the original picture.
+        overlap: Least share of a tile's side that it has in common with the next, 0 to 0.9.
+        whole: Whether the model looks at the whole picture too, for what is larger than the overlap.
+    """
+
+    size: int = Field(ge=32, le=8192)
+    overlap: float = Field(default=0.2, ge=0, le=0.9)
+    whole: bool = True
+
+
+Output = Literal["raw", "final", "queries"]
+
+
 class DetectorRecord(_Strict):
     """What is particular to a detector.
 
     Attributes:
         family: The model's name with size, "yolo26n".
         output: "raw": `(n, 4 + classes, anchors)`, cxcywh in input pixels and class scores, needs suppression;
-            "final": `(n, boxes, 6)`, xyxy in input pixels, confidence, class: already without doubles.
+            "final": `(n, boxes, 6)`, xyxy in input pixels, confidence, class: already without doubles;
+            "queries": the same with cxcywh in shares of the input, which is what RT-DETR gives.
+        tiles: How pictures are cut for it, see `predict.tiles`; None: it looks at each picture as a whole.
     """
 
     family: str
-    output: Literal["raw", "final"]
+    output: Output
     iou: float = Field(default=0.7, gt=0, le=1)
     max_det: int = Field(default=300, gt=0)
+    tiles: Tiles | None = None
 
 
 Pooling = Literal["average", "flatten"]

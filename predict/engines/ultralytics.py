@@ -11,7 +11,7 @@ from ...core.device import resolve_device, usable_cores
 from ...core.errors import DataError, LensmithError
 from ...core.extras import need_extra
 from ...core.isolation import isolate_ultralytics
-from ...weights.bundle import Bundle
+from ...weights.bundle import Bundle, Output
 from ...weights.trust import check_checkpoint
 
 MODEL_NAME = "model.pt"
@@ -48,9 +48,15 @@ class TorchDetector:
         self.model: Any = model.float().eval()
 
     @property
-    def is_final(self) -> bool:
-        """Whether the model's answer is already free of doubles, see `DetectorRecord.output`."""
-        return bool(getattr(self.model, "end2end", False))
+    def output(self) -> Output:
+        """How the model's answer is to be read, see `DetectorRecord.output`.
+
+        Detectors with a head that finds nothing twice (YOLOv10, YOLO26) have one that needs suppression beside it, and
+        Ultralytics answers with that one unless told otherwise: it is the more accurate of the two by its own account.
+        """
+        if type(self.model).__name__ == "RTDETRDetectionModel":
+            return "queries"
+        return "final" if getattr(self.model, "end2end", False) else "raw"
 
     def infer(self, pictures: np.ndarray) -> np.ndarray:
         """See `Engine.infer`."""
