@@ -27,9 +27,11 @@ def resume(
     command = RunManifest.load(folder).command
     if command == "train-yolo":
         from ..detect.train import resume_yolo
-        from .train_yolo import tell_detector
+        from .train_yolo import epoch_lines, tell_detector
 
-        tell_detector(resume_yolo(folder, place), as_json)
+        with epoch_lines(as_json):
+            done = resume_yolo(folder, place)
+        tell_detector(done, as_json)
     elif command == "finetune":
         from ..classify.finetune import resume_finetune
         from .finetune import tell_classifier

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -84,7 +86,7 @@ def train_yolo(
     cache: Annotated[
         bool, _option("Keep the decoded pictures in memory where they fit.", _DATA, "--cache/--no-cache")
     ] = True,
-    force: Annotated[bool, _option("Train although the dataset has problems.", _DATA, "--force")] = False,
+    force: Annotated[bool, _option("Train although the dataset has errors.", _DATA, "--force")] = False,
     target: Annotated[
         str | None,
         typer.Option(help="Choose each class's threshold for this: precision=0.95, or recall=0.9. Default: best F1."),
@@ -117,7 +119,21 @@ def train_yolo(
         balance=balance, tiles=tiles, target=target, augment=augment, settings=parse_settings(settings or []),
         tensorboard=tensorboard, mlflow=mlflow, force=force,
     )  # fmt: skip
-    tell_detector(train(open_dataset(dataset, place), place, config), as_json)
+    with epoch_lines(as_json):
+        done = train(open_dataset(dataset, place), place, config)
+    tell_detector(done, as_json)
+
+
+@contextmanager
+def epoch_lines(as_json: bool) -> Iterator[None]:
+    """With --json: a line on standard output for each epoch while the block trains; the result is the last line."""
+    if not as_json:
+        yield
+        return
+    from ..detect.progress import listening
+
+    with listening(lambda row: print_json(row.as_record())):
+        yield
 
 
 def _config(**chosen: Any) -> YoloConfig:
