@@ -37,6 +37,7 @@ from .preview import preview
 from .pull_dataset import pull_dataset
 from .push_dataset import push_dataset
 from .resume import resume
+from .runs import runs
 from .split_dataset import split_dataset_command
 from .train_yolo import train_yolo
 from .weights import weights
@@ -67,7 +68,7 @@ _COMMANDS = {
         "export-dataset": export_dataset,
         "push-dataset": push_dataset,
     },
-    "Training": {"train-yolo": train_yolo, "finetune": finetune_classifier, "resume": resume},
+    "Training": {"train-yolo": train_yolo, "finetune": finetune_classifier, "resume": resume, "runs": runs},
     "Use": {"predict": predict, "live": live, "evaluate": evaluate, "explain": explain, "weights": weights},
 }
 for _panel, _commands in _COMMANDS.items():

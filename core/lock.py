@@ -44,6 +44,23 @@ def sole_use(run: Path) -> Iterator[None]:
 
 
 @contextmanager
+def marked(run: Path) -> Iterator[None]:
+    """Let `is_held` say yes of a run while the block runs, for work that nobody could do twice at once."""
+    path = run / _NAME
+    try:
+        with path.open("a+b") as file:
+            mark_in_use(file.fileno())
+            yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def is_held(run: Path) -> bool:
+    """Whether a process is at work on a run, see `sole_use` and `marked`; changes nothing."""
+    return is_in_use(run / _NAME)
+
+
+@contextmanager
 def only_one(path: Path, what: str) -> Iterator[None]:
     """Hold the lock file `path` while the block runs, after waiting for whoever holds it.
 
@@ -126,13 +143,15 @@ else:
 
     def is_in_use(path: Path) -> bool:
         """Whether somebody has marked this file, see `mark_in_use`, and not closed it; a file must be there."""
-        try:
-            with path.open("r+b") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
+        for mode in ("r+b", "rb"):  # the second for what may only be read
+            try:
+                with path.open(mode) as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            except OSError:
+                continue
+            break
         return False
 
     def _try_lock(file: IO[bytes]) -> bool:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import DataError
 from .files import write_atomic
+from .lock import marked
 from .redact import redact
 
 MANIFEST_NAME = "run.json"
@@ -69,13 +70,14 @@ class RunManifest(BaseModel):
     @contextmanager
     def during(self, run: Path) -> Iterator[None]:
         """Save at the start of the block, and note at its end whether it was done, failed or interrupted."""
-        self.save(run)
-        try:
-            yield
-        except BaseException as error:
-            self.end(run, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
-            raise
-        self.end(run, "done")
+        with marked(run):
+            self.save(run)
+            try:
+                yield
+            except BaseException as error:
+                self.end(run, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+                raise
+            self.end(run, "done")
 
     @classmethod
     def load(cls, run: Path) -> RunManifest:
