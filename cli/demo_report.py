@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..datasets.model import Dataset
     from ..detect.metrics import DetectorScores
     from ..predict.results import Prediction
+    from ..report.bootstrap import Figure
     from ..report.page import Page
     from ..weights.bundle import Bundle
 
@@ -39,7 +40,7 @@ class DemoNames:
 def write_demo_report(workspace: Workspace, names: DemoNames, target: Path) -> Path:
     """Measure both models on the test split through the predict loop, and write the page.
 
-    Loads torch for the detector's figures, never TensorFlow: both models run as ONNX.
+    Both models run as ONNX, so neither torch nor TensorFlow is loaded.
     """
     from ..classify.evaluate import evaluate_classifier
     from ..datasets.read import open_dataset
@@ -49,7 +50,7 @@ def write_demo_report(workspace: Workspace, names: DemoNames, target: Path) -> P
 
     scenes, crops = open_dataset(names.scenes, workspace), open_dataset(names.crops, workspace)
     detector, classifier = open_bundle(names.detector, workspace), open_bundle(names.classifier, workspace)
-    boxes = evaluate_detector(detector, scenes, "test", device="cpu")
+    boxes = evaluate_detector(detector, scenes, "test", device="cpu").scores
     classes = evaluate_classifier(classifier, crops, "test", device="cpu").scores
     page = Page(
         "From pictures to models that run",
@@ -57,8 +58,8 @@ def write_demo_report(workspace: Workspace, names: DemoNames, target: Path) -> P
         "and both were measured on digits that training never saw.",
     )
     page.numbers([
-        ("Detector, mAP50", f"{boxes.map50:.3f}", f"{boxes.boxes} digits in {boxes.pictures} scenes it never saw"),
-        ("Detector, mAP50-95", f"{boxes.map50_95:.3f}", "the same, with boxes that must fit closely"),
+        ("Detector, mAP50", _value(boxes.map50), f"{boxes.boxes} digits in {boxes.pictures} scenes it never saw"),
+        ("Detector, mAP50-95", _value(boxes.map50_95), "the same, with boxes that must fit closely"),
         ("Classifier, accuracy", f"{classes.accuracy.value:.3f}", f"{classes.pictures} digits it never saw"),
     ])  # fmt: skip
     _tell_data(page, scenes, crops)
@@ -71,6 +72,10 @@ def write_demo_report(workspace: Workspace, names: DemoNames, target: Path) -> P
     )
     say(f"  {target}")
     return page.write(target)
+
+
+def _value(figure: Figure | None) -> str:
+    return "-" if figure is None else f"{figure.value:.3f}"
 
 
 def _tell_data(page: Page, scenes: Dataset, crops: Dataset) -> None:

@@ -95,13 +95,12 @@ def _evaluate_detectors(
 ) -> None:
     """Each detector's average precision; with the pictures that leak and without."""
     from dataclasses import asdict
-    from functools import partial
 
     from ..core.progress import progress, warn
     from ..datasets.check.run import check_dataset
     from ..datasets.holdout import first_split
+    from ..detect.assess import leak_effect_of
     from ..detect.evaluate import check_fits, evaluate_detector
-    from .leak_effect import detector_effect
 
     for bundle in bundles:
         check_fits(bundle, dataset)  # before every picture is read
@@ -110,17 +109,13 @@ def _evaluate_detectors(
         leaked = frozenset(check_dataset(dataset, advance=advance).leaked)
     rows = []
     for bundle in bundles:
-        scores = evaluate_detector(bundle, dataset, chosen, device=device)
-        clean = partial(evaluate_detector, bundle, dataset, chosen, device=device, without=leaked)
-        effect = detector_effect(scores, leaked, clean, dataset)
-        rows.append((bundle, scores, effect))
+        evaluation = evaluate_detector(bundle, dataset, chosen, device=device)
+        rows.append((bundle, evaluation.scores, leak_effect_of(evaluation, leaked)))
     if as_json:
         print_json({
             "dataset": dataset.name, "split": chosen,
             "models": [
-                {"name": bundle.name, "pictures": scores.pictures, "boxes": scores.boxes, **scores.as_metrics(),
-                 "classes": scores.per_class, "skipped": [entry._asdict() for entry in scores.skipped],
-                 "leak": effect and asdict(effect)}
+                {"name": bundle.name, **scores.as_record(), "leak": effect and asdict(effect)}
                 for bundle, scores, effect in rows
             ],
         })  # fmt: skip

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..core.errors import NotFoundError
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from ..core.workspace import Workspace
     from ..datasets.check.finding import CheckReport
     from ..datasets.check.leaks import LeakEffect
     from ..datasets.model import Dataset, Split
-    from ..detect.metrics import DetectorScores
     from ..weights.bundle import Bundle
 
 
@@ -58,34 +54,10 @@ def _effect_on(bundle: Bundle, dataset: Dataset, split: Split, leaked: frozenset
         from ..classify.evaluate import evaluate_classifier
 
         return leak_effect_of(evaluate_classifier(bundle, dataset, split), leaked)
+    from ..detect.assess import leak_effect_of as detector_effect
     from ..detect.evaluate import evaluate_detector
 
-    scores = evaluate_detector(bundle, dataset, split)
-    return detector_effect(scores, leaked, lambda: evaluate_detector(bundle, dataset, split, without=leaked), dataset)
-
-
-def detector_effect(
-    scores: DetectorScores, leaked: frozenset[Path], measure_clean: Callable[[], DetectorScores], dataset: Dataset
-) -> LeakEffect | None:
-    """What leaking pictures do to a detector's score on a whole split; None when none leaks.
-
-    Args:
-        scores: On all pictures of the split.
-        leaked: Pictures that an earlier split gives away.
-        measure_clean: Measures on the others; called only when some leak.
-        dataset: Whose split it is.
-    """
-    from ..datasets.check.leaks import LeakEffect
-
-    images = [item.image for item in dataset.items() if item.split == scores.split]
-    count = sum(image in leaked for image in images)
-    if not count:
-        return None
-    try:
-        clean = measure_clean().as_metrics().get("mAP50")
-    except NotFoundError:
-        clean = None
-    return LeakEffect(scores.split, len(images), count, "mAP50", scores.as_metrics().get("mAP50"), clean)
+    return detector_effect(evaluate_detector(bundle, dataset, split), leaked)
 
 
 def tell_leak_effect(effects: list[LeakEffect], weights: str) -> None:

@@ -21,7 +21,7 @@ from ..datasets.holdout import training_splits
 from ..datasets.model import Dataset
 from ..predict.engines.choose import open_engine
 from ..predict.engines.ultralytics import MODEL_NAME, TorchDetector
-from ..predict.model import Model
+from ..predict.model import open_model
 from ..predict.prepare import fit
 from ..weights.bundle import (
     PORTABLE_NAME,
@@ -203,7 +203,7 @@ def _golden(data: Path, detector: TorchDetector, preprocessing: Preprocessing) -
 
 
 def _measure(bundle: Bundle, trained: Trained, dataset: Dataset) -> tuple[Evaluation, ...]:
-    model = Model(bundle, open_engine(bundle, device=trained.device))
+    model = open_model(bundle, device=trained.device)
     items = {"valid": list(training_splits(dataset, trained.seed).valid), "test": list(dataset.items("test"))}
     return tuple(
         replace(evaluate_items(bundle, model, dataset, pictures, split), model=trained.bundle_name)

@@ -1,120 +1,245 @@
-"""How good a detector is, as the field counts it.
-
-Average precision over ten overlaps as in Lin et al., "Microsoft COCO", 2014, computed by Ultralytics' `ap_per_class`.
-"""
+"""How good a detector is, as the field counts it, and how far each figure can be trusted. NumPy alone."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from ..core.isolation import isolate_ultralytics
-from ..predict.results import Detections, Skipped
+from ..core.words import some
+from ..predict.results import Skipped
+from ..report.bootstrap import Figure, figure
+from .curves import CONFIDENCES, curves_of
+from .matching import Matches
+from .precision import class_precision, draw_precision, draws_for
 
-IOU_LEVELS = np.linspace(0.5, 0.95, 10)
+FEW_PICTURES = 30
+FEW_BOXES = 10
+SMALL, MEDIUM = 32**2, 96**2  # square pixels of the original picture, as COCO counts
+_SIZES = (("small", 0.0, SMALL), ("medium", SMALL, MEDIUM), ("large", MEDIUM, float("inf")))
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class. What nothing can be said about is None; intervals are 95%.
+
+    Attributes:
+        name: The class.
+        pictures, boxes: How many pictures show it, with how many boxes.
+        threshold: Detections of it are shown above this confidence.
+        found: How many detections of it are shown.
+        ap50, ap50_95: Average precision at overlap 0.5, and over 0.5 to 0.95.
+        precision: Share of the shown detections that are right.
+        recall: Share of its boxes that are found by those shown.
+    """
+
+    name: str
+    pictures: int
+    boxes: int
+    threshold: float
+    found: int
+    ap50: Figure | None = None
+    ap50_95: Figure | None = None
+    precision: Figure | None = None
+    recall: Figure | None = None
+
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of precision and recall; 0 where none of its boxes is found, None where there are none."""
+        if self.recall is None:
+            return None
+        right = self.recall.value * self.boxes
+        return 2 * right / (self.boxes + self.found)
+
+
+@dataclass(frozen=True)
+class SizeScore:
+    """The objects of one size, all classes together: the means over the classes that have such objects.
+
+    Attributes:
+        name: "small" (below 32 x 32 pixels of the original picture), "medium" (below 96 x 96), "large".
+        boxes: How many there are.
+        ap50, ap50_95: As in `DetectorScores`.
+        recall: Share of these boxes that are found by the detections shown; None without boxes.
+    """
+
+    name: str
+    boxes: int
+    ap50: Figure | None = None
+    ap50_95: Figure | None = None
+    recall: Figure | None = None
 
 
 @dataclass(frozen=True)
 class DetectorScores:
-    """The result of an evaluation. All values lie in 0..1.
+    """What a detector did on a set of pictures. All values lie in 0..1; intervals are 95% (see `detect.precision`).
 
     Attributes:
         split: Which pictures it was measured on.
-        pictures, boxes: How many there were; without a box nothing can be measured, and all values are 0.
+        pictures, boxes: How many there were; without a box nothing can be measured, and the figures are None.
         map50, map50_95: Mean average precision over the classes that occur, at overlap 0.5 and over 0.5 to 0.95.
-        precision, recall: Means over these classes at the confidence with the best F1.
-        confidence: That confidence.
-        per_class: Average precision (overlap 0.5; 0.5 to 0.95) of each class that occurs.
-        skipped: Pictures that could not be read.
+        precision, recall: Means over these classes of what is shown above the thresholds; a class of which nothing is
+            shown has no precision, and a recall of 0.
+        confidence: The one threshold for all classes with the best mean F1.
+        classes: Each class in order.
+        sizes: "small", "medium", "large".
+        draws: How many draws the intervals rest on.
+        skipped: Pictures that could not be used.
     """
 
     split: str
     pictures: int
     boxes: int
-    map50: float = 0.0
-    map50_95: float = 0.0
-    precision: float = 0.0
-    recall: float = 0.0
+    map50: Figure | None = None
+    map50_95: Figure | None = None
+    precision: Figure | None = None
+    recall: Figure | None = None
     confidence: float = 0.0
-    per_class: dict[str, tuple[float, float]] = field(default_factory=dict)
-    skipped: tuple[Skipped, ...] = ()
+    classes: tuple[ClassScore, ...] = ()
+    sizes: tuple[SizeScore, ...] = ()
+    draws: int = 0
+    skipped: tuple[Skipped, ...] = field(default=(), repr=False)
+
+    @property
+    def per_class(self) -> dict[str, tuple[float, float]]:
+        """Average precision (overlap 0.5; 0.5 to 0.95) of each class that occurs."""
+        return {one.name: (one.ap50.value, one.ap50_95.value) for one in self.classes if one.ap50 and one.ap50_95}
+
+    def _figures(self) -> dict[str, Figure]:
+        named = {"mAP50": self.map50, "mAP50-95": self.map50_95, "precision": self.precision, "recall": self.recall}
+        return {name: value for name, value in named.items() if value is not None}
 
     def as_metrics(self) -> dict[str, float]:
         """The figures under the names they have everywhere; none when nothing could be measured."""
         if not self.boxes:
             return {}
-        return {"mAP50": self.map50, "mAP50-95": self.map50_95, "precision": self.precision, "recall": self.recall}
+        return {"precision": 0.0} | {name: value.value for name, value in self._figures().items()}
+
+    def summary(self) -> dict[str, float]:
+        """The figures that go into a bundle, each with its limits; none when nothing could be measured."""
+        found: dict[str, float] = {}
+        for name, value in self._figures().items():
+            found |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+        return found | {"pictures": self.pictures} if found else {}
+
+    def as_record(self) -> dict[str, Any]:
+        """Everything, for JSON; a figure is `{"value", "low", "high"}`."""
+        return {
+            "split": self.split, "pictures": self.pictures, "boxes": self.boxes, **self.as_metrics(),
+            "intervals": {name: value._asdict() for name, value in self._figures().items()},
+            "draws": self.draws, "confidence": self.confidence,
+            "classes": [{**_record(one), "f1": one.f1} for one in self.classes],
+            "sizes": [_record(one) for one in self.sizes],
+            "skipped": [entry._asdict() for entry in self.skipped],
+        }  # fmt: skip
+
+    def remarks(self) -> list[str]:
+        """What a reader of the figures must know, in plain sentences."""
+        if not self.boxes:
+            return [f"No {self.split} picture has a box, so there is nothing to measure."]
+        said = []
+        if self.pictures < FEW_PICTURES:
+            said.append(
+                f"Only {self.pictures} {self.split} pictures were measured: read the intervals and not the figures."
+            )
+        if none := [one.name for one in self.classes if not one.boxes]:
+            said.append(f"No {self.split} picture shows {some(none)}: nothing is known about that.")
+        if few := [one.name for one in self.classes if 0 < one.boxes < FEW_BOXES]:
+            said.append(f"Fewer than {FEW_BOXES} boxes each show {some(few)}: too few to judge these classes by.")
+        if lost := [one.name for one in self.classes if one.boxes and not one.found]:
+            said.append(f"Nothing was taken for {some(lost)} above the threshold.")
+        return said
 
 
-@dataclass
-class Tally:
-    """Collects matched pictures."""
+def score(
+    matches: Matches, names: tuple[str, ...], split: str, thresholds: np.ndarray, skipped: tuple[Skipped, ...] = ()
+) -> DetectorScores:
+    """The figures over all pictures.
 
-    names: tuple[str, ...]
-    correct: list[np.ndarray] = field(default_factory=list)
-    confidence: list[np.ndarray] = field(default_factory=list)
-    found: list[np.ndarray] = field(default_factory=list)
-    wanted: list[np.ndarray] = field(default_factory=list)
-
-    def add(self, detections: Detections, xyxy: np.ndarray, class_id: np.ndarray) -> None:
-        """Add a picture: what was found, and the true boxes `(m, 4)` and classes `(m,)` in the same pixels."""
-        self.correct.append(match(detections, xyxy, class_id))
-        self.confidence.append(detections.confidence)
-        self.found.append(detections.class_id)
-        self.wanted.append(class_id)
-
-    def scores(self, split: str, skipped: tuple[Skipped, ...] = ()) -> DetectorScores:
-        """The figures over all pictures that were added."""
-        wanted = np.concatenate(self.wanted) if self.wanted else np.zeros(0, np.int64)
-        pictures = len(self.wanted)
-        if not len(wanted):
-            return DetectorScores(split, pictures, 0, skipped=skipped)
-        isolate_ultralytics()
-        from ultralytics.utils.metrics import ap_per_class, smooth
-
-        _, _, precision, recall, _, ap, classes, _, _, f1_curve, levels, _ = ap_per_class(
-            np.concatenate(self.correct), np.concatenate(self.confidence), np.concatenate(self.found), wanted
-        )
-        best = int(smooth(f1_curve.mean(0), 0.1).argmax())
-        per_class = {self.names[int(c)]: (float(row[0]), float(row.mean())) for c, row in zip(classes, ap, strict=True)}
-        return DetectorScores(
-            split=split,
-            pictures=pictures,
-            boxes=len(wanted),
-            map50=float(ap[:, 0].mean()),
-            map50_95=float(ap.mean()),
-            precision=float(precision.mean()),
-            recall=float(recall.mean()),
-            confidence=float(levels[best]),
-            per_class=per_class,
-            skipped=skipped,
-        )
-
-
-def match(detections: Detections, xyxy: np.ndarray, class_id: np.ndarray) -> np.ndarray:
-    """Which detections are right: bool `(n, 10)`, one column per overlap in `IOU_LEVELS`.
-
-    From the surest down, each detection takes the free true box of its class that it overlaps most, if that is enough.
+    Args:
+        matches: What was found, and what is there.
+        names: The classes in order.
+        split: For the record.
+        thresholds: float `(classes,)`: detections above the threshold of their class are shown.
+        skipped: For the record.
     """
-    correct = np.zeros((len(detections), len(IOU_LEVELS)), bool)
-    if not len(class_id) or not len(detections):
-        return correct
-    overlap = pairwise_iou(xyxy, detections.xyxy) * (class_id[:, None] == detections.class_id[None, :])
-    taken = np.zeros((len(class_id), len(IOU_LEVELS)), bool)
-    columns = np.arange(len(IOU_LEVELS))
-    for j in np.argsort(-detections.confidence, kind="stable"):
-        free = np.where(taken, 0, overlap[:, j, None])
-        best = free.argmax(axis=0)
-        correct[j] = free[best, columns] >= IOU_LEVELS
-        taken[best, columns] |= correct[j]
-    return correct
+    boxes = len(matches.true_class)
+    if not boxes:
+        return DetectorScores(split, matches.pictures, 0, skipped=skipped)
+    sure = matches.confidence > thresholds[matches.class_id]
+    parts = _Parts(matches, sure, len(names))
+    return DetectorScores(
+        split=split, pictures=matches.pictures, boxes=boxes,
+        map50=parts.mean(parts.point[:, 0], parts.drawn.ap50),
+        map50_95=parts.mean(parts.point.mean(axis=1), parts.drawn.ap50_95),
+        precision=parts.mean(parts.precision, parts.drawn.precision),
+        recall=parts.mean(parts.recall, parts.drawn.recall),
+        confidence=float(CONFIDENCES[curves_of(matches, len(names)).best]),
+        classes=tuple(parts.of_class(k, name, float(thresholds[k])) for k, name in enumerate(names)),
+        sizes=tuple(_of_size(matches, sure, len(names), *size) for size in _SIZES),
+        draws=len(parts.drawn.ap50), skipped=skipped,
+    )  # fmt: skip
 
 
-def pairwise_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Overlap of each box in `a` `(m, 4)` with each in `b` `(n, 4)`, both xyxy: `(m, n)` in 0..1."""
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    shared = np.clip(sides, 0, None).prod(axis=2)
-    area_a, area_b = (np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1) for boxes in (a, b))
-    return shared / np.maximum(area_a[:, None] + area_b[None, :] - shared, 1e-9)
+class _Parts:
+    """The figures of each class with what they came to in the draws."""
+
+    def __init__(self, matches: Matches, sure: np.ndarray, classes: int) -> None:
+        self.point = class_precision(matches, classes)
+        self.drawn = draw_precision(matches, sure, classes, draws=draws_for(len(matches.class_id)))
+        self.boxes = np.bincount(matches.true_class, minlength=classes)
+        self.found = np.bincount(matches.class_id[sure], minlength=classes)
+        right = np.bincount(matches.class_id[sure & matches.correct[:, 0]], minlength=classes)
+        with np.errstate(invalid="ignore"):
+            self.precision = np.where(self.boxes > 0, right / self.found, np.nan)
+            self.recall = right / self.boxes
+        pairs = np.unique(np.stack([matches.true_class, matches.true_picture]), axis=1)
+        self.pictures = np.bincount(pairs[0], minlength=classes)
+
+    def mean(self, point: np.ndarray, drawn: np.ndarray) -> Figure | None:
+        """The mean over the classes for which there is something."""
+        known = ~np.isnan(point)
+        if not known.any():
+            return None
+        filled = drawn[:, known]
+        counted = (~np.isnan(filled)).sum(axis=1)
+        means = np.where(counted > 0, np.nansum(filled, axis=1) / np.maximum(counted, 1), np.nan)
+        # A mean of shares is as uncertain as one share over so many pictures.
+        even = known.sum() ** 2 / (1 / np.maximum(self.pictures[known], 1)).sum()
+        return figure(float(point[known].mean()), means, float(even))
+
+    def of_class(self, k: int, name: str, threshold: float) -> ClassScore:
+        """One class."""
+        pictures, boxes, found = int(self.pictures[k]), int(self.boxes[k]), int(self.found[k])
+        if not boxes:
+            return ClassScore(name, pictures, boxes, threshold, found)
+        drawn = self.drawn
+        return ClassScore(
+            name, pictures, boxes, threshold, found,
+            ap50=figure(self.point[k, 0], drawn.ap50[:, k], pictures),
+            ap50_95=figure(self.point[k].mean(), drawn.ap50_95[:, k], pictures),
+            precision=figure(self.precision[k], drawn.precision[:, k], found) if found else None,
+            recall=figure(self.recall[k], drawn.recall[:, k], pictures),
+        )  # fmt: skip
+
+
+def _of_size(matches: Matches, sure: np.ndarray, classes: int, name: str, low: float, high: float) -> SizeScore:
+    """The same for objects of one size: a detection that found one has its size, any other has its own."""
+    true = (matches.true_area >= low) & (matches.true_area < high)
+    if not true.any():
+        return SizeScore(name, 0)
+    right = matches.taken[:, 0]
+    area = np.where(right >= 0, matches.true_area[right], matches.area)
+    kept = (area >= low) & (area < high)
+    parts = _Parts(matches.limited(kept, true), sure[kept], classes)
+    return SizeScore(
+        name, int(true.sum()),
+        ap50=parts.mean(parts.point[:, 0], parts.drawn.ap50),
+        ap50_95=parts.mean(parts.point.mean(axis=1), parts.drawn.ap50_95),
+        recall=parts.mean(parts.recall, parts.drawn.recall),
+    )  # fmt: skip
+
+
+def _record(one: Any) -> dict[str, Any]:
+    return {key: value._asdict() if isinstance(value, Figure) else value for key, value in vars(one).items()}
