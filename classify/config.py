@@ -63,6 +63,7 @@ class FinetuneConfig:
         target: What each class's threshold is chosen for on validation pictures, such as "precision=0.95".
         tensorboard: Write TensorBoard's event files into the run's folder.
         mlflow: Write the run into `runs/mlflow.db`, a local SQLite file.
+        force: Train although the dataset has errors, see `datasets.check.gate`.
 
     Raises:
         UsageError: a value makes no sense.
@@ -100,6 +101,7 @@ class FinetuneConfig:
     target: str | None = None
     tensorboard: bool = False
     mlflow: bool = False
+    force: bool = False
 
     def __post_init__(self) -> None:
         find_backbone(self.backbone)

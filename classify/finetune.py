@@ -15,6 +15,7 @@ from ..core.manifest import DatasetRef, RunManifest
 from ..core.progress import say
 from ..core.workspace import Workspace
 from ..datasets.augment import check_spec
+from ..datasets.check.gate import refuse_problems
 from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
 from ..datasets.of_run import dataset_of_run
@@ -54,7 +55,7 @@ def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> 
     Raises:
         MissingExtraError: the classify part is not installed.
         UsageError: an option makes no sense, such as a layer that is not there, or an augmentation that cannot be done.
-        DataError: the dataset cannot train a classifier, or the weights file does not fit.
+        DataError: the dataset has errors or cannot train a classifier, or the weights file does not fit.
         NotFoundError: the weights file is not there.
         LensmithError: the ImageNet weights cannot be fetched, or the loss is no longer a number.
         KeyboardInterrupt: the person stopped it; the run can go on with `resume_finetune`.
@@ -64,6 +65,7 @@ def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> 
     check_spec(config.augmentation)
     name = free_bundle_name(config.name, f"{dataset.name}-{config.backbone}", workspace)
     train, valid, valid_name = training_items(dataset, config.seed)
+    refuse_problems(dataset, force=config.force)
     choice = choose_input(config.backbone, config.imgsz, train)
     for remark in choice.remarks:
         say(remark)

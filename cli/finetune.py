@@ -91,6 +91,8 @@ def finetune_classifier(
         bool, typer.Option("--cache/--no-cache", rich_help_panel=_DATA,
                            help="Compute what stays frozen once and keep it on disk; --no-cache is much slower."),
     ] = True,
+    force: Annotated[bool, typer.Option("--force", rich_help_panel=_DATA,
+                                        help="Train although the dataset has errors.")] = False,
     name: Annotated[str | None, typer.Option(help="Name of the model. Default: DATASET-BACKBONE.")] = None,
     folds: Annotated[
         int, _option("Also measure by cross-validation with 3 to 20 parts, 5 say: for small data; 0 does not.", _DATA)
@@ -127,6 +129,7 @@ def finetune_classifier(
         patience=patience, balance=balance, label_smoothing=label_smoothing, mixup=mixup, cutmix=cutmix,
         augment=augment, views=_views(views), cache=cache, precise=precise, device=device, seed=seed, name=name,
         folds=folds, target=target, tensorboard=tensorboard, mlflow=mlflow,
+        force=force,
     )  # fmt: skip
     tell_classifier(finetune(open_dataset(dataset, place), place, config), as_json)
 

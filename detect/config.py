@@ -49,7 +49,7 @@ class YoloConfig(BaseModel):
         settings: Further arguments of Ultralytics by name, see `detect.settings`.
         tensorboard: Write TensorBoard's event files into the run's folder.
         mlflow: Write the run into `runs/mlflow.db`, a local SQLite file.
-        force: Train although the dataset has problems.
+        force: Train although the dataset has errors, see `datasets.check.gate`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -16,6 +16,7 @@ from ..core.progress import say
 from ..core.workspace import Workspace
 from ..datasets.augment import check_spec
 from ..datasets.augment_spec import AugmentSpec, read_spec
+from ..datasets.check.gate import refuse_problems
 from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
 from ..datasets.of_run import dataset_of_run
@@ -39,7 +40,7 @@ def train_yolo(dataset: Dataset, workspace: Workspace, config: YoloConfig) -> De
     Raises:
         MissingExtraError: the detect part is not installed.
         UsageError: a choice makes no sense, or a GPU was asked for that is not there.
-        DataError: the dataset or the weights cannot be used.
+        DataError: the dataset has errors (see `datasets.check.gate`), or the weights cannot be used.
         LensmithError: the pretrained weights are nowhere to be found.
         KeyboardInterrupt: the person stopped it; the run can go on with `resume_yolo`.
     """
@@ -54,6 +55,7 @@ def train_yolo(dataset: Dataset, workspace: Workspace, config: YoloConfig) -> De
     augment = _read_augment(config)
     start = choose_start(config, workspace)
     name = free_bundle_name(config.name, f"{dataset.name}-{start.model}", workspace)
+    refuse_problems(dataset, force=config.force)
     run = workspace.new_run(COMMAND, dataset.name)
     manifest = RunManifest(
         command=COMMAND,

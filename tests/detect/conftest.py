@@ -28,7 +28,9 @@ from lensmith.datasets.read import open_dataset
 from lensmith.detect.config import YoloConfig
 from lensmith.detect.train import train_yolo
 workspace = Workspace(Path(sys.argv[1]))
-config = YoloConfig(model="yolo26n", from_scratch=True, epochs=2, imgsz=64, batch=8, device="cpu", name="odd one")
+config = YoloConfig(
+    model="yolo26n", from_scratch=True, epochs=2, imgsz=64, batch=8, device="cpu", name="odd one", force=True
+)
 done = train_yolo(open_dataset("odd", workspace), workspace, config)
 print(json.dumps({"touched": touched, "run": str(done.run), "metrics": done.metrics, "split": done.split}))
 """
