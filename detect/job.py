@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..core.device import told_when_memory_is_full
-from ..core.errors import DataError, LensmithError, UsageError
+from ..core.errors import DataError, DiskFullError, LensmithError, NotFoundError, UsageError, is_disk_full
 from ..core.files import write_atomic
 from ..core.isolation import isolate_ultralytics
 from ..core.manifest import RunManifest
@@ -21,14 +21,25 @@ from ..core.workspace import Workspace
 from ..datasets.augment_spec import from_record
 from ..datasets.check.leaks import warn_of_leaks
 from ..datasets.model import Dataset
-from ..weights.bundle import Bundle
+from ..weights.bundle import Bundle, open_bundle
 from .arguments import training_arguments
 from .augmented import SPEC_NAME, spec_line
-from .checkpoints import newest_checkpoint
+from .checkpoints import (
+    BEST,
+    BEST_BEFORE,
+    LAST_BEFORE,
+    Checkpoint,
+    best_checkpoint,
+    extended_after,
+    mend_results,
+    newest_checkpoint,
+)
 from .finish import Trained, make_bundle, most_telling
-from .view import VIEW_NAME, ViewReport, build_view, read_view
+from .history import RESULTS_PATH
+from .view import VIEW_NAME, ViewReport, build_view, read_view, view_stands
 
-_TRAINED = "trained"  # in the manifest's result: training is over, what is missing is the bundle
+TRAINED = "trained"  # in the manifest's result: training is over, what is missing is the bundle
+WEIGHTS_PATH = Path("train") / "weights"
 
 
 @dataclass(frozen=True)
@@ -57,10 +68,10 @@ def carry_on(run: Path, manifest: RunManifest, dataset: Dataset, workspace: Work
     try:
         with _timed(manifest, "prepare"):
             view = _view(run, manifest, dataset)
-        if not manifest.result.get(_TRAINED):
+        if not manifest.result.get(TRAINED):
             with _timed(manifest, "train"):
                 _train(run, manifest, view)
-            manifest.result[_TRAINED] = True
+            manifest.result[TRAINED] = True
             manifest.save(run)
         with _timed(manifest, "finish"):
             done = _finish(run, manifest, dataset, view, workspace)
@@ -69,16 +80,35 @@ def carry_on(run: Path, manifest: RunManifest, dataset: Dataset, workspace: Work
         say_resume(run.name)
         raise
     except BaseException as error:
+        if full := isinstance(error, DiskFullError) or (isinstance(error, OSError) and is_disk_full(error)):
+            error = LensmithError(
+                "The disk is full.", where=run, next_step=f"free some space, then go on with: cv resume {run.name}"
+            )
         manifest.result["error"] = str(error)[:1000]
-        manifest.end(run, "failed")
+        try:
+            manifest.end(run, "failed")
+        except OSError as also:  # run.json says "running" then, as after a kill
+            if not full:
+                raise also from error
+        if full:
+            raise error from None
         raise
     manifest.end(run, "done")
-    shutil.rmtree(run / VIEW_NAME, ignore_errors=True)
+    forget(run)
     return done
+
+
+def forget(run: Path) -> None:
+    """Remove what only an interrupted run needs; `last.pt` and `best.pt` stay, for `extend_yolo`."""
+    shutil.rmtree(run / VIEW_NAME, ignore_errors=True)
+    for name in (LAST_BEFORE, BEST_BEFORE):
+        (run / WEIGHTS_PATH / name).unlink(missing_ok=True)
 
 
 def _view(run: Path, manifest: RunManifest, dataset: Dataset) -> ViewReport:
     folder = run / VIEW_NAME
+    if folder.exists() and not view_stands(folder, dataset):  # the run or the dataset was moved, or somebody tidied up
+        shutil.rmtree(folder)
     view = read_view(folder) if folder.exists() else build_view(dataset, folder, manifest.seed)
     manifest.result["pictures"] = view.counts
     manifest.result["skipped"] = [list(entry) for entry in view.skipped]
@@ -90,21 +120,21 @@ def _view(run: Path, manifest: RunManifest, dataset: Dataset) -> ViewReport:
 
 
 def _train(run: Path, manifest: RunManifest, view: ViewReport) -> None:
-    from .trainer import BEST, BEST_BEFORE, trainer_for
+    from .trainer import trainer_for
 
-    weights = run / "train" / "weights"
-    if (weights / BEST_BEFORE).exists() and not (weights / BEST).exists():  # killed between the two renames
-        (weights / BEST_BEFORE).rename(weights / BEST)
+    weights, options = run / WEIGHTS_PATH, manifest.options
     checkpoint = newest_checkpoint(weights)
+    mend_results(run / RESULTS_PATH, checkpoint)
     overrides = training_arguments(run, manifest)
     _write_augment(run, manifest)
     if checkpoint:
-        if checkpoint.epoch + 1 >= int(manifest.options["epochs"]):
+        if over := _why_over(checkpoint, options, extended_after(manifest)):
+            say(over)
             return
         overrides |= {"resume": str(checkpoint.path), "model": str(checkpoint.path), "pretrained": False}
-        say(f"going on after epoch {checkpoint.epoch + 1} of {manifest.options['epochs']}")
+        say(f"going on after epoch {checkpoint.epoch} of {options['epochs']}")
     debug = bool(os.environ.get("CV_DEBUG"))
-    trainer = trainer_for(str(manifest.options["model"]))(overrides=overrides | {"verbose": debug})
+    trainer = trainer_for(str(options["model"]))(overrides=overrides | {"verbose": debug})
     try:
         with told_when_memory_is_full("train again with a smaller --batch or --imgsz"):
             trainer.train()
@@ -117,6 +147,18 @@ def _train(run: Path, manifest: RunManifest, view: ViewReport) -> None:
         raise LensmithError("Training ended without a checkpoint.", where=run,
                             next_step="run it again with --debug and read what Ultralytics says")  # fmt: skip
     _compare_counts(trainer, view)
+
+
+def _why_over(checkpoint: Checkpoint, options: Mapping[str, Any], extended: int) -> str | None:
+    """Why a training that was interrupted needs no further epoch, in a sentence; None when it does."""
+    epoch, patience, budget = checkpoint.epoch, options["patience"], options.get("time")
+    if epoch >= options["epochs"]:
+        return f"all {epoch} epochs are done"
+    if epoch - max(checkpoint.best_epoch, extended) >= patience:
+        return f"training had stopped after epoch {epoch}: {patience} epochs without a better one"
+    if budget is not None and checkpoint.seconds >= budget:
+        return f"training had stopped after epoch {epoch}: its time is used up"
+    return None
 
 
 def _compare_counts(trainer: Any, view: ViewReport) -> None:
@@ -140,20 +182,43 @@ def _finish(run: Path, manifest: RunManifest, dataset: Dataset, view: ViewReport
     options = manifest.options
     if manifest.dataset is None:
         raise DataError("run.json does not say which dataset the run uses.", where=run)
+    best = best_checkpoint(run / WEIGHTS_PATH)
+    if best is None:
+        raise DataError("The best checkpoint is gone.", where=run / WEIGHTS_PATH / BEST,
+                        next_step="bring it back, or start the training anew")  # fmt: skip
+    if kept := _kept_bundle(run, manifest, best, workspace):
+        return kept
     trained = Trained(
-        run=run, best=run / "train" / "weights" / "best.pt", family=options["model"], imgsz=options["imgsz"], view=view,
+        run=run, best=best.path, family=options["model"], imgsz=options["imgsz"], view=view,
         seed=manifest.seed, dataset=manifest.dataset, bundle_name=options["name"], device=options["device"],
     )  # fmt: skip
     bundle, evaluations = make_bundle(trained, dataset, workspace)
     shown = most_telling(evaluations).scores
     manifest.result |= {
         "bundle": bundle.name,
+        "best_epoch": best.epoch,
         "metrics": {one.split: one.scores.as_metrics() for one in evaluations},
         "per_class": {name: list(values) for name, values in shown.per_class.items()},
         "best_confidence": shown.confidence,
     }
     leaked = manifest.result.get("leaked", {}).get(shown.split, 0)
     return DetectorRun(run, bundle, shown.as_metrics(), shown.split, leaked)
+
+
+def _kept_bundle(run: Path, manifest: RunManifest, best: Checkpoint, workspace: Workspace) -> DetectorRun | None:
+    """The model from before an extension, when that brought no better epoch and the model still is there."""
+    result = manifest.result
+    if not (after := extended_after(manifest)) or best.epoch > after or "bundle" not in result:
+        return None
+    try:
+        bundle = open_bundle(str(result["bundle"]), workspace)
+    except (DataError, NotFoundError):
+        return None
+    if bundle.record.run != run.name:
+        return None
+    say(f"no epoch after epoch {after} was better than epoch {best.epoch}, so the model stays as it is")
+    split = bundle.record.metrics_split or "valid"
+    return DetectorRun(run, bundle, bundle.record.metrics, split, result.get("leaked", {}).get(split, 0))
 
 
 @contextmanager

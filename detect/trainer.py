@@ -20,12 +20,12 @@ from ultralytics.nn.tasks import load_checkpoint  # noqa: TID253 - as above
 from ultralytics.utils import DEFAULT_CFG, RANK  # noqa: TID253 - as above
 
 from ..core.device import usable_cores
+from ..core.manifest import MANIFEST_NAME, RunManifest
 from ..core.progress import warn
 from .augmented import AugmentedReader, read_run_spec
+from .checkpoints import BEST, BEST_BEFORE, LAST, LAST_BEFORE, extended_after
 from .models import is_transformer, load_architecture
 from .progress import EpochProgress
-
-LAST, LAST_BEFORE, BEST, BEST_BEFORE = "last.pt", "last-before.pt", "best.pt", "best-before.pt"
 
 
 class SafeTrainer(DetectionTrainer):
@@ -46,9 +46,16 @@ class SafeTrainer(DetectionTrainer):
         """Take the arguments from the checkpoint, but the folders from here: the run may have been moved."""
         super().check_resume(overrides)
         if self.resume:
-            for key in ("project", "name", "exist_ok", "device", "data"):
+            for key in ("project", "name", "exist_ok", "device", "data", "epochs"):
                 setattr(self.args, key, overrides[key])
             self.args.save_dir = str(Path(overrides["project"]) / overrides["name"])
+
+    def resume_training(self, ckpt: dict[str, Any] | None) -> None:
+        """As in the library; in a training that was extended, early stopping counts from there."""
+        super().resume_training(ckpt)
+        if self.resume and (Path(self.args.project) / MANIFEST_NAME).is_file():
+            after = extended_after(RunManifest.load(Path(self.args.project)))
+            self.stopper.best_epoch = max(self.stopper.best_epoch, after)
 
     def setup_model(self) -> dict[str, Any] | None:
         """Build the model from a packaged description, never from one that a checkpoint carries."""

@@ -95,6 +95,19 @@ def read_view(target: Path) -> ViewReport:
     return ViewReport.model_validate(json.loads((target / "view.json").read_text(encoding="utf-8")))
 
 
+def view_stands(target: Path, dataset: Dataset) -> bool:
+    """Whether a view that was built before can be used as it is: not if it, or the dataset, was moved or lost files."""
+    try:
+        report = read_view(target)
+        data = yaml.safe_load((target / "data.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return False
+    if not isinstance(data, dict) or data.get("path") != str(target.resolve()):
+        return False
+    pictures = {str(item.image) for item in dataset.items()}
+    return all(source in pictures and (target / name).is_file() for name, source in report.sources.items())
+
+
 def _write_split(dataset: Dataset, items: Sequence[Item], split: Split, folder: Path, report: ViewReport) -> None:
     for part in ("images", "labels"):
         (folder / split / part).mkdir(parents=True)
