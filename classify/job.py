@@ -32,6 +32,7 @@ from .folds import FoldsResult, cross_validate, forget_folds, has_folds
 from .history import HISTORY_NAME, curves_of
 from .proof import prove
 from .report import write_report
+from .saved import save_evaluation
 from .stage_data import Pictures, about_data, open_stage
 from .stages import CHECKPOINT_NAME, Stage, StageData, Training
 from .state import StateFolder
@@ -220,6 +221,8 @@ class Job:
         leaked = frozenset(check_dataset(self.dataset).leaked)  # known since the start
         content = about_evaluations(evaluations, leaked) | ({"folds": folds} if folds else {})
         write_atomic(self.run / EVALUATION_NAME, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        for one in evaluations:
+            save_evaluation(one, self.run)
         return evaluations
 
     def _record(self, training: Training) -> BundleRecord:
