@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import DeviceOption, JsonOption, WorkspaceOption, print_json
-from .predict import ConfidenceOption, EngineOption, ModelsOption
+from .predict import ConfidenceOption, EngineOption, ModelsOption, TilesOption
 
 if TYPE_CHECKING:
     from ..predict.live import LiveResult
@@ -29,6 +29,7 @@ def live(
     ] = None,
     seconds: Annotated[float | None, typer.Option("--seconds", min=0.1, help="End by itself after so long.")] = None,
     conf: ConfidenceOption = None,
+    tiles: TilesOption = None,
     as_json: JsonOption = False,
     engine: EngineOption = "auto",
     device: DeviceOption = "auto",
@@ -42,11 +43,12 @@ def live(
     Example: cv live --weights chess-yolo26n --camera 0
     """
     from ..core.errors import UsageError
-    from ..core.progress import say
+    from ..core.progress import say, warn
     from ..core.workspace import Workspace
     from ..predict.address import check_address, parse_address
     from ..predict.ensemble import open_models
     from ..predict.live import LiveConfig, LiveView
+    from ..predict.tiles import Tiled, as_used
     from ..predict.window import need_window
     from ..weights.bundle import open_bundle
 
@@ -58,7 +60,10 @@ def live(
     check_address(address)
     if not no_window:
         need_window()
-    model = open_models(bundles, engine=engine, device=device)
+    model = as_used(open_models(bundles, engine=engine, device=device), tiles)
+    if isinstance(model, Tiled):
+        warn(f"each picture larger than {model.tiles.size} pixels is looked at in parts, which takes several times as "
+             "long; --no-tiles looks at it once and overlooks small objects")  # fmt: skip
     config = LiveConfig(
         confidence=conf, window=not no_window, record=record, seconds=seconds,
         on_record=print_json if as_json else None,

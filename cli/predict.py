@@ -27,6 +27,15 @@ EngineOption = Annotated[
     str,
     typer.Option("--engine", help="Library that runs the model: auto, onnxruntime, ultralytics (detector), keras."),
 ]
+TilesOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--tiles/--no-tiles",
+        help="Look at large pictures in overlapping parts too: finds smaller objects and takes several times as long. "
+        "Default: as the model was made.",
+        show_default=False,
+    ),
+]
 
 
 def predict(
@@ -38,6 +47,7 @@ def predict(
     save: Annotated[
         bool, typer.Option("--save", help="Write drawn copies and predictions.jsonl into a new folder under runs/.")
     ] = False,
+    tiles: TilesOption = None,
     as_json: JsonOption = False,
     engine: EngineOption = "auto",
     device: DeviceOption = "auto",
@@ -56,12 +66,13 @@ def predict(
     from ..predict.ensemble import open_models
     from ..predict.sources import open_source
     from ..predict.summary import print_summary
+    from ..predict.tiles import as_used
     from ..weights.bundle import open_bundle
 
     place = Workspace.find(workspace)
     bundles = [open_bundle(one, place) for one in weights]
     frames = open_source(source)
-    model = open_models(bundles, engine=engine, device=device)
+    model = as_used(open_models(bundles, engine=engine, device=device), tiles)
     config = PredictConfig(confidence=conf, save=save, on_record=print_json if as_json else None)
     done = predict_source(frames, model, place, config)
     is_video = frames.frames_per_second is not None

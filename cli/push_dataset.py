@@ -113,13 +113,14 @@ def _push_unsure(
     from ..datasets.roboflow.workers import Refused
     from ..predict.model import open_model
     from ..predict.sources import open_source
+    from ..predict.tiles import as_used
     from ..predict.unsure import UnsureConfig, find_unsure, picture_files
     from ..weights.bundle import open_bundle
 
     bundle = open_bundle(model, place)
     named = place.datasets / name
     source = open_source(named if len(Path(name).parts) == 1 and named.is_dir() else name)
-    chosen = find_unsure(source, open_model(bundle), UnsureConfig(*bounds, limit))
+    chosen = find_unsure(source, as_used(open_model(bundle)), UnsureConfig(*bounds, limit))
     skipped = tuple(Refused(Path(path), reason) for path, reason in source.skipped)
     more = "" if chosen else "; a wider --uncertain finds more"
     say(f"{bundle.name} is unsure of {many(len(chosen), 'frame')}{more}")

@@ -19,6 +19,7 @@ from .results import Prediction
 from .sinks import PictureFolder, RecordFile
 from .sources import Source
 from .summary import Summary
+from .tiles import Tiled
 
 RECORDS_NAME = "predictions.jsonl"
 
@@ -95,6 +96,7 @@ def _run_folder(
             "weights": model.name,
             "confidence": config.confidence,
             "engine": model.engine_name,
+            "tiles": model.tiles.model_dump() if isinstance(model, Tiled) else None,
         },
         seed=0,
         device=model.device,
