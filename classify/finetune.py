@@ -88,12 +88,13 @@ def finetune(dataset: Dataset, workspace: Workspace, config: FinetuneConfig) -> 
             return Job(run, manifest, pictures, workspace).carry_out(model)
 
 
-def resume_finetune(run: Path, workspace: Workspace) -> ClassifierRun:
+def resume_finetune(run: Path, workspace: Workspace, *, dataset: str | Path | None = None) -> ClassifierRun:
     """Go on with a training that was interrupted, in the stage and after the epoch that it had finished.
 
     Args:
         run: The run's folder.
         workspace: Where its dataset is looked for and the bundle goes.
+        dataset: The dataset's name or folder now; None where it is where it was, or in the workspace under its name.
 
     Raises:
         UsageError: the run is finished, is no training of a classifier, or another process is at work on it.
@@ -106,11 +107,11 @@ def resume_finetune(run: Path, workspace: Workspace) -> ClassifierRun:
     RunManifest.load(run)  # a folder that is no run gets no lock
     with sole_use(run):  # before anything is read that another process might be changing
         manifest = RunManifest.load(run)
-        dataset = _dataset_of(run, manifest, workspace)
+        found = _dataset_of(run, manifest, workspace, dataset)
         config = FinetuneConfig.from_options(manifest.options, run)
-        train, valid, valid_name = training_items(dataset, config.seed)
+        train, valid, valid_name = training_items(found, config.seed)
         choice = choose_input(config.backbone, config.imgsz, train)
-        pictures = Pictures(dataset, config, choice.preprocessing, train, valid, valid_name)
+        pictures = Pictures(found, config, choice.preprocessing, train, valid, valid_name)
         with _keras(config) as device:
             manifest.device = device
             model = _rebuilt(run, pictures)
@@ -122,7 +123,7 @@ def _reads_pictures_first(model: Any, config: FinetuneConfig) -> bool:
     return not config.cache or (not config.epochs_frozen and config.unfreeze == base_layers(model)[0].name)
 
 
-def _dataset_of(run: Path, manifest: RunManifest, workspace: Workspace) -> Dataset:
+def _dataset_of(run: Path, manifest: RunManifest, workspace: Workspace, moved_to: str | Path | None) -> Dataset:
     """The dataset of a run that can go on, as it was."""
     if manifest.command != COMMAND:
         raise UsageError(f"This is a run of `cv {manifest.command}`, not a training of a classifier.", where=run)
@@ -133,7 +134,7 @@ def _dataset_of(run: Path, manifest: RunManifest, workspace: Workspace) -> Datas
             where=run,
             next_step=f"its model is '{manifest.result.get('bundle')}'; cv finetune starts another training",
         )
-    return dataset_of_run(run, manifest, workspace)
+    return dataset_of_run(run, manifest, workspace, moved_to)
 
 
 def _rebuilt(run: Path, pictures: Pictures) -> Any:

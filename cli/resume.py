@@ -11,10 +11,19 @@ from .options import JsonOption, WorkspaceOption
 
 def resume(
     run: Annotated[str, typer.Argument(help="The run's name under runs/, or its folder.")],
+    extend: Annotated[
+        int | None,
+        typer.Option("--extend", min=1, help="Train a finished detector for so many more epochs, as one longer run."),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Where the dataset is now, if it was moved: a name or a folder.")
+    ] = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Go on with an interrupted training, of a detector or a classifier, from its last whole state.
+
+    With --extend a finished training of a detector goes on; the model from before stays as it is.
 
     Example: cv resume finetune-flowers-vgg16-20260301-101500
     """
@@ -26,17 +35,24 @@ def resume(
     folder = locate(run, place.runs, "run", marker=MANIFEST_NAME)
     command = RunManifest.load(folder).command
     if command == "train-yolo":
-        from ..detect.train import resume_yolo
+        from ..detect.train import extend_yolo, resume_yolo
         from .train_yolo import epoch_lines, tell_detector
 
         with epoch_lines(as_json):
-            done = resume_yolo(folder, place)
+            done = (
+                extend_yolo(folder, place, extend, dataset=dataset)
+                if extend
+                else resume_yolo(folder, place, dataset=dataset)
+            )
         tell_detector(done, as_json)
+    elif extend is not None:
+        raise UsageError("Only the training of a detector can be extended.", where="--extend",
+                         next_step="train anew with more epochs")  # fmt: skip
     elif command == "finetune":
         from ..classify.finetune import resume_finetune
         from .finetune import tell_classifier
 
-        tell_classifier(resume_finetune(folder, place), as_json)
+        tell_classifier(resume_finetune(folder, place, dataset=dataset), as_json)
     else:
         raise UsageError(
             f"A run of `cv {command}` cannot be resumed; only `cv train-yolo` and `cv finetune` can.",

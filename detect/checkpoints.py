@@ -91,7 +91,7 @@ def _first_whole(folder: Path, name: str, before: str, purpose: str) -> Checkpoi
         return checkpoint
     if reasons:
         raise DataError(
-            f"No checkpoint is whole, so there is nothing to {purpose}. {' '.join(reasons)}",
+            f"There is no checkpoint to {purpose}. {' '.join(reasons)}",
             where=folder,
             next_step="bring back a copy of them if you have one, or start the training anew; nothing was deleted",
         )
