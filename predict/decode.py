@@ -9,18 +9,22 @@ from ..weights.bundle import BundleRecord, DetectorRecord, Preprocessing
 from .prepare import Geometry
 from .results import Detections, Scores
 
-# Suppression compares each kept box with all that are left; the surest 30,000 are more than any picture holds.
-_MAX_CANDIDATES = 30_000
+_MAX_CANDIDATES = 30_000  # for suppression; the surest of them are more than any picture holds
+_BLOCK = 128
 
 
-def decode_detections(raw: np.ndarray, record: BundleRecord, geometry: Geometry, confidence: float) -> Detections:
+def decode_detections(
+    raw: np.ndarray, record: BundleRecord, geometry: Geometry, confidence: float | None, *, several: bool = False
+) -> Detections:
     """The objects in one picture.
 
     Args:
         raw: float32 for one picture: `(4 + classes, anchors)` or `(boxes, 6)`, see `DetectorRecord.output`.
         record: The bundle's record.
         geometry: From `prepare.fit` of the same picture.
-        confidence: Only detections above this are kept, 0..1.
+        confidence: Only detections above this are kept, 0..1; None takes the bundle's threshold of each class.
+        several: Whether a box may be of several classes at once, as Ultralytics' `val` counts. Its `predict` and ours
+            give a box one class.
 
     Returns:
         Detections in pixels of the original picture, the surest first, at most `max_det`. Rows that are not finite
@@ -30,7 +34,11 @@ def decode_detections(raw: np.ndarray, record: BundleRecord, geometry: Geometry,
         DataError: the output's shape or a class number does not fit the record.
     """
     detector = _detector(record)
-    xyxy, class_id, score = read_rows(raw, record, confidence)
+    thresholds = thresholds_of(record, confidence)
+    xyxy, class_id, score = read_rows(raw, record, float(thresholds.min()), several=several)
+    if confidence is None and record.thresholds is not None:
+        sure = score > thresholds[class_id]
+        xyxy, class_id, score = xyxy[sure], class_id[sure], score[sure]
     if detector.output == "raw":
         kept = suppress(xyxy, class_id, score, detector.iou, detector.max_det)
     else:
@@ -41,15 +49,19 @@ def decode_detections(raw: np.ndarray, record: BundleRecord, geometry: Geometry,
     return Detections(boxes[visible], class_id[kept], score[kept])
 
 
-def read_rows(raw: np.ndarray, record: BundleRecord, confidence: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read_rows(
+    raw: np.ndarray, record: BundleRecord, confidence: float, *, several: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What the model says before suppression: xyxy float32 `(n, 4)` in input pixels, class int64, confidence float32.
 
     Raises:
         DataError: see `decode_detections`.
     """
     detector = _detector(record)
-    read = _read_raw if detector.output == "raw" else _read_final
-    xyxy, class_id, score = read(raw, len(record.names), confidence)
+    if detector.output == "raw":
+        xyxy, class_id, score = _read_raw(raw, len(record.names), confidence, several)
+    else:
+        xyxy, class_id, score = _read_final(raw, len(record.names), confidence)
     if detector.output == "queries":
         xyxy = _from_shares(xyxy, record.preprocessing)
     # A box turned inside out has a negative area, with which suppression would remove its innocent neighbours.
@@ -94,10 +106,10 @@ def apply_temperature(probability: np.ndarray, temperature: float) -> np.ndarray
 
 
 def thresholds_of(record: BundleRecord, confidence: float | None = None) -> np.ndarray:
-    """float32 `(classes,)`: below its class's threshold an answer is "unknown".
+    """float32 `(classes,)`: below its class's threshold an answer is "unknown", and a detection is not shown.
 
     Args:
-        record: A classifier's record.
+        record: A bundle's record.
         confidence: One threshold for all classes in place of the record's, 0..1.
     """
     if confidence is None and record.thresholds is not None:
@@ -108,37 +120,59 @@ def thresholds_of(record: BundleRecord, confidence: float | None = None) -> np.n
 def suppress(xyxy: np.ndarray, class_id: np.ndarray, confidence: np.ndarray, iou: float, max_det: int) -> np.ndarray:
     """Greedy non-maximum suppression within each class.
 
+    The boxes are gone through a block at a time: those that overlap a kept one leave together, and only what overlaps
+    within the block is looked at one by one. So the work is that of a few matrices, however many boxes there are.
+
     Returns:
         int64 indices of the boxes that stay, the surest first, at most `max_det`: those that overlap no surer box of
         their class by more than `iou`.
     """
-    left = np.argsort(-confidence, kind="stable")[:_MAX_CANDIDATES]
-    boxes = xyxy[left].astype(np.float64)
+    order = np.argsort(-confidence, kind="stable")[:_MAX_CANDIDATES]
+    boxes = xyxy[order].astype(np.float64)
     if len(boxes):  # set the classes apart, so that boxes of different classes never overlap
         span = float(boxes.max() - boxes.min()) + 1
-        boxes += class_id[left, None] * span
-    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    kept: list[int] = []
-    while len(left) and len(kept) < max_det:
-        kept.append(int(left[0]))
-        corner = np.maximum(boxes[0, :2], boxes[1:, :2])
-        opposite = np.minimum(boxes[0, 2:], boxes[1:, 2:])
-        shared = np.clip(opposite - corner, 0, None).prod(axis=1)
-        stays = shared <= iou * (area[0] + area[1:] - shared)
-        left, boxes, area = left[1:][stays], boxes[1:][stays], area[1:][stays]
-    return np.array(kept, np.int64)
+        boxes += class_id[order, None] * span
+    sides = np.ascontiguousarray(boxes.T)
+    kept = np.zeros(0, np.int64)
+    for start in range(0, len(order), _BLOCK):
+        block = np.arange(start, min(start + _BLOCK, len(order)))
+        if len(kept):
+            block = block[~_overlapping(sides[:, kept], sides[:, block], iou).any(axis=0)]
+        doubles = np.triu(_overlapping(sides[:, block], sides[:, block], iou), 1)
+        stays = np.ones(len(block), bool)
+        for surer in np.flatnonzero(doubles.any(axis=1)):
+            if stays[surer]:
+                stays &= ~doubles[surer]
+        kept = np.concatenate([kept, block[stays]])
+        if len(kept) >= max_det:
+            break
+    return order[kept[:max_det]]
 
 
-def _read_raw(raw: np.ndarray, classes: int, confidence: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _overlapping(a: np.ndarray, b: np.ndarray, iou: float) -> np.ndarray:
+    """Whether each box of `a` `(4, m)` overlaps each of `b` `(4, n)` by more than `iou`: bool `(m, n)`."""
+    width = np.minimum(a[2][:, None], b[2]) - np.maximum(a[0][:, None], b[0])
+    height = np.minimum(a[3][:, None], b[3]) - np.maximum(a[1][:, None], b[1])
+    shared = np.maximum(width, 0) * np.maximum(height, 0)
+    areas = ((a[2] - a[0]) * (a[3] - a[1]))[:, None] + (b[2] - b[0]) * (b[3] - b[1])
+    return shared > iou * (areas - shared)
+
+
+def _read_raw(
+    raw: np.ndarray, classes: int, confidence: float, several: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if raw.ndim != 2 or raw.shape[0] != 4 + classes:
         raise _misfit(f"an output of shape {raw.shape} for {classes} classes")
     best = raw[4:].max(axis=0)
     rows = raw[:, best > confidence]  # a comparison with NaN is false, which leaves those rows out
     rows = rows[:, np.isfinite(rows).all(axis=0)]
-    class_id = rows[4:].argmax(axis=0).astype(np.int64)
     cx, cy, w, h = rows[:4]
-    xyxy = np.stack([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2], axis=1)
-    return xyxy.astype(np.float32, copy=False), class_id, rows[4:].max(axis=0, initial=0).astype(np.float32, copy=False)
+    xyxy = np.stack([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2], axis=1).astype(np.float32, copy=False)
+    if several:
+        box, class_id = np.nonzero(confidence < rows[4:].T)
+        return xyxy[box], class_id.astype(np.int64), rows[4 + class_id, box].astype(np.float32, copy=False)
+    class_id = rows[4:].argmax(axis=0).astype(np.int64)
+    return xyxy, class_id, rows[4:].max(axis=0, initial=0).astype(np.float32, copy=False)
 
 
 def _read_final(raw: np.ndarray, classes: int, confidence: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

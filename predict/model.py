@@ -72,10 +72,11 @@ class Model:
     Args:
         bundle: An opened bundle.
         engine: From `open_engine` for this bundle.
+        several: As in `decode_detections`.
     """
 
-    def __init__(self, bundle: Bundle, engine: Engine) -> None:
-        self.bundle, self.engine = bundle, engine
+    def __init__(self, bundle: Bundle, engine: Engine, *, several: bool = False) -> None:
+        self.bundle, self.engine, self._several = bundle, engine, several
         self.name = bundle.name
         self.names = bundle.record.names
         self.engine_name = engine.name
@@ -96,8 +97,7 @@ class Model:
         record = self.bundle.record
         if record.task == "classify":
             return decode_scores(raw, record, confidence)
-        lowest = record.confidence if confidence is None else confidence
-        return decode_detections(raw, record, prepared.geometry, lowest)
+        return decode_detections(raw, record, prepared.geometry, confidence, several=self._several)
 
 
 def open_model(bundle: Bundle, *, engine: str = "auto", device: str = "auto") -> Model:

@@ -147,3 +147,46 @@ def test_suppression_equals_ultralytics(confidence: float) -> None:
         np.testing.assert_array_equal(ours.class_id, theirs[:, 5])
         np.testing.assert_allclose(ours.confidence, theirs[:, 4])
         np.testing.assert_allclose(ours.xyxy, np.clip(theirs[:, :4], 0, 200), atol=1e-4)
+
+
+def test_each_class_has_its_threshold() -> None:
+    record = _record().model_copy(update={"thresholds": (0.6, 0.2)})
+    raw = _raw((20, 20, 10, 10, 0.5, 0), (50, 50, 10, 10, 0, 0.5), (80, 80, 10, 10, 0.7, 0))
+    np.testing.assert_array_equal(decode_detections(raw, record, _SAME, None).class_id, [0, 1])
+    assert len(decode_detections(raw, record, _SAME, 0.4)) == 3, "a threshold that is given holds for all"
+    assert len(decode_detections(raw, _record(), _SAME, None)) == 3, "without thresholds the bundle's one holds"
+
+
+def test_a_surer_box_below_its_threshold_suppresses_nothing() -> None:
+    """What is not shown must not hide what is."""
+    record = _record().model_copy(update={"thresholds": (0.6, 0.6)})
+    raw = _raw((50, 50, 20, 20, 0.7, 0), (51, 50, 20, 20, 0.9, 0), (52, 50, 20, 20, 0.5, 0))
+    np.testing.assert_allclose(decode_detections(raw, record, _SAME, None).confidence, [0.9])
+
+
+def test_a_box_may_have_several_classes_when_asked() -> None:
+    raw = _raw((50, 50, 20, 20, 0.9, 0.4), (20, 20, 10, 10, 0.1, 0.7))
+    assert len(decode_detections(raw, _record(), _SAME, 0.25)) == 2
+    found = decode_detections(raw, _record(), _SAME, 0.25, several=True)
+    np.testing.assert_allclose(found.confidence, [0.9, 0.7, 0.4])
+    np.testing.assert_array_equal(found.class_id, [0, 1, 1])
+
+
+@pytest.mark.parametrize("count", [1, 127, 128, 129, 1000])
+def test_suppression_a_block_at_a_time_is_suppression_one_by_one(count: int) -> None:
+    rng = np.random.default_rng(count)
+    centre, half = rng.uniform(0, 60, (count, 2)), rng.uniform(2, 12, (count, 2))
+    xyxy = np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
+    class_id, confidence = rng.integers(0, 3, count), rng.uniform(0, 1, count).round(2).astype(np.float32)
+    kept: list[int] = []
+    for one in np.argsort(-confidence, kind="stable").tolist():
+        if all(class_id[one] != class_id[other] or _iou(xyxy[one], xyxy[other]) <= 0.5 for other in kept):
+            kept.append(one)
+    for most in (5, 10_000):
+        assert suppress(xyxy, class_id, confidence, 0.5, most).tolist() == kept[:most]
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> float:
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    sides = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None)
+    return sides.prod() / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - sides.prod())
