@@ -1,0 +1,156 @@
+"""The page of a detector's run, `report.html`, and that of `cv evaluate --html`: figures, curves and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..core.files import slug
+from ..core.manifest import RunManifest
+from ..core.progress import warn
+from ..core.words import many, some
+from ..core.workspace import Workspace
+from ..datasets.check.finding import CheckReport
+from ..datasets.check.run import check_dataset
+from ..datasets.check.tell import shown_path
+from ..datasets.model import SPLITS, Dataset
+from ..report.page import Page
+from ..report.parts import add_commands, add_facts, add_left_out, add_skipped
+from ..report.target import Target, parse_target
+from ..weights.bundle import Bundle
+from .assess import leak_effect_of
+from .evaluate import Evaluation
+from .history import overfitting, read_history
+from .report_parts import FIGURES, add_classes, add_curves, add_lead_figures, add_sizes, compare_rows
+from .training_report import add_training
+
+REPORT_NAME = "report.html"
+_UNEVEN = 10  # times as many boxes as another class
+
+
+def write_report(run: Path, bundle: Bundle, evaluations: Sequence[Evaluation], dataset: Dataset) -> Path:
+    """Write a run's `report.html`, whole or not at all, and return its path.
+
+    What its reader must not overlook (overfitting, leaks, too few pictures) is said on the terminal too.
+
+    Args:
+        run: The run's folder, with `run.json` and Ultralytics' `results.csv`.
+        bundle: What the run ended with.
+        evaluations: What it found in validation pictures, then in test pictures; the last that has a box leads.
+        dataset: What it was trained on; what a check finds in it is remembered since the start.
+
+    Raises:
+        DataError: `run.json` or `results.csv` is damaged.
+    """
+    manifest, history = RunManifest.load(run), read_history(run)
+    main = next((one for one in reversed(evaluations) if one.scores.boxes), evaluations[-1])
+    report = check_dataset(dataset)
+    record = bundle.record
+    family = record.detector.family if record.detector else "unknown"
+    page = Page(
+        bundle.name,
+        f"A detector of {many(len(record.names), 'class', 'classes')} ({family}, {record.preprocessing.width} pixels),"
+        f" trained on {dataset.name} ({', '.join(f'{dataset.count(split)} {split}' for split in SPLITS)} pictures) and"
+        f" measured on {many(len(main), 'picture')} of its {main.split} split, through the loop that predicts.",
+    )
+    add_lead_figures(page, main.scores)
+    notes = [*_caveats(evaluations, main, report, bundle.name), *_about_boxes(report), *overfitting(history)]
+    page.notes(notes)
+    for sentence in notes:
+        warn(sentence)
+    add_training(page, manifest, history, record)
+    if len(evaluations) > 1:
+        page.section("On each split")
+        page.table(["split", "pictures", "boxes", *FIGURES], compare_rows({one.split: one for one in evaluations}))
+    target = parse_target(manifest.options["target"]) if manifest.options.get("target") else None
+    _add_evaluation(page, main, dataset.root, target)
+    lost = manifest.result.get("skipped") or []
+    add_left_out(page, [(shown_path(Path(path), dataset.root), reason) for path, reason in lost])
+    add_commands(page, [
+        ("find objects in pictures", f"cv predict PICTURES --weights {bundle.name} --save"),
+        ("watch a camera", f"cv live --weights {bundle.name}"),
+        ("measure it again", f"cv evaluate {dataset.name} --weights {bundle.name} --html"),
+        ("beside another run", f"cv compare {run.name} RUN"),
+    ])  # fmt: skip
+    add_facts(page, manifest, [("run", run.name)])
+    return page.write(run / REPORT_NAME)
+
+
+def write_evaluation_page(
+    evaluations: Sequence[Evaluation],
+    dataset: Dataset,
+    workspace: Workspace,
+    *,
+    remarks: Sequence[str] = (),
+    target: Target | None = None,
+) -> Path:
+    """Write the page of `cv evaluate` into the workspace's `reports` folder, and return its path.
+
+    Args:
+        evaluations: What one or more detectors found in the same pictures; the first one is told in full.
+        dataset: Whose pictures they are.
+        workspace: Where the page goes.
+        remarks: What a reader must not overlook, in plain sentences.
+        target: What the thresholds were chosen for; None for the bundle's own.
+    """
+    main = evaluations[0]
+    names = "-".join(one.model for one in evaluations)
+    page = Page(
+        f"{' and '.join(one.model for one in evaluations)} on {dataset.name}",
+        f"Measured on {many(len(main), 'picture')} of the {main.split} split, through the loop that predicts.",
+    )
+    add_lead_figures(page, main.scores)
+    page.notes(remarks)
+    if len(evaluations) > 1:
+        page.section("The models", f"What follows tells of {main.model}.")
+        page.table(["model", "pictures", "boxes", *FIGURES], compare_rows({one.model: one for one in evaluations}))
+    _add_evaluation(page, main, dataset.root, target)
+    return page.write(workspace.root / "reports" / f"{slug(f'evaluate-{dataset.name}-{names}')}.html")
+
+
+def _add_evaluation(page: Page, evaluation: Evaluation, root: Path, target: Target | None) -> None:
+    if evaluation.scores.boxes:
+        add_classes(page, evaluation, target)
+        add_curves(page, evaluation)
+        add_sizes(page, evaluation)
+    add_skipped(page, [(shown_path(Path(entry.path), root), entry.reason) for entry in evaluation.skipped])
+
+
+def _caveats(evaluations: Sequence[Evaluation], main: Evaluation, report: CheckReport, name: str) -> list[str]:
+    said = main.scores.remarks()
+    if main is evaluations[0]:
+        counts = {one.split: one for one in evaluations}
+        missing = "No test picture has a box" if "test" in counts else "There are no test pictures"
+        said.append(
+            f"{missing}: these figures come from the {main.split} pictures, by which the best epoch and the thresholds"
+            " were chosen, so they are somewhat too good."
+        )
+    if leak := leak_effect_of(main, frozenset(report.leaked)):
+        said.append(
+            f"{leak.sentence(name)} Pictures that leak show what the model was trained on: trust the second figure."
+        )
+    for one in evaluations:
+        if one.skipped:
+            paths = [f"{shown_path(Path(entry.path), report.dataset.root)}: {entry.reason}" for entry in one.skipped]
+            said.append(f"{many(len(paths), f'{one.split} picture')} could not be used: {some(paths)}")
+    return said
+
+
+def _about_boxes(report: CheckReport) -> list[str]:
+    """Classes that training pictures hardly show."""
+    names, boxes = report.dataset.names, report.objects[SPLITS.index("train")]
+    said = []
+    if none := [name for name, count in zip(names, boxes, strict=True) if not count]:
+        said.append(f"No training picture shows {some(none)}: the model cannot know what that looks like.")
+    used = np.flatnonzero(boxes)
+    if len(used) > 1:
+        most, fewest = used[boxes[used].argmax()], used[boxes[used].argmin()]
+        if boxes[most] >= _UNEVEN * boxes[fewest]:
+            said.append(
+                f"The training pictures hold {boxes[most]} boxes of {names[most]} and {boxes[fewest]} of"
+                f" {names[fewest]}: rare classes are learned worse. More pictures of them help most, --balance"
+                " resample somewhat."
+            )
+    return said
