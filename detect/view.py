@@ -1,6 +1,7 @@
 """The training's own view of a dataset, so that training never touches the person's files.
 
 data/train/images/000000.jpg   a hard link where any library decodes the file alike, else a PNG of what our decoder saw
+data/train/images/000000-01.jpg   a tile of it, where tiles are trained on
 data/train/labels/000000.txt   written from the dataset's boxes
 data/data.yaml                 ours
 data/view.json                 which picture is which, what was left out, and why
@@ -24,8 +25,11 @@ from ..core.errors import DataError
 from ..core.files import whole_folder
 from ..core.images import ImageError, inspect_image, read_image, write_image
 from ..core.progress import progress, warn
+from ..core.words import many
 from ..datasets.holdout import training_splits
 from ..datasets.model import Boxes, Dataset, Item, LabelProblem, Split, spoilt
+from ..weights.bundle import Tiles
+from .sliced import cut, say_cost
 
 VIEW_NAME = "data"
 _SMALLEST_SIDE = 10  # Ultralytics drops smaller pictures without a word
@@ -36,14 +40,17 @@ class ViewReport(BaseModel):
     """What went into the view and what did not; saved as `view.json`.
 
     Attributes:
-        counts: Pictures by split.
-        boxes: Boxes by split.
+        counts: Pictures by split, tiles included.
+        boxes: Boxes by split, those in tiles included.
         most_boxes: The most boxes in one picture.
         converted: Pictures that were decoded and written as PNG, because libraries read the file differently.
         skipped: Pictures left out: path and reason.
         label_problems: Rows of label files left out or mended: path, row, reason.
         held_out: How many pictures of "train" stand in for the missing "valid".
         sources: The person's picture behind each file of the view.
+        tiles: How pictures were cut, None when they were not.
+        parts: How many of the pictures are tiles.
+        polygons: How many boxes were taken around polygons.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -56,30 +63,39 @@ class ViewReport(BaseModel):
     label_problems: list[tuple[str, int, str]] = []
     held_out: int = 0
     sources: dict[str, str] = {}
+    tiles: Tiles | None = None
+    parts: int = 0
+    polygons: int = 0
 
 
 class _Done(NamedTuple):
+    """What became of a picture: its files in the view with their numbers of boxes, the whole picture first."""
+
     item: Item
-    file: str
-    boxes: int
+    files: list[tuple[str, int]]
     problems: list[LabelProblem]
-    converted: bool
-    skipped: str | None
+    converted: bool = False
+    polygons: int = 0
+    skipped: str | None = None
 
 
-def build_view(dataset: Dataset, target: Path, seed: int) -> ViewReport:
+def build_view(dataset: Dataset, target: Path, seed: int, tiles: Tiles | None = None) -> ViewReport:
     """Write the view, whole or not at all; the dataset's own files are only read.
 
     Args:
         dataset: A detection dataset.
         target: The folder to make, `runs/<run>/data`.
         seed: Decides which pictures are held out, see `datasets.holdout`.
+        tiles: Cut the pictures into tiles, beside the whole ones.
 
     Raises:
         DataError: nothing usable to train or validate on, or no box in all of the training pictures.
+        LensmithError: no room for the tiles.
     """
     splits = training_splits(dataset, seed)
-    report = ViewReport(counts={}, boxes={}, held_out=len(splits.valid) if splits.held_out else 0)
+    report = ViewReport(counts={}, boxes={}, held_out=len(splits.valid) if splits.held_out else 0, tiles=tiles)
+    if tiles:
+        say_cost(dataset, [*splits.train, *splits.valid], tiles, target.parent)
     with whole_folder(target) as folder:
         _write_split(dataset, splits.train, "train", folder, report)
         _write_split(dataset, splits.valid, "valid", folder, report)
@@ -113,7 +129,7 @@ def _write_split(dataset: Dataset, items: Sequence[Item], split: Split, folder: 
         (folder / split / part).mkdir(parents=True)
 
     def write(numbered: tuple[int, Item]) -> _Done:
-        return _write_item(dataset, numbered[1], folder / split, f"{numbered[0]:06d}")
+        return _write_item(dataset, numbered[1], folder / split, numbered[0], report.tiles)
 
     results: list[_Done] = []
     with (
@@ -124,39 +140,55 @@ def _write_split(dataset: Dataset, items: Sequence[Item], split: Split, folder: 
             results.append(done)
             advance(1)
     used = [done for done in results if done.skipped is None]
-    report.counts[split] = len(used)
-    report.boxes[split] = sum(done.boxes for done in used)
-    report.most_boxes = max([report.most_boxes, *(done.boxes for done in used)])
+    files = [(name, boxes, done.item) for done in used for name, boxes in done.files]
+    report.counts[split] = len(files)
+    report.boxes[split] = sum(boxes for _, boxes, _ in files)
+    report.most_boxes = max([report.most_boxes, *(done.files[0][1] for done in used)])
+    report.parts += len(files) - len(used)
     report.converted += sum(done.converted for done in used)
+    report.polygons += sum(done.polygons for done in used)
     report.skipped += [(str(done.item.image), done.skipped) for done in results if done.skipped is not None]
     report.label_problems += [(str(p.file), p.row, p.reason) for done in results for p in done.problems]
-    report.sources |= {f"{split}/images/{done.file}": str(done.item.image) for done in used}
+    report.sources |= {f"{split}/images/{name}": str(item.image) for name, _, item in files}
 
 
-def _write_item(dataset: Dataset, item: Item, folder: Path, stem: str) -> _Done:
+def _write_item(dataset: Dataset, item: Item, folder: Path, number: int, tiles: Tiles | None) -> _Done:
     try:
         info = inspect_image(item.image)
         bgr = read_image(item.image)  # a header may be fine and the pixels damaged
     except ImageError as error:
-        return _Done(item, "", 0, [], converted=False, skipped=error.reason)
+        return _Done(item, [], [], skipped=error.reason)
     if min(bgr.shape[:2]) < _SMALLEST_SIDE:
         reason = f"it is smaller than {_SMALLEST_SIDE} x {_SMALLEST_SIDE} pixels"
-        return _Done(item, "", 0, [], converted=False, skipped=reason)
+        return _Done(item, [], [], skipped=reason)
     boxes, problems = dataset.boxes(item)
     if spoilt(boxes, problems):
         reason = "no row of its label file can be used, so nobody knows what is on it"
-        return _Done(item, "", 0, problems, converted=False, skipped=reason)
+        return _Done(item, [], problems, skipped=reason)
     rows, lost = _label_rows(boxes)
     if lost and item.label:
         reason = f"{lost} boxes lie outside the picture or have no area"
         problems = [*problems, LabelProblem(item.label, 0, reason, "no-area")]
+    stem = f"{number:06d}"
     name = f"{stem}{item.image.suffix.lower()}" if info.plain else f"{stem}.png"
     if info.plain:
         _link(item.image.resolve(), folder / "images" / name)
     else:
         write_image(folder / "images" / name, bgr)
+    _write_rows(folder, stem, rows)
+    files = [(name, len(rows))]
+    parts = cut(info.width, info.height, boxes, tiles, number) if tiles else []
+    for part, ((x1, y1, x2, y2), inside) in enumerate(parts, 1):
+        name = f"{stem}-{part:02d}"
+        write_image(folder / "images" / f"{name}.jpg", bgr[y1:y2, x1:x2])
+        rows, _ = _label_rows(inside)
+        _write_rows(folder, name, rows)
+        files.append((f"{name}.jpg", len(rows)))
+    return _Done(item, files, problems, converted=not info.plain, polygons=boxes.polygons)
+
+
+def _write_rows(folder: Path, stem: str, rows: Sequence[str]) -> None:
     (folder / "labels" / f"{stem}.txt").write_text("".join(rows), encoding="utf-8")
-    return _Done(item, name, len(rows), problems, converted=not info.plain, skipped=None)
 
 
 def _label_rows(boxes: Boxes) -> tuple[list[str], int]:
@@ -217,5 +249,8 @@ def _warn(report: ViewReport) -> None:
     if report.label_problems:
         path, row, reason = report.label_problems[0]
         warn(f"{len(report.label_problems)} label rows were left out or mended; the first: {path}, row {row}: {reason}")
+    if report.polygons:
+        warn(f"{many(report.polygons, 'object is', 'objects are')} outlined by polygons: a detector learns the boxes "
+             "around them, which hold background too")  # fmt: skip
     if not report.boxes["valid"]:
         warn("no validation picture has a labelled box, so training cannot tell which epoch was the best")
