@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..report.target import Target
+from ..report.thresholds import highest_for_recall, lowest_for_precision, too_few
 
 LOWEST, HIGHEST = 0.05, 20.0
 ENOUGH_PICTURES = 20
@@ -92,12 +93,11 @@ def choose_thresholds(probability: np.ndarray, labels: np.ndarray, target: Targe
     Returns:
         One value of 0..1 a class, each half-way between two pictures so that rounding does not decide.
     """
-    choose = _for_precision if target.metric == "precision" else _for_recall
     answer, sure = probability.argmax(axis=1), probability.max(axis=1).astype(np.float64)
     chosen = []
     for k in range(probability.shape[1]):
         mine = answer == k
-        chosen.append(choose(sure[mine], labels[mine] == k, int((labels == k).sum()), target.value))
+        chosen.append(_threshold(sure[mine], labels[mine] == k, int((labels == k).sum()), target))
     return tuple(chosen)
 
 
@@ -106,7 +106,7 @@ def shortfalls(
 ) -> list[str]:
     """Which classes do not reach the target with these thresholds on these pictures, in plain sentences."""
     answer, sure = probability.argmax(axis=1), probability.max(axis=1)
-    said = _too_few(len(labels), target)
+    said = too_few(len(labels), "validation pictures", target)
     for k, name in enumerate(names):
         called = answer == k
         given = called & (sure >= thresholds[k])
@@ -130,45 +130,8 @@ def shortfalls(
     return said
 
 
-def _too_few(pictures: int, target: Target) -> list[str]:
-    # The lower end of the one-sided 95% interval of Clopper and Pearson (1934) where all are right.
-    shown = 0.05 ** (1 / max(pictures, 1))
-    if shown >= target.value or target.value == 1:
-        return []
-    needed = int(np.ceil(np.log(0.05) / np.log(target.value)))
-    return [
-        f"{pictures} validation pictures cannot support {target}: even if every answer were right, that would show no"
-        f" more than {shown:.0%}. It takes {needed} or more, and as many for each class to be sure of each."
-    ]
-
-
-def _for_precision(sure: np.ndarray, right: np.ndarray, _pictures: int, wanted: float) -> float:
-    if not len(sure):
-        return wanted
-    levels, count, good = _from_above(sure, right)
-    precision = good / count
-    enough = np.flatnonzero(precision >= wanted)
-    if not precision.any():
-        return 1.0
-    best = enough[-1] if len(enough) else np.flatnonzero(precision == precision.max())[-1]
-    return _below(levels, int(best))
-
-
-def _for_recall(sure: np.ndarray, right: np.ndarray, pictures: int, wanted: float) -> float:
-    if not len(sure) or not pictures:
-        return 0.0
-    levels, _, good = _from_above(sure, right)
-    enough = np.flatnonzero(good / pictures >= wanted)
-    return _below(levels, int(enough[0])) if len(enough) else 0.0
-
-
-def _from_above(sure: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distinct levels, falling; how many answers are at least that sure; how many of those are right."""
-    order = np.argsort(-sure, kind="stable")
-    last = np.append(np.diff(sure[order]) != 0, True)
-    return sure[order][last], np.arange(1, len(sure) + 1)[last], np.cumsum(right[order])[last]
-
-
-def _below(levels: np.ndarray, index: int) -> float:
-    """A threshold that this level reaches and the next lower one does not."""
-    return 0.0 if index == len(levels) - 1 else float((levels[index] + levels[index + 1]) / 2)
+def _threshold(sure: np.ndarray, right: np.ndarray, pictures: int, target: Target) -> float:
+    """The threshold of one class: how sure the answers are that name it, which are right, and its pictures."""
+    if target.metric == "precision":
+        return lowest_for_precision(sure, right, target.value) if len(sure) else target.value
+    return highest_for_recall(sure, right, pictures, target.value) if len(sure) and pictures else 0.0

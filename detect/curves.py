@@ -12,7 +12,7 @@ from .precision import envelope
 
 CONFIDENCES = np.linspace(0, 1, 1000)
 RECALLS = np.linspace(0, 1, 101)
-_SMOOTHED_OVER = 51  # of 1000 points to each side: one lucky picture must not choose
+_SMOOTHED_OVER = 50  # of 1000 points to each side, as Ultralytics does: one lucky picture must not choose
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,14 @@ class Curves:
         known = ~np.isnan(self.f1).all(axis=1)
         if not known.any():
             return 0
-        padded = np.pad(self.f1[known].mean(axis=0), _SMOOTHED_OVER, mode="edge")
-        width = 2 * _SMOOTHED_OVER + 1
-        return int(np.convolve(padded, np.ones(width) / width, mode="valid").argmax())
+        return int(smoothed(self.f1[known].mean(axis=0)).argmax())
+
+
+def smoothed(curve: np.ndarray) -> np.ndarray:
+    """A curve over `CONFIDENCES`, float64 `(1000,)`, each point the mean of its neighbourhood."""
+    padded = np.pad(curve, _SMOOTHED_OVER, mode="edge")
+    width = 2 * _SMOOTHED_OVER + 1
+    return np.convolve(padded, np.ones(width) / width, mode="valid")
 
 
 def curves_of(matches: Matches, classes: int) -> Curves:

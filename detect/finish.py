@@ -23,6 +23,7 @@ from ..predict.engines.choose import open_engine
 from ..predict.engines.ultralytics import MODEL_NAME, TorchDetector
 from ..predict.model import open_model
 from ..predict.prepare import fit
+from ..report.target import parse_target
 from ..weights.bundle import (
     PORTABLE_NAME,
     Bundle,
@@ -38,6 +39,7 @@ from ..weights.shelf import target_of_run
 from ..weights.trust import check_checkpoint
 from .evaluate import Evaluation, evaluate_items
 from .models import is_transformer
+from .thresholds import choose_thresholds, shortfalls
 from .view import ViewReport
 
 GOLDEN_SAMPLES = 4
@@ -57,6 +59,7 @@ class Trained:
         dataset: The dataset's name, fingerprint and path.
         bundle_name: What the bundle is to be called.
         device: As in `core.device.parse_device`.
+        target: What the thresholds are chosen for, "precision=0.95"; None takes the best F1.
     """
 
     run: Path
@@ -68,6 +71,7 @@ class Trained:
     dataset: DatasetRef
     bundle_name: str
     device: str
+    target: str | None = None
 
 
 def make_bundle(trained: Trained, dataset: Dataset, workspace: Workspace) -> tuple[Bundle, tuple[Evaluation, ...]]:
@@ -104,9 +108,11 @@ def make_bundle(trained: Trained, dataset: Dataset, workspace: Workspace) -> tup
             copy_model(work / PORTABLE_NAME, folder, PORTABLE_NAME)
 
     draft = write_bundle(work / "bundle", record, fill, golden=golden)
-    evaluations = _measure(draft, trained, dataset)
+    evaluations, thresholds = _with_thresholds(_measure(draft, trained, dataset), record, trained.target)
     shown = most_telling(evaluations).scores
-    record = record.model_copy(update={"metrics": shown.summary(), "metrics_split": shown.split})
+    record = record.model_copy(
+        update={"metrics": shown.summary(), "metrics_split": shown.split, "thresholds": thresholds}
+    )
     target = target_of_run(workspace, trained.bundle_name, trained.run.name)
     record = record.model_copy(update={"name": target.name})
     write_bundle(target, record, fill, golden=golden)
@@ -200,6 +206,21 @@ def _golden(data: Path, detector: TorchDetector, preprocessing: Preprocessing) -
     inputs = np.stack([fit(read_image(path), preprocessing)[0] for path in chosen])
     outputs = np.concatenate([detector.infer(inputs[i : i + 1]) for i in range(len(inputs))])
     return inputs, outputs
+
+
+def _with_thresholds(
+    evaluations: tuple[Evaluation, ...], record: BundleRecord, wanted: str | None
+) -> tuple[tuple[Evaluation, ...], tuple[float, ...] | None]:
+    """Thresholds of the validation pictures, which come first, and what is measured with them; None without boxes."""
+    valid = evaluations[0]
+    if not len(valid.matches.true_class):
+        return evaluations, None
+    target = parse_target(wanted) if wanted else None
+    thresholds = choose_thresholds(valid, target)[: len(record.names)]
+    limited = tuple(one.with_thresholds(thresholds) for one in evaluations)
+    for sentence in shortfalls(limited[0], target) if target else ():
+        warn(sentence)
+    return limited, thresholds
 
 
 def _measure(bundle: Bundle, trained: Trained, dataset: Dataset) -> tuple[Evaluation, ...]:

@@ -1,0 +1,95 @@
+"""The confidence above which a detection of a class is shown, chosen on validation pictures.
+
+For the best F1 the threshold of a class is the confidence at which its F1 over the validation pictures, smoothed as
+the common curve is, is highest. A class with few boxes has an F1 curve of a few large steps, and the highest of them
+is luck; so it leans on the one threshold that is best for all classes together: with n boxes its own counts n parts
+and the common one 20. (Shrinkage: with 20 boxes both count alike, with 200 its own counts ten times as much.)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..core.words import many
+from ..report.target import Target
+from ..report.thresholds import highest_for_recall, lowest_for_precision, too_few
+from .curves import CONFIDENCES, Curves, smoothed
+from .evaluate import LOWEST_CONFIDENCE, Evaluation
+
+LEAN = 20
+DEFAULT = 0.25
+_LOWEST, _HIGHEST = 0.01, 0.95  # for the best F1; a model that has hardly learned has it at the very edge
+
+
+def choose_thresholds(evaluation: Evaluation, target: Target | None = None) -> tuple[float, ...]:
+    """A threshold for each class, of validation pictures. Never of test pictures.
+
+    Args:
+        evaluation: What the model found in them.
+        target: What to reach, such as a precision of 0.95: the lowest threshold that does, and for recall the highest
+            one. A class that cannot reach it gets the threshold that comes nearest. None takes the best F1.
+
+    Returns:
+        One value of 0..1 for each of `evaluation.names`. A class without boxes, or never found, has the common one of
+        the best mean F1; where no class is ever found right, all have 0.25.
+    """
+    curves = evaluation.curves
+    common = float(CONFIDENCES[curves.best]) if np.nansum(curves.f1) > 0 else DEFAULT
+    common = min(max(common, _LOWEST), _HIGHEST)
+    boxes = np.bincount(evaluation.matches.true_class, minlength=len(evaluation.names))
+    if target is not None:
+        return tuple(_for_target(evaluation, k, int(boxes[k]), target, common) for k in range(len(boxes)))
+    return tuple(_for_f1(curves, k, int(boxes[k]), common) for k in range(len(boxes)))
+
+
+def shortfalls(evaluation: Evaluation, target: Target) -> list[str]:
+    """Which classes do not reach a target on these pictures with the evaluation's thresholds, in plain sentences.
+
+    Args:
+        evaluation: Of validation pictures, with the thresholds that were chosen on them.
+        target: What they were chosen for.
+    """
+    said = too_few(evaluation.scores.boxes, "validation boxes", target)
+    matches = evaluation.matches
+    for one, name, k in zip(evaluation.scores.classes, evaluation.names, range(len(evaluation.names)), strict=True):
+        ever = bool((matches.class_id == k).any())
+        if not ever or not one.boxes:
+            why = "was never found" if not ever else "has no box"
+            said.append(f"'{name}' {why} in the validation pictures, so its threshold {one.threshold:.2f} is a guess.")
+            continue
+        if not one.found and target.metric == "precision":
+            said.append(
+                f"Every '{name}' that was found in the validation pictures was wrong, so its threshold is"
+                f" {one.threshold:g}: it is shown no more."
+            )
+            continue
+        reached = one.precision if target.metric == "precision" else one.recall
+        if reached and reached.value < target.value:
+            said.append(
+                f"'{name}' cannot reach {target}: with the threshold {one.threshold:.2f} it comes to"
+                f" {reached.value:.3f} on the {many(one.pictures, 'validation picture')} that show it."
+            )
+    return said
+
+
+def _for_f1(curves: Curves, k: int, boxes: int, common: float) -> float:
+    if not boxes or not curves.f1[k].any():
+        return round(common, 3)
+    own = float(CONFIDENCES[smoothed(curves.f1[k]).argmax()])
+    leaning = (boxes * own + LEAN * common) / (boxes + LEAN)
+    return round(min(max(leaning, _LOWEST), _HIGHEST), 3)
+
+
+def _for_target(evaluation: Evaluation, k: int, boxes: int, target: Target, common: float) -> float:
+    matches = evaluation.matches
+    mine = matches.class_id == k
+    sure, right = matches.confidence[mine].astype(np.float64), matches.correct[mine, 0]
+    if not boxes or not len(sure):
+        return round(common, 3)
+    if target.metric == "precision":
+        return lowest_for_precision(sure, right, target.value)
+    # What is never found is found by no threshold, however low, and a lower one only shows more ghosts.
+    if not right.any():
+        return common
+    reachable = min(target.value, float(right.sum() / boxes))
+    return max(highest_for_recall(sure, right, boxes, reachable), LOWEST_CONFIDENCE)
