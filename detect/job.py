@@ -36,6 +36,7 @@ from .checkpoints import (
 )
 from .finish import Trained, make_bundle, most_telling
 from .history import RESULTS_PATH
+from .tracking import RunTracking, tracked
 from .view import VIEW_NAME, ViewReport, build_view, read_view, view_stands
 
 TRAINED = "trained"  # in the manifest's result: training is over, what is missing is the bundle
@@ -68,13 +69,15 @@ def carry_on(run: Path, manifest: RunManifest, dataset: Dataset, workspace: Work
     try:
         with _timed(manifest, "prepare"):
             view = _view(run, manifest, dataset)
-        if not manifest.result.get(TRAINED):
-            with _timed(manifest, "train"):
-                _train(run, manifest, view)
-            manifest.result[TRAINED] = True
-            manifest.save(run)
-        with _timed(manifest, "finish"):
-            done = _finish(run, manifest, dataset, view, workspace)
+        with tracked(run, manifest) as tracking:
+            if not manifest.result.get(TRAINED):
+                with _timed(manifest, "train"):
+                    _train(run, manifest, view, tracking)
+                manifest.result[TRAINED] = True
+                manifest.save(run)
+            with _timed(manifest, "finish"):
+                done = _finish(run, manifest, dataset, view, workspace)
+            tracking.end(done.metrics)
     except KeyboardInterrupt:
         manifest.end(run, "interrupted")
         say_resume(run.name)
@@ -119,12 +122,13 @@ def _view(run: Path, manifest: RunManifest, dataset: Dataset) -> ViewReport:
     return view
 
 
-def _train(run: Path, manifest: RunManifest, view: ViewReport) -> None:
+def _train(run: Path, manifest: RunManifest, view: ViewReport, tracking: RunTracking) -> None:
     from .trainer import trainer_for
 
     weights, options = run / WEIGHTS_PATH, manifest.options
     checkpoint = newest_checkpoint(weights)
     mend_results(run / RESULTS_PATH, checkpoint)
+    tracking.begin()
     overrides = training_arguments(run, manifest)
     _write_augment(run, manifest)
     if checkpoint:
@@ -191,6 +195,7 @@ def _finish(run: Path, manifest: RunManifest, dataset: Dataset, view: ViewReport
     trained = Trained(
         run=run, best=best.path, family=options["model"], imgsz=options["imgsz"], view=view,
         seed=manifest.seed, dataset=manifest.dataset, bundle_name=options["name"], device=options["device"],
+        target=options.get("target"),
     )  # fmt: skip
     bundle, evaluations = make_bundle(trained, dataset, workspace)
     shown = most_telling(evaluations).scores

@@ -32,7 +32,9 @@ config = YoloConfig(
     model="yolo26n", from_scratch=True, epochs=2, imgsz=64, batch=8, device="cpu", name="odd one", force=True
 )
 done = train_yolo(open_dataset("odd", workspace), workspace, config)
-print(json.dumps({"touched": touched, "run": str(done.run), "metrics": done.metrics, "split": done.split}))
+trackers = sorted({"tensorboard", "mlflow", "wandb", "comet_ml", "clearml", "ray"} & sys.modules.keys())
+told = {"touched": touched, "trackers": trackers, "run": str(done.run), "metrics": done.metrics, "split": done.split}
+print(json.dumps(told))
 """
 
 

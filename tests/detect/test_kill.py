@@ -16,6 +16,7 @@ from lensmith.core.manifest import RunManifest
 from lensmith.core.workspace import Workspace
 from lensmith.weights.bundle import open_bundle
 from tests.helpers import cv_path, make_yolo_dataset, run_cv
+from tests.report.test_tracking import curve
 
 pytestmark = pytest.mark.torch
 
@@ -112,7 +113,7 @@ def test_a_training_that_is_killed_and_then_interrupted_goes_on_to_a_bundle(work
     _stop_after(
         "epoch 1/3", signal.SIGKILL,  # said after the checkpoint was written
         ["train-yolo", "small", "--model", "yolov8n", "--from-scratch", "--epochs", "3", "--imgsz", "64",
-         "--batch", "4", "--device", "cpu"], workspace,
+         "--batch", "4", "--device", "cpu", "--tensorboard"], workspace,
     )  # fmt: skip
     (run,) = workspace.runs.iterdir()
     assert RunManifest.load(run).status == "running"
@@ -129,5 +130,6 @@ def test_a_training_that_is_killed_and_then_interrupted_goes_on_to_a_bundle(work
     with (run / "train" / "results.csv").open() as file:
         epochs = [int(float(row["epoch"])) for row in csv.DictReader(file)]
     assert epochs == [1, 2, 3]
+    assert [step for step, _ in curve(run, "valid", "mAP50")] == [1, 2, 3]
     assert RunManifest.load(run).status == "done"
     assert open_bundle("small-yolov8n", workspace).record.run == run.name

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.torch
 
 def test_nothing_outside_is_contacted(trained: Story) -> None:
     assert trained.told["touched"] == []
+    assert trained.told["trackers"] == []
 
 
 def test_the_dataset_is_untouched(trained: Story) -> None:
