@@ -86,6 +86,9 @@ def train_yolo(
     cache: Annotated[
         bool, _option("Keep the decoded pictures in memory where they fit.", _DATA, "--cache/--no-cache")
     ] = True,
+    workers: Annotated[
+        int, _option("Processes that read pictures for a GPU; on a CPU there are none.", _DATA, min=0)
+    ] = 4,
     force: Annotated[bool, _option("Train although the dataset has errors.", _DATA, "--force")] = False,
     target: Annotated[
         str | None,
@@ -116,8 +119,8 @@ def train_yolo(
         batch=_number(batch, "--batch", "auto"), device=device, freeze=_number(freeze, "--freeze", "backbone"),
         unfreeze_after=unfreeze_after, weights=weights, from_scratch=from_scratch, patience=patience,
         time=None if time is None else read_duration(time, "--time"), name=name, seed=seed, cache=cache,
-        balance=balance, tiles=tiles, target=target, augment=augment, settings=parse_settings(settings or []),
-        tensorboard=tensorboard, mlflow=mlflow, force=force,
+        workers=workers, balance=balance, tiles=tiles, target=target, augment=augment,
+        settings=parse_settings(settings or []), tensorboard=tensorboard, mlflow=mlflow, force=force,
     )  # fmt: skip
     with epoch_lines(as_json):
         done = train(open_dataset(dataset, place), place, config)

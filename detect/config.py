@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..core.device import parse_device
 from ..core.errors import UsageError
 from ..report.target import parse_target
-from .models import grid_of
+from .freezing import frozen_layers
+from .models import grid_of, is_transformer
 
 Balance = Literal["none", "weights", "resample"]
 Tiles = Literal["auto", "on", "off"]
@@ -79,10 +81,10 @@ class YoloConfig(BaseModel):
     mlflow: bool = False
     force: bool = False
 
-    def check(self, model: str) -> None:
-        """Raises UsageError for choices that do not go together or that `model` cannot take."""
-        if self.imgsz != "auto":
-            self._check_imgsz(self.imgsz, model)
+    def check(self, model: str | None) -> None:
+        """Raises UsageError for choices that do not go together or that `model`, where it is known, cannot take."""
+        if model is not None:
+            self._check_for(model)
         if self.target is not None:
             parse_target(self.target)
         if self.from_scratch and self.weights is not None:
@@ -91,6 +93,25 @@ class YoloConfig(BaseModel):
             raise UsageError(
                 "--freeze keeps layers as they are, and --from-scratch makes them random: they would learn nothing.",
                 next_step="leave one of them out",
+            )
+        self._check_unfreezing()
+
+    def _check_for(self, model: str) -> None:
+        if self.imgsz != "auto":
+            self._check_imgsz(self.imgsz, model)
+        frozen_layers(model, self.freeze)
+        if self.balance == "weights" and is_transformer(model):
+            raise UsageError(
+                f"{model} knows no weights of classes.", where="--balance", next_step="use --balance resample"
+            )
+
+    def _check_unfreezing(self) -> None:
+        devices = parse_device(self.device)
+        if self.unfreeze_after is not None and not isinstance(devices, str) and len(devices) > 1:
+            raise UsageError(
+                "On several GPUs the layers that learn are settled at the start.",
+                where="--unfreeze-after",
+                next_step="leave it out, or give one GPU: --device 0",
             )
         if self.unfreeze_after is not None and not self.freeze:
             raise UsageError(

@@ -44,7 +44,7 @@ def choose_start(config: YoloConfig, workspace: Workspace) -> Start:
         LensmithError: the official weights cannot be fetched.
     """
     model = check_model_name(config.model) if config.model else None
-    config.check(model or DEFAULT_MODEL)
+    config.check(model or (None if config.weights else DEFAULT_MODEL))
     if config.from_scratch:
         return Start(model or DEFAULT_MODEL, None)
     if config.weights is None:

@@ -6,6 +6,7 @@ Imported only when training starts, and by the processes that train on several G
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import sys
@@ -18,14 +19,21 @@ from ultralytics.models.rtdetr.train import RTDETRTrainer  # noqa: TID253 - as a
 from ultralytics.models.yolo.detect import DetectionTrainer  # noqa: TID253 - as above
 from ultralytics.nn.tasks import load_checkpoint  # noqa: TID253 - as above
 from ultralytics.utils import DEFAULT_CFG, RANK  # noqa: TID253 - as above
+from ultralytics.utils.patches import override_configs  # noqa: TID253 - as above
 
 from ..core.device import usable_cores
 from ..core.manifest import MANIFEST_NAME, RunManifest
-from ..core.progress import warn
+from ..core.progress import say, warn
 from .augmented import AugmentedReader, read_run_spec
+from .balance import imbalance_line, repeat_rare
+from .budget import TimeBudget
 from .checkpoints import BEST, BEST_BEFORE, LAST, LAST_BEFORE, extended_after
+from .freezing import freezing_line, unfreeze
+from .kept import keep_pictures
 from .models import is_transformer, load_architecture
+from .plan import Plan, read_plan
 from .progress import EpochProgress
+from .trouble import NotANumberError, told_plainly
 
 
 class SafeTrainer(DetectionTrainer):
@@ -33,12 +41,20 @@ class SafeTrainer(DetectionTrainer):
 
     `args.model` is a detector's name with ".yaml" for a new training, the checkpoint's path for one that goes on.
     `args.pretrained` is the path of a checkpoint to start from, or False. Both were looked into before. When
-    `args.project` holds an `augment.yaml`, training pictures are changed as it says.
+    `args.project` holds an `augment.yaml`, training pictures are changed as it says; a `run.json` there gives the plan.
+
+    Attributes:
+        plan: How this training goes beyond the library's arguments.
     """
 
     def __init__(self, cfg: Any = DEFAULT_CFG, overrides: Any = None, _callbacks: Any = None) -> None:
-        self._progress = EpochProgress()
+        self._progress = EpochProgress(lambda: math.inf if self._budget is None else self._budget.left)
+        self._budget: TimeBudget | None = None
+        self._in_memory = 0
+        self.plan = Plan()
         super().__init__(cfg, overrides, _callbacks)
+        self.plan = read_plan(Path(self.args.project), again=bool(self.resume))
+        self.args.time = self.plan.seconds and self.plan.seconds / 3600
         if self.device.type == "cpu":
             torch.set_num_threads(usable_cores())  # Ultralytics leaves one core idle, on two cores that is half
 
@@ -74,12 +90,32 @@ class SafeTrainer(DetectionTrainer):
         return checkpoint
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
-        """As in the library; training pictures are changed as the run's spec says."""
-        dataset: Any = super().build_dataset(img_path, mode, batch)
+        """As in the library; training pictures come as often as the plan says, changed as the run's spec says."""
+        cache = self.args.cache
+        with override_configs(self.args, {"cache": False}):
+            dataset: Any = super().build_dataset(img_path, mode, batch)
+        if mode == "train":
+            self._balance(dataset)
+        if cache:
+            shared = self.args.workers > 0
+            taken = keep_pictures(dataset, self.args, shared=shared, spoken_for=0 if shared else self._in_memory)
+            self._in_memory += taken
         spec = read_run_spec(Path(self.args.project))
         if mode == "train" and spec is not None:
             dataset.get_image_and_label = AugmentedReader(dataset, spec)
         return dataset
+
+    def _balance(self, dataset: Any) -> None:
+        if self.plan.balance == "resample":
+            added = repeat_rare(dataset, self.args.seed)
+            tell, text = say, f"resampled: {added} pictures of rare classes are added to {dataset.ni - added}"
+        else:
+            line = imbalance_line([label["cls"].reshape(-1) for label in dataset.labels], self.data["names"])
+            if line is None or self.args.cls_pw:
+                return
+            tell, text = warn, line
+        if RANK in {-1, 0}:
+            tell(text)
 
     def _setup_train(self) -> None:
         """As in the library, with a check of half precision that needs no download."""
@@ -108,14 +144,84 @@ class SafeTrainer(DetectionTrainer):
         shutil.rmtree(aside, ignore_errors=True)
         return True
 
+    def _get_warmup_iterations(self, num_batches: int) -> int:
+        """As in the library, which asks at the start, and after each epoch of a training with a limit of time.
+
+        In between it has set the number of epochs, which is put right here.
+        """
+        if self._budget is not None and self.epoch_time is not None:
+            self._fit_epochs(self._budget)
+        return super()._get_warmup_iterations(num_batches)
+
+    def _fit_epochs(self, budget: TimeBudget) -> None:
+        done, before = self.epoch + 1, self._fitting
+        epochs = budget.epochs(done, float(self.epoch_time or 0))
+        if RANK != -1:  # all processes must agree
+            agreed = [epochs]
+            torch.distributed.broadcast_object_list(agreed, 0)
+            epochs = agreed[0]
+        self.epochs, self.args.epochs, self._fitting = epochs, self._most, epochs
+        self.stop = bool(self.stop) or epochs <= done
+        if epochs != before and RANK in {-1, 0}:
+            say(f"the time is enough for {epochs} of {self._most} epochs")
+
+    def _handle_nan_recovery(self, epoch: int) -> bool:
+        """As in the library, which goes back to the last checkpoint three times; but said, and never into nonsense.
+
+        Where there is none, because it is the first epoch, it would go on with a model of which nothing is left.
+
+        Raises:
+            NotANumberError: going back does not help, or there is nothing to go back to.
+        """
+        spoilt = self.loss is not None and not bool(self.loss.isfinite())
+        advice = "lower the learning rate (--set optimizer=AdamW --set lr0=0.0005), or add --set amp=false on a GPU"
+        if spoilt and epoch == self.start_epoch and RANK == -1:
+            kept = f"; epoch {epoch} is kept" if self.resume else ""
+            raise NotANumberError(f"The loss is no longer a number in epoch {epoch + 1}{kept}.",
+                                  where=self.args.project, next_step=f"train anew and {advice}")  # fmt: skip
+        try:
+            again = super()._handle_nan_recovery(epoch)
+        except RuntimeError as error:
+            raise NotANumberError(f"The loss is no longer a number in epoch {epoch + 1}, and going back to the epoch "
+                                  f"before did not help: {error}.", where=self.args.project,
+                                  next_step=f"train anew and {advice}") from None  # fmt: skip
+        if again and RANK in {-1, 0}:
+            warn(f"the loss was no longer a number in epoch {epoch + 1}: it is done again from the checkpoint before "
+                 f"(time {self.nan_recovery_attempts} of 3)")  # fmt: skip
+        return again
+
+    def train(self) -> None:
+        """As in the library; what can go wrong is one message, see `trouble.told_plainly`."""
+        with told_plainly(Path(self.args.project)):
+            super().train()
+
     def final_eval(self) -> None:
         """Leave the checkpoints alone: the library would rewrite them in place. We measure on the bundle."""
 
     def run_callbacks(self, event: str) -> None:
-        """The library's callbacks, and our line per epoch."""
+        """The library's callbacks, our line per epoch, and what the plan says of this moment."""
         super().run_callbacks(event)
         if RANK in {-1, 0}:
             self._progress.on(event, self)
+        if event == "on_train_start":
+            self._start_clock()
+        elif event == "on_train_epoch_start":
+            self._begin_epoch()
+
+    def _start_clock(self) -> None:
+        self._most = self._fitting = self.epochs
+        if self.plan.seconds is not None:
+            self._budget = TimeBudget(self.plan.seconds, self.epochs)
+        if self.plan.freeze and RANK in {-1, 0} and not self._all_learn(self.start_epoch):
+            say(freezing_line(self.args.freeze, self.plan.freeze, self.plan.unfreeze_after))
+
+    def _begin_epoch(self) -> None:
+        if self._all_learn(self.epoch) and unfreeze(self) and RANK in {-1, 0}:
+            say(f"from epoch {self.epoch + 1} on all layers learn")
+
+    def _all_learn(self, epoch: int) -> bool:
+        after = self.plan.unfreeze_after
+        return after is not None and epoch >= after
 
 
 class SafeTransformerTrainer(SafeTrainer, RTDETRTrainer):
