@@ -46,6 +46,14 @@ class Mistake:
     confidence: float = 0.0
     overlap: float = 0.0
 
+    def found_xyxy(self, picture: Picture) -> np.ndarray | None:
+        """The detection's box, float32 `(4,)` in the picture's pixels; None for what was missed."""
+        return None if self.found is None else picture.found.xyxy[self.found]
+
+    def true_xyxy(self, picture: Picture) -> np.ndarray | None:
+        """The true box, float32 `(4,)` in the picture's pixels; None for a ghost."""
+        return None if self.true is None else picture.xyxy[self.true]
+
 
 def sort_errors(evaluation: Evaluation) -> list[Mistake]:
     """Every mistake among the detections that are shown: by kind in the order of `KINDS`, then the surest first."""
