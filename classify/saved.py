@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..core.arrays import read_arrays, write_arrays
 from ..core.errors import DataError, NotFoundError
-from ..core.files import sha256_of
+from ..core.files import hashes_of
 from ..predict.results import Skipped
 from .evaluate import Evaluation
 
@@ -22,7 +22,7 @@ def save_evaluation(evaluation: Evaluation, run: Path) -> Path:
     about = {
         "model": evaluation.model, "split": evaluation.split, "names": evaluation.names,
         "temperature": evaluation.temperature, "images": [str(image) for image in evaluation.images],
-        "sha256": [_content(image) for image in evaluation.images], "skipped": evaluation.skipped,
+        "sha256": hashes_of(evaluation.images), "skipped": evaluation.skipped,
     }  # fmt: skip
     path = run / _file_name(evaluation.split)
     write_arrays(path, about, {
@@ -63,13 +63,6 @@ def _check(evaluation: Evaluation, hashes: Sequence[str]) -> None:
         raise ValueError(f"its parts do not fit {count} pictures of {classes} classes")
     if count and not 0 <= evaluation.labels.min() <= evaluation.labels.max() < classes:
         raise ValueError("a label is no class")
-
-
-def _content(image: Path) -> str:
-    try:
-        return sha256_of(image)
-    except OSError:  # it was there when it was measured
-        return ""
 
 
 def _file_name(split: str) -> str:

@@ -9,7 +9,7 @@ import re
 import secrets
 import shutil
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .errors import DataError
@@ -27,6 +27,18 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def hashes_of(paths: Iterable[Path]) -> tuple[str, ...]:
+    """The SHA-256 of each file, "" where it is gone or cannot be read."""
+
+    def one(path: Path) -> str:
+        try:
+            return sha256_of(path)
+        except OSError:
+            return ""
+
+    return tuple(one(path) for path in paths)
 
 
 def safe_name(name: str) -> str:

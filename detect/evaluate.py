@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +11,9 @@ from typing import Literal
 
 import numpy as np
 
+from ..core.arrays import read_arrays, write_arrays
 from ..core.errors import DataError, NotFoundError
-from ..core.files import write_atomic
+from ..core.files import hashes_of, write_atomic
 from ..core.progress import progress
 from ..core.words import some
 from ..datasets.model import Dataset, Item, Split, spoilt
@@ -132,21 +132,20 @@ class Evaluation:
         about = {
             "model": self.model, "split": self.split, "names": self.names, "imgsz": self.imgsz,
             "protocol": self.protocol, "images": [str(one.image) for one in self.pictures], "skipped": self.skipped,
+            "sha256": hashes_of(self.images),
         }  # fmt: skip
         found = [one.found for one in self.pictures]
-        file = io.BytesIO()
-        np.savez_compressed(
-            file, about=np.array(json.dumps(about)), thresholds=self.thresholds,
-            sizes=np.array([(one.width, one.height) for one in self.pictures], np.int32).reshape(-1, 2),
-            found=np.array([len(one) for one in found], np.int64),
-            xyxy=np.concatenate([np.zeros((0, 4), np.float32), *(one.xyxy for one in found)]),
-            class_id=np.concatenate([np.zeros(0, np.int32), *(one.class_id.astype(np.int32) for one in found)]),
-            confidence=np.concatenate([np.zeros(0, np.float32), *(one.confidence for one in found)]),
-            true=np.array([len(one.class_id) for one in self.pictures], np.int64),
-            true_xyxy=np.concatenate([np.zeros((0, 4), np.float32), *(one.xyxy for one in self.pictures)]),
-            true_class=np.concatenate([np.zeros(0, np.int64), *(one.class_id for one in self.pictures)]),
-        )  # fmt: skip
-        write_atomic(folder / _file_name(self.split), file.getvalue())
+        write_arrays(folder / evaluation_name(self.split), about, {
+            "thresholds": self.thresholds,
+            "sizes": np.array([(one.width, one.height) for one in self.pictures], np.int32).reshape(-1, 2),
+            "found": np.array([len(one) for one in found], np.int64),
+            "xyxy": np.concatenate([np.zeros((0, 4), np.float32), *(one.xyxy for one in found)]),
+            "class_id": np.concatenate([np.zeros(0, np.int32), *(one.class_id.astype(np.int32) for one in found)]),
+            "confidence": np.concatenate([np.zeros(0, np.float32), *(one.confidence for one in found)]),
+            "true": np.array([len(one.class_id) for one in self.pictures], np.int64),
+            "true_xyxy": np.concatenate([np.zeros((0, 4), np.float32), *(one.xyxy for one in self.pictures)]),
+            "true_class": np.concatenate([np.zeros(0, np.int64), *(one.class_id for one in self.pictures)]),
+        })  # fmt: skip
         path = folder / SCORES_NAME
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         known[self.split] = self.scores.as_record()
@@ -160,18 +159,17 @@ def read_evaluation(folder: Path, split: str) -> Evaluation:
         NotFoundError: there is no such file.
         DataError: it is damaged.
     """
-    path = folder / _file_name(split)
-    if not path.exists():
-        raise NotFoundError(f"There is no measurement on '{split}' pictures.", where=path,
-                            next_step="measure the model: cv evaluate DATASET --weights MODEL")  # fmt: skip
+    path = folder / evaluation_name(split)
+    again = "measure the model: cv evaluate DATASET --weights MODEL"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-        about = json.loads(str(arrays["about"]))
+        about, arrays = read_arrays(path, again)
+    except FileNotFoundError:
+        what = f"There is no measurement on '{split}' pictures."
+        raise NotFoundError(what, where=path, next_step=again) from None
+    try:
         return _from_arrays(about, arrays)
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-        raise DataError(f"The measurement cannot be read: {error}", where=path,
-                        next_step="measure the model again: cv evaluate DATASET --weights MODEL") from None  # fmt: skip
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise DataError(f"The measurement cannot be read: {error}", where=path, next_step=again) from None
 
 
 def _from_arrays(about: dict, arrays: dict[str, np.ndarray]) -> Evaluation:
@@ -195,7 +193,8 @@ def _from_arrays(about: dict, arrays: dict[str, np.ndarray]) -> Evaluation:
     )  # fmt: skip
 
 
-def _file_name(split: str) -> str:
+def evaluation_name(split: str) -> str:
+    """The file in a run's folder that `Evaluation.save` writes."""
     return f"evaluation-{split}.npz"
 
 

@@ -168,7 +168,7 @@ def score(
     if not boxes:
         return DetectorScores(split, matches.pictures, 0, skipped=skipped)
     sure = matches.confidence > thresholds[matches.class_id]
-    parts = _Parts(matches, sure, len(names))
+    parts = Parts(matches, sure, len(names))
     return DetectorScores(
         split=split, pictures=matches.pictures, boxes=boxes,
         map50=parts.mean(parts.point[:, 0], parts.drawn.ap50),
@@ -182,12 +182,26 @@ def score(
     )  # fmt: skip
 
 
-class _Parts:
-    """The figures of each class with what they came to in the draws."""
+class Parts:
+    """The figures of each class with what they came to in the draws.
 
-    def __init__(self, matches: Matches, sure: np.ndarray, classes: int) -> None:
+    Args:
+        matches: Of one model, with at least one true box.
+        sure: bool `(n,)`: which detections are shown.
+        classes: How many there are.
+        draws: How often to draw; None takes what the time allows.
+
+    Attributes:
+        point: float64 `(classes, 10)`, average precision; NaN for a class without boxes, here and below.
+        precision, recall: float64 `(classes,)`, of what is shown.
+        drawn: The same for each draw.
+        boxes, found, pictures: int64 `(classes,)`: true boxes, shown detections, and pictures with such boxes.
+    """
+
+    def __init__(self, matches: Matches, sure: np.ndarray, classes: int, draws: int | None = None) -> None:
         self.point = class_precision(matches, classes)
-        self.drawn = draw_precision(matches, sure, classes, draws=draws_for(len(matches.class_id)))
+        draws = draws or draws_for(len(matches.class_id))
+        self.drawn = draw_precision(matches, sure, classes, draws=draws)
         self.boxes = np.bincount(matches.true_class, minlength=classes)
         self.found = np.bincount(matches.class_id[sure], minlength=classes)
         right = np.bincount(matches.class_id[sure & matches.correct[:, 0]], minlength=classes)
@@ -202,9 +216,7 @@ class _Parts:
         known = ~np.isnan(point)
         if not known.any():
             return None
-        filled = drawn[:, known]
-        counted = (~np.isnan(filled)).sum(axis=1)
-        means = np.where(counted > 0, np.nansum(filled, axis=1) / np.maximum(counted, 1), np.nan)
+        means = mean_of_classes(drawn[:, known])
         # A mean of shares is as uncertain as one share over so many pictures.
         even = known.sum() ** 2 / (1 / np.maximum(self.pictures[known], 1)).sum()
         return figure(float(point[known].mean()), means, float(even))
@@ -224,6 +236,12 @@ class _Parts:
         )  # fmt: skip
 
 
+def mean_of_classes(drawn: np.ndarray) -> np.ndarray:
+    """The mean over the classes that a draw holds: `(draws, classes)` becomes `(draws,)`, NaN where it holds none."""
+    counted = (~np.isnan(drawn)).sum(axis=1)
+    return np.where(counted > 0, np.nansum(drawn, axis=1) / np.maximum(counted, 1), np.nan)
+
+
 def _of_size(matches: Matches, sure: np.ndarray, classes: int, name: str, low: float, high: float) -> SizeScore:
     """The same for objects of one size: a detection that found one has its size, any other has its own."""
     true = (matches.true_area >= low) & (matches.true_area < high)
@@ -232,7 +250,7 @@ def _of_size(matches: Matches, sure: np.ndarray, classes: int, name: str, low: f
     right = matches.taken[:, 0]
     area = np.where(right >= 0, matches.true_area[right], matches.area)
     kept = (area >= low) & (area < high)
-    parts = _Parts(matches.limited(kept, true), sure[kept], classes)
+    parts = Parts(matches.limited(kept, true), sure[kept], classes)
     return SizeScore(
         name, int(true.sum()),
         ap50=parts.mean(parts.point[:, 0], parts.drawn.ap50),

@@ -44,7 +44,7 @@ class Measured:
 
     Attributes:
         split: Which: "valid" or "test".
-        pictures: SHA-256 of each picture's content.
+        pictures: SHA-256 of each picture's content, "" where it is not known.
         truths: What each picture shows, in any words that two runs share.
         draws: How often pictures are drawn.
         measure: Works out the figures on some of the pictures: int64 numbers of these, and how often to draw. The same
@@ -109,7 +109,7 @@ def shared_pictures(one: Measured, two: Measured) -> tuple[np.ndarray, int]:
         places[two.pictures[number]].append(number)
     pairs, relabelled = [], 0
     for number, picture in enumerate(one.pictures):
-        if not places[picture]:
+        if not picture or not places[picture]:
             continue
         other = places[picture].pop()
         if one.truths[number] == two.truths[other]:
