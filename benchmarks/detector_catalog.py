@@ -10,6 +10,8 @@ at two picture sizes, which gives a share that grows with the picture and one th
 
 from __future__ import annotations
 
+import gc
+import resource
 import sys
 from typing import Any
 
@@ -19,24 +21,28 @@ from lensmith.detect.network import build_network
 
 _CLASSES = 80
 _SIDES = (128, 256)
-_HEAD = '''"""What each detector weighs. Written by benchmarks/detector_catalog.py with Ultralytics {version}; do not edit."""
+_HEAD = '''"""What each detector weighs, written by benchmarks/detector_catalog.py with Ultralytics {version}."""
 
 from __future__ import annotations
 
-# name: (parameters, bytes of its half-precision checkpoint, operations in a forward pass at 640 px in 1e9 multiply-adds,
+# name: (parameters, bytes of its half-precision checkpoint, 1e9 multiply-adds in a forward pass at 640 px,
 #        bytes that a training step keeps for each input pixel, bytes that it keeps for each picture of any size)
 TABLE: dict[str, tuple[int, int, float, int, int]] = {{'''
 
 
 def main() -> None:
     """Write the table to stdout."""
+    resource.setrlimit(resource.RLIMIT_AS, (10 << 30, 10 << 30))
     isolate_ultralytics()
     import ultralytics
 
     lines = [_HEAD.format(version=ultralytics.__version__)]
     for name in detector_names():
         row = weigh(name)
-        lines.append(f'    "{name}": ({", ".join(f"{value:_}" if isinstance(value, int) else str(value) for value in row)}),')
+        gc.collect()  # what autograd keeps holds the model in a circle
+        lines.append(
+            f'    "{name}": ({", ".join(f"{value:_}" if isinstance(value, int) else str(value) for value in row)}),'
+        )
         sys.stderr.write(lines[-1] + "\n")
     lines.append("}  # fmt: skip")
     sys.stdout.write("\n".join(lines) + "\n")
@@ -69,8 +75,8 @@ def _kept_for_backward(model: Any, side: int) -> int:
     kept: dict[int, Any] = {}
 
     def note(tensor: Any) -> Any:
-        kept[tensor.untyped_storage().data_ptr()] = tensor  # held, so that no address is used twice
-        return tensor
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage()  # held, so that no address is used twice
+        return tensor.detach()  # the tensor itself would keep the graph, and the graph the tensor, for ever
 
     model.train()
     batch = {
@@ -82,7 +88,7 @@ def _kept_for_backward(model: Any, side: int) -> int:
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         loss, _ = model.loss(batch)
     del loss
-    return sum(t.untyped_storage().nbytes() for address, t in kept.items() if address not in own)
+    return sum(storage.nbytes() for address, storage in kept.items() if address not in own)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from .finetune import finetune_classifier
 from .fix_dataset import fix_dataset_command
 from .import_dataset import import_dataset
 from .live import live
+from .models import models
 from .one_model import OneModelCommand
 from .predict import predict
 from .preview import preview
@@ -68,7 +69,13 @@ _COMMANDS = {
         "export-dataset": export_dataset,
         "push-dataset": push_dataset,
     },
-    "Training": {"train-yolo": train_yolo, "finetune": finetune_classifier, "resume": resume, "runs": runs},
+    "Training": {
+        "models": models,
+        "train-yolo": train_yolo,
+        "finetune": finetune_classifier,
+        "resume": resume,
+        "runs": runs,
+    },
     "Use": {"predict": predict, "live": live, "evaluate": evaluate, "explain": explain, "weights": weights},
 }
 for _panel, _commands in _COMMANDS.items():

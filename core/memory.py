@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,19 @@ def total_memory() -> int:
 def available_memory() -> int:
     """Bytes of memory that this process can still take without swapping, by what the system says at this moment."""
     return max(min([_machine()[1], *(limit - used for limit, used in _limits())]), 0)
+
+
+def gpu_memory(number: int = 0) -> int | None:
+    """Bytes of memory that an NVIDIA GPU has, None where its driver's tool is not there to be asked."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    query = [tool, f"--id={number}", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
+        return int(done.stdout.strip()) << 20 if done.returncode == 0 else None
+    except (subprocess.TimeoutExpired, OSError, ValueError):
+        return None
 
 
 def peak_memory() -> int:

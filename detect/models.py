@@ -17,6 +17,12 @@ DEFAULT_MODEL = "yolo26n"
 
 _FAMILY_FILE = re.compile(r"yolov?\d+\w?(-(p2|p6|ghost|ghost-p2|ghost-p6|spp|tiny|rtdetr))?|rtdetr-\w+")
 _FILE_PER_SIZE = ("yolov10", "rtdetr")
+_PRETRAINED = re.compile(
+    r"yolov3(-spp|-tiny)?|yolov5[nsmlx](-p6)?|yolov8[nsmlx]|yolov9[tsmce]|yolov10[nsmblx]"
+    r"|yolo(11|12|26)[nsmlx]|rtdetr-[lx]"
+)
+YOLOV7 = "Ultralytics never took YOLOv7 in, and its own checkpoints cannot be read"
+YOLOV7_NEAREST = {"yolov7": "yolo11l", "yolov7-tiny": "yolo11s"}
 _OTHER_TASKS = {
     "-cls": "classifies whole pictures (use `cv finetune` for that)",
     "-seg": "draws outlines",
@@ -58,11 +64,9 @@ def check_model_name(name: str) -> str:
             raise UsageError(f"'{name}' is not a detector: it {what}.", where="--model",
                              next_step=f"use {_near(wanted.split(suffix)[0])}")  # fmt: skip
     if wanted.startswith("yolov7"):
-        raise UsageError(
-            "YOLOv7 cannot be trained here: Ultralytics never took it in, and its own checkpoints cannot be read.",
-            where="--model",
-            next_step="the nearest are yolo11l (for yolov7) and yolo11s (for yolov7-tiny)",
-        )
+        nearest = " and ".join(f"{near} (for {old})" for old, near in YOLOV7_NEAREST.items())
+        raise UsageError(f"This cannot be trained here: {YOLOV7}.", where="--model",
+                         next_step=f"the nearest are {nearest}")  # fmt: skip
     raise UsageError(f"There is no detector called '{name}'.", where="--model", next_step=f"use {_near(wanted)}")
 
 
@@ -73,6 +77,11 @@ def asset_name(model: str) -> str:
     if match := re.fullmatch(r"yolov5([nslmx])-p6", model):
         return f"yolov5{match[1]}6u.pt"
     return f"{model}.pt"
+
+
+def has_pretrained(model: str) -> bool:
+    """Whether Ultralytics publishes pretrained weights of a detector: not of YOLOv6, nor of most variants."""
+    return _PRETRAINED.fullmatch(model) is not None
 
 
 def load_architecture(model: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..core.errors import DataError, LensmithError, NotFoundError
-from ..core.files import partial_path
+from ..core.files import partial_path, sha256_of
 from ..core.progress import progress, say
 
 MIRROR_VARIABLE = "CV_WEIGHTS_MIRROR"
@@ -29,12 +29,14 @@ class Published:
         address: Where it was published.
         what: What it is, for messages: "The pretrained weights yolo26n.pt".
         ways_out: What a person can do where it cannot be fetched.
+        sha256: The checksums that it may have; none when nobody knows any.
     """
 
     name: str
     address: str
     what: str
     ways_out: str
+    sha256: tuple[str, ...] = ()
 
 
 def fetch_published(file: Published, target: Path) -> str:
@@ -48,7 +50,7 @@ def fetch_published(file: Published, target: Path) -> str:
     Raises:
         NotFoundError: the mirror is a folder that does not hold it.
         LensmithError: it cannot be fetched; says why, and what to do instead.
-        DataError: what came is too large to be weights.
+        DataError: what came is too large to be weights, or has another checksum; nothing of it is kept.
     """
     mirror = os.environ.get(MIRROR_VARIABLE, "").strip()
     partial = partial_path(target)
@@ -59,10 +61,21 @@ def fetch_published(file: Published, target: Path) -> str:
             origin = f"{mirror.rstrip('/')}/{file.name}" if mirror else file.address
             say(f"fetching {file.name} from {urlsplit(origin).hostname or origin}")
             _download(file, origin, partial)
+        _check(file, partial, origin)
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
     return origin
+
+
+def _check(file: Published, came: Path, origin: str) -> None:
+    if file.sha256 and (found := sha256_of(came)) not in file.sha256:
+        raise DataError(
+            f"This is not the {file.name} that was published: its sha256 is {found}, and should be {file.sha256[0]}. "
+            "It was not kept.",
+            where=origin,
+            next_step=f"try another network or mirror; or {file.ways_out}",
+        )
 
 
 def _copy(file: Published, mirror: Path, target: Path) -> Path:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ..core.errors import DataError, NotFoundError
 from ..core.files import sha256_of
 from ..core.isolation import cache_folder
+from ..core.progress import say
 from ..core.workspace import Workspace
+from .checksums import PUBLISHED, accepted, check_cached, remember
 from .fetch import MIRROR_VARIABLE, Published, fetch_published
 
 OFFICIAL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
@@ -25,11 +28,14 @@ class Pretrained:
         path: The file.
         sha256: Its hash, which goes into the run's record.
         origin: Where it came from: a path or an address.
+        checked: "published": it is the file that Ultralytics published; "remembered": the one that was first fetched
+            here; "not checked": nobody knows what it should be, or it is the person's own.
     """
 
     path: Path
     sha256: str
     origin: str
+    checked: Literal["published", "remembered", "not checked"] = "not checked"
 
 
 def pretrained_from_path(path: Path) -> Pretrained:
@@ -60,16 +66,38 @@ def find_pretrained(asset: str, workspace: Workspace) -> Pretrained:
 
     Raises:
         LensmithError: it is nowhere and cannot be fetched.
+        DataError: what came is another file than the one that was published, or that was fetched under this name
+            before; it is not kept. Or the file in our cache was changed.
     """
     if not _FILE_NAME.fullmatch(asset):
         raise NotFoundError(f"'{asset}' is not the name of a weights file.", next_step=_ways_out(asset))
     cached = cache_folder("pretrained") / asset
-    for place in (workspace.weights / asset, Path.cwd() / asset, cached):
-        if place.is_file():
-            return Pretrained(place, sha256_of(place), str(place))
-    file = Published(asset, f"{OFFICIAL}/{asset}", f"The pretrained weights {asset}", _ways_out(asset))
-    origin = fetch_published(file, cached)
-    return Pretrained(cached, sha256_of(cached), origin)
+    if place := on_this_machine(asset, workspace):
+        sha256 = sha256_of(place)
+        if place == cached:
+            check_cached(place, sha256)
+        return Pretrained(place, sha256, str(place), _checked(asset, sha256))
+    known = accepted(asset)
+    what = f"The pretrained weights {asset}"
+    origin = fetch_published(Published(asset, f"{OFFICIAL}/{asset}", what, _ways_out(asset), known), cached)
+    sha256 = sha256_of(cached)
+    checked = _checked(asset, sha256)
+    if checked == "not checked":
+        say(f"no published checksum of {asset} is known, so it was not checked; its sha256 is remembered: {sha256}")
+    remember(asset, sha256)
+    return Pretrained(cached, sha256, origin, checked)
+
+
+def on_this_machine(asset: str, workspace: Workspace) -> Path | None:
+    """Where a file of this name is: in `weights/` of the workspace, the current folder or our cache; else None."""
+    places = (workspace.weights / asset, Path.cwd() / asset, cache_folder("pretrained") / asset)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _checked(asset: str, sha256: str) -> Literal["published", "remembered", "not checked"]:
+    if sha256 not in accepted(asset):
+        return "not checked"
+    return "published" if asset in PUBLISHED else "remembered"
 
 
 def _ways_out(asset: str) -> str:

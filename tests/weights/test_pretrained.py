@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ import pytest
 from lensmith.core.errors import DataError, LensmithError, NotFoundError
 from lensmith.core.isolation import cache_folder
 from lensmith.core.workspace import Workspace
+from lensmith.weights.checksums import PUBLISHED
 from lensmith.weights.pretrained import find_pretrained, pretrained_from_path
 
-ASSET = "yolo11n.pt"
+ASSET = "yolo12n.pt"  # nobody knows a checksum of it
+KNOWN = "yolo11n.pt"
 DATA = bytes(range(256)) * 800
 
 
@@ -112,7 +115,7 @@ def test_a_mirror_folder_without_the_file_says_so(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CV_WEIGHTS_MIRROR", str(tmp_path))
-    with pytest.raises(LensmithError, match="has no file yolo11n"):
+    with pytest.raises(LensmithError, match="has no file yolo12n"):
         find_pretrained(ASSET, workspace)
 
 
@@ -128,3 +131,48 @@ def test_a_path_must_be_a_pt_file(tmp_path: Path) -> None:
 def test_a_name_cannot_leave_its_folder(workspace: Workspace, name: str) -> None:
     with pytest.raises(NotFoundError):
         find_pretrained(name, workspace)
+
+
+def test_another_file_than_the_published_one_is_refused_and_not_kept(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with _server() as address:
+        monkeypatch.setenv("CV_WEIGHTS_MIRROR", address)
+        with pytest.raises(DataError, match=PUBLISHED[KNOWN]) as refused:
+            find_pretrained(KNOWN, workspace)
+    assert hashlib.sha256(DATA).hexdigest() in str(refused.value)
+    assert list(cache_folder("pretrained").iterdir()) == []
+    (tmp_path / KNOWN).write_bytes(DATA)
+    monkeypatch.setenv("CV_WEIGHTS_MIRROR", str(tmp_path))
+    with pytest.raises(DataError, match="not kept"):
+        find_pretrained(KNOWN, workspace)
+    assert list(cache_folder("pretrained").iterdir()) == []
+
+
+def test_the_published_file_is_known_as_such(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / KNOWN).write_bytes(DATA)
+    monkeypatch.setitem(PUBLISHED, KNOWN, hashlib.sha256(DATA).hexdigest())
+    monkeypatch.setenv("CV_WEIGHTS_MIRROR", str(tmp_path))
+    assert find_pretrained(KNOWN, workspace).checked == "published"
+    assert find_pretrained(KNOWN, workspace).checked == "published"  # out of the cache
+
+
+def test_a_file_without_a_published_checksum_is_remembered(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ASSET).write_bytes(DATA)
+    monkeypatch.setenv("CV_WEIGHTS_MIRROR", str(tmp_path))
+    assert find_pretrained(ASSET, workspace).checked == "not checked"
+    assert "not checked" in capsys.readouterr().err
+    cached = find_pretrained(ASSET, workspace)
+    assert cached.checked == "remembered"
+    cached.path.write_bytes(DATA + b"x")
+    with pytest.raises(DataError, match="changed after it was fetched"):
+        find_pretrained(ASSET, workspace)
+    cached.path.unlink()
+    (tmp_path / ASSET).write_bytes(DATA + b"another")
+    with pytest.raises(DataError, match=r"not the yolo12n\.pt that was"):
+        find_pretrained(ASSET, workspace)
+    assert not cached.path.exists()
