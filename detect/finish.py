@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from ..predict.engines.choose import open_engine
 from ..predict.engines.ultralytics import MODEL_NAME, TorchDetector
 from ..predict.model import open_model
 from ..predict.prepare import fit
+from ..predict.tiles import Tiled
 from ..report.target import parse_target
 from ..weights.bundle import (
     PORTABLE_NAME,
@@ -40,6 +41,7 @@ from ..weights.trust import check_checkpoint
 from .evaluate import Evaluation, evaluate_items
 from .models import is_transformer
 from .thresholds import choose_thresholds, shortfalls
+from .tiles import Choice, choose_tiles
 from .view import ViewReport
 
 GOLDEN_SAMPLES = 4
@@ -60,6 +62,7 @@ class Trained:
         bundle_name: What the bundle is to be called.
         device: As in `core.device.parse_device`.
         target: What the thresholds are chosen for, "precision=0.95"; None takes the best F1.
+        tiles: "auto", "on" or "off", see `detect.tiles`.
     """
 
     run: Path
@@ -72,14 +75,26 @@ class Trained:
     bundle_name: str
     device: str
     target: str | None = None
+    tiles: str = "off"
 
 
-def make_bundle(trained: Trained, dataset: Dataset, workspace: Workspace) -> tuple[Bundle, tuple[Evaluation, ...]]:
+class Finished(NamedTuple):
+    """What came of a training.
+
+    Attributes:
+        bundle: The model.
+        evaluations: What it found in the pictures of "valid", and of "test" when the dataset has them; the run's folder
+            holds both too.
+        tiles: What tiles would bring, for run.json; None where they were not tried.
+    """
+
+    bundle: Bundle
+    evaluations: tuple[Evaluation, ...]
+    tiles: dict[str, Any] | None
+
+
+def make_bundle(trained: Trained, dataset: Dataset, workspace: Workspace) -> Finished:
     """Make the bundle, measure it as it will be used, and put it into the workspace.
-
-    Returns:
-        The bundle, and what it found in the pictures of "valid", and of "test" when the dataset has them; the run's
-        folder holds both too.
 
     Raises:
         DataError: the best checkpoint is damaged, or the bundle gives other results than the trained model.
@@ -91,12 +106,13 @@ def make_bundle(trained: Trained, dataset: Dataset, workspace: Workspace) -> tup
     strip_checkpoint(trained.best, work / MODEL_NAME, max_det)
     has_portable = export_portable(work / MODEL_NAME, work / PORTABLE_NAME, trained.imgsz, max_det)
     detector = TorchDetector(work / MODEL_NAME, "cpu")
+    shape = DetectorRecord(family=trained.family, output=detector.output, max_det=max_det)
     record = BundleRecord(
         name=trained.bundle_name,
         task="detect",
         names=dataset.names,
         preprocessing=_preprocessing(trained),
-        detector=DetectorRecord(family=trained.family, output=detector.output, max_det=max_det),
+        detector=shape,
         dataset=DatasetRef(name=trained.dataset.name, fingerprint=trained.dataset.fingerprint),
         run=trained.run.name,
     )
@@ -108,11 +124,15 @@ def make_bundle(trained: Trained, dataset: Dataset, workspace: Workspace) -> tup
             copy_model(work / PORTABLE_NAME, folder, PORTABLE_NAME)
 
     draft = write_bundle(work / "bundle", record, fill, golden=golden)
-    evaluations, thresholds = _with_thresholds(_measure(draft, trained, dataset), record, trained.target)
+    measured, choice = _measure(draft, trained, dataset)
+    evaluations, thresholds = _with_thresholds(measured, record, trained.target)
     shown = most_telling(evaluations).scores
     record = record.model_copy(
-        update={"metrics": shown.summary(), "metrics_split": shown.split, "thresholds": thresholds}
-    )
+        update={
+            "metrics": shown.summary(), "metrics_split": shown.split, "thresholds": thresholds,
+            "detector": shape.model_copy(update={"tiles": choice.tiles}),
+        }
+    )  # fmt: skip
     target = target_of_run(workspace, trained.bundle_name, trained.run.name)
     record = record.model_copy(update={"name": target.name})
     write_bundle(target, record, fill, golden=golden)
@@ -121,7 +141,7 @@ def make_bundle(trained: Trained, dataset: Dataset, workspace: Workspace) -> tup
     shutil.rmtree(work, ignore_errors=True)
     for evaluation in evaluations:
         evaluation.save(trained.run)
-    return bundle, evaluations
+    return Finished(bundle, evaluations, choice.trial)
 
 
 def _preprocessing(trained: Trained) -> Preprocessing:
@@ -223,11 +243,14 @@ def _with_thresholds(
     return limited, thresholds
 
 
-def _measure(bundle: Bundle, trained: Trained, dataset: Dataset) -> tuple[Evaluation, ...]:
+def _measure(bundle: Bundle, trained: Trained, dataset: Dataset) -> tuple[tuple[Evaluation, ...], Choice]:
+    """The model on the validation pictures, which come first, and on the test pictures, as it will be used."""
     model = open_model(bundle, device=trained.device)
-    items = {"valid": list(training_splits(dataset, trained.seed).valid), "test": list(dataset.items("test"))}
-    return tuple(
-        replace(evaluate_items(bundle, model, dataset, pictures, split), model=trained.bundle_name)
-        for split, pictures in items.items()
-        if pictures
-    )
+    valid, test = list(training_splits(dataset, trained.seed).valid), list(dataset.items("test"))
+    plain = evaluate_items(bundle, model, dataset, valid, "valid")
+    choice = choose_tiles(plain, model, dataset, valid, trained.tiles, trained.view.tiles)
+    measured = [choice.valid]
+    if test:
+        used = Tiled(model, choice.tiles) if choice.tiles else model
+        measured.append(evaluate_items(bundle, used, dataset, test, "test"))
+    return tuple(replace(one, model=trained.bundle_name) for one in measured), choice

@@ -21,7 +21,7 @@ from ..core.workspace import Workspace
 from ..datasets.augment_spec import from_record
 from ..datasets.check.leaks import warn_of_leaks
 from ..datasets.model import Dataset
-from ..weights.bundle import Bundle, open_bundle
+from ..weights.bundle import Bundle, Tiles, open_bundle
 from .arguments import training_arguments
 from .augmented import SPEC_NAME, spec_line
 from .checkpoints import (
@@ -112,7 +112,7 @@ def _view(run: Path, manifest: RunManifest, dataset: Dataset) -> ViewReport:
     folder = run / VIEW_NAME
     if folder.exists() and not view_stands(folder, dataset):  # the run or the dataset was moved, or somebody tidied up
         shutil.rmtree(folder)
-    view = read_view(folder) if folder.exists() else build_view(dataset, folder, manifest.seed)
+    view = read_view(folder) if folder.exists() else build_view(dataset, folder, manifest.seed, _tiles(manifest))
     manifest.result["pictures"] = view.counts
     manifest.result["skipped"] = [list(entry) for entry in view.skipped]
     manifest.result["label_problems"] = len(view.label_problems)
@@ -120,6 +120,11 @@ def _view(run: Path, manifest: RunManifest, dataset: Dataset) -> ViewReport:
         manifest.result["leaked"] = warn_of_leaks(dataset)
     manifest.save(run)
     return view
+
+
+def _tiles(manifest: RunManifest) -> Tiles | None:
+    """How training pictures are cut: as large as the model's input, so that nothing of them is shrunk."""
+    return Tiles(size=int(manifest.options["imgsz"])) if manifest.options.get("tiles") == "on" else None
 
 
 def _train(run: Path, manifest: RunManifest, view: ViewReport, tracking: RunTracking) -> None:
@@ -169,7 +174,7 @@ def _compare_counts(trainer: Any, view: ViewReport) -> None:
     """What Ultralytics really trained on; it leaves pictures out without a word."""
     if (loader := getattr(trainer, "train_loader", None)) is None:
         return
-    lost = view.counts["train"] - len(loader.dataset)
+    lost = view.counts["train"] - len(set(loader.dataset.im_files))  # a picture may come several times in an epoch
     if lost:
         raise LensmithError(f"Ultralytics left out {lost} training pictures that Lensmith had found good.")
 
@@ -195,9 +200,9 @@ def _finish(run: Path, manifest: RunManifest, dataset: Dataset, view: ViewReport
     trained = Trained(
         run=run, best=best.path, family=options["model"], imgsz=options["imgsz"], view=view,
         seed=manifest.seed, dataset=manifest.dataset, bundle_name=options["name"], device=options["device"],
-        target=options.get("target"),
+        target=options.get("target"), tiles=options.get("tiles", "off"),
     )  # fmt: skip
-    bundle, evaluations = make_bundle(trained, dataset, workspace)
+    bundle, evaluations, tiles = make_bundle(trained, dataset, workspace)
     shown = most_telling(evaluations).scores
     manifest.result |= {
         "bundle": bundle.name,
@@ -205,6 +210,7 @@ def _finish(run: Path, manifest: RunManifest, dataset: Dataset, view: ViewReport
         "metrics": {one.split: one.scores.as_metrics() for one in evaluations},
         "per_class": {name: list(values) for name, values in shown.per_class.items()},
         "best_confidence": shown.confidence,
+        "tiles": tiles,
     }
     leaked = manifest.result.get("leaked", {}).get(shown.split, 0)
     return DetectorRun(run, bundle, shown.as_metrics(), shown.split, leaked)
