@@ -20,6 +20,7 @@ from ..core.isolation import hush_decoders
 from ..core.progress import console, say_interrupted
 from ..core.redact import redact, register_secret
 from .check_dataset import check_dataset
+from .compare import compare
 from .crops import crops
 from .datasets import datasets_app
 from .demo import demo
@@ -75,6 +76,7 @@ _COMMANDS = {
         "finetune": finetune_classifier,
         "resume": resume,
         "runs": runs,
+        "compare": compare,
     },
     "Use": {"predict": predict, "live": live, "evaluate": evaluate, "explain": explain, "weights": weights},
 }

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from .options import DatasetArgument, DeviceOption, JsonOption, WorkspaceOption, plain, print_json
+from .tables import print_table, shown_figure
 
 if TYPE_CHECKING:
     from ..classify.assess import Assessment, TargetEffect
     from ..classify.metrics import ClassifierScores
+    from ..core.workspace import Workspace
     from ..datasets.model import Dataset
-    from ..report.bootstrap import Figure
     from ..weights.bundle import Bundle
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What was asked for, see `evaluate`."""
+
+    split: Literal["train", "valid", "test"] | None
+    target: str | None
+    save: bool
+    html: bool
+    protocol: Literal["predict", "ultralytics"]
+    device: str
+    as_json: bool
 
 
 def evaluate(
@@ -22,7 +37,8 @@ def evaluate(
         list[str],
         typer.Option(
             "--weights",
-            help="The trained model: its name or folder. Several classifiers are measured alone and as one.",
+            help="The trained model: its name or folder. Several classifiers are measured alone and as one, several"
+            " detectors each and against each other.",
         ),
     ],
     split: Annotated[
@@ -33,14 +49,22 @@ def evaluate(
         str | None,
         typer.Option(
             "--target",
-            help="Choose a threshold for each class on the valid pictures, below which the answer is 'unknown':"
-            " precision=0.95 or recall=0.9.",
+            help="Choose a threshold for each class on the valid pictures, below which the answer is 'unknown' and a"
+            " box is not shown: precision=0.95 or recall=0.9.",
         ),
     ] = None,
     save: Annotated[bool, typer.Option("--save", help="Write the thresholds of --target into the model.")] = False,
     html: Annotated[
         bool, typer.Option("--html", help="Also write a page with curves and pictures: reports/evaluate-....html.")
     ] = False,
+    protocol: Annotated[
+        Literal["predict", "ultralytics"],
+        typer.Option(
+            "--protocol",
+            help="How a detector's boxes count: one class a box, as cv predict gives them, or as in Ultralytics' val,"
+            " which lets a box be of several classes and so comes out higher.",
+        ),
+    ] = "predict",
     device: DeviceOption = "auto",
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -62,14 +86,12 @@ def evaluate(
     opened = open_dataset(dataset, place, to_measure=True)
     bundles = [open_bundle(one, place) for one in weights]
     if opened.task == "detect":
-        if target or html:
-            raise UsageError(
-                "Thresholds and pages are made for classifiers; this dataset is for detectors.",
-                where="--target" if target else "--html",
-                next_step="leave it out",
-            )
-        _evaluate_detectors(bundles, opened, split, device, as_json)
+        _evaluate_detectors(bundles, opened, place, _Options(split, target, save, html, protocol, device, as_json))
         return
+    if protocol != "predict":
+        raise UsageError(
+            "Ultralytics counts boxes, and this dataset has none.", where="--protocol", next_step="leave it out"
+        )
     from ..classify.assess import AssessConfig, assess_classifiers, save_thresholds
     from ..classify.report import write_evaluation_page
     from ..core.progress import say
@@ -90,51 +112,36 @@ def evaluate(
         say(f"The page: {page}")
 
 
-def _evaluate_detectors(
-    bundles: list[Bundle], dataset: Dataset, split: Literal["train", "valid", "test"] | None, device: str, as_json: bool
-) -> None:
-    """Each detector's average precision; with the pictures that leak and without."""
-    from dataclasses import asdict
+def _evaluate_detectors(bundles: list[Bundle], dataset: Dataset, place: Workspace, options: _Options) -> None:
+    from ..core.progress import say
+    from ..detect.assess import AssessConfig, assess_detectors, save_thresholds
+    from .evaluate_detectors import tell_detectors
 
-    from ..core.progress import progress, warn
-    from ..datasets.check.run import check_dataset
-    from ..datasets.holdout import first_split
-    from ..detect.assess import leak_effect_of
-    from ..detect.evaluate import check_fits, evaluate_detector
+    config = AssessConfig(
+        split=options.split, target=options.target, device=options.device, protocol=options.protocol
+    )  # fmt: skip
+    done = assess_detectors(bundles, dataset, config)
+    saved = save_thresholds(bundles[0], done.models[0], dataset) if options.save else None
+    page = None
+    if options.html:
+        from ..detect.report import write_evaluation_page
 
-    for bundle in bundles:
-        check_fits(bundle, dataset)  # before every picture is read
-    chosen = split or first_split(dataset)
-    with progress("looking for pictures that two splits share", dataset.count()) as advance:
-        leaked = frozenset(check_dataset(dataset, advance=advance).leaked)
-    rows = []
-    for bundle in bundles:
-        evaluation = evaluate_detector(bundle, dataset, chosen, device=device)
-        rows.append((bundle, evaluation.scores, leak_effect_of(evaluation, leaked)))
-    if as_json:
-        print_json({
-            "dataset": dataset.name, "split": chosen,
-            "models": [
-                {"name": bundle.name, **scores.as_record(), "leak": effect and asdict(effect)}
-                for bundle, scores, effect in rows
-            ],
-        })  # fmt: skip
+        remarks = [remark for one in done.models for remark in one.remarks]
+        remarks += [one.leak.sentence(one.evaluation.model) for one in done.models if one.leak]
+        page = write_evaluation_page(done.evaluations, dataset, place, remarks=remarks, target=done.target)
+    if options.as_json:
+        print_json({**done.as_record(), "dataset": dataset.name, "saved": saved and str(saved.folder),
+                    "page": page and str(page)})  # fmt: skip
         return
-    names = ("mAP50", "mAP50-95", "precision", "recall")
-    shown = [
-        [bundle.name, *(f"{value:.3f}" for value in scores.as_metrics().values())]
-        if scores.boxes
-        else [bundle.name, *["-"] * len(names)]
-        for bundle, scores, _ in rows
-    ]
-    first = rows[0][1]
-    typer.echo(plain(f"{first.pictures} {chosen} pictures of {dataset.name} with {first.boxes} boxes"))
-    _print_table(("model", *names), shown)
-    for bundle, scores, effect in rows:
-        if not scores.boxes:
-            warn(f"{bundle.name}: no picture of '{chosen}' has a box, so there is nothing to measure")
-        if effect:
-            warn(effect.sentence(bundle.name))
+    tell_detectors(done, dataset.name, learned_from=next(dataset.items("train"), None) is not None)
+    if saved:
+        say(f"the thresholds are in {saved.folder}")
+    if page:
+        say(f"The page: {page}")
+    if not saved and options.target and len(bundles) == 1:
+        say("next: add --save to use these thresholds from now on")
+    elif not page:
+        say("next: add --html for curves and pictures of the mistakes")
 
 
 def _together(done: Assessment) -> str:
@@ -155,13 +162,15 @@ def _tell(done: Assessment, *, learned_from: bool) -> None:
     whole = done.evaluation
     scores = whole.scores
     typer.echo(plain(f"{scores.pictures} {scores.split} pictures; in brackets the 95% interval"))
-    _print_table(
+    print_table(
         ("model", "accuracy", "balanced accuracy", "F1", "calibration error", "unknown"),
         [_row(one.model, one.scores) for one in (*whole.members, whole)],
     )
     typer.echo("")
-    rows = [[one.name, str(one.pictures), *map(_shown, (one.precision, one.recall, one.f1))] for one in scores.classes]
-    _print_table(("class", "pictures", "precision", "recall", "F1"), rows)
+    rows = [
+        [one.name, str(one.pictures), *map(shown_figure, (one.precision, one.recall, one.f1))] for one in scores.classes
+    ]
+    print_table(("class", "pictures", "precision", "recall", "F1"), rows)
     if done.gains:
         typer.echo(plain(_together(done)))
     if done.target:
@@ -178,14 +187,14 @@ def _tell_target(effect: TargetEffect) -> None:
     scores = effect.evaluation.scores
     typer.echo(plain(f"\nwith thresholds for {effect.target}, chosen on the valid pictures:"))
     rows = [
-        [name, f"{threshold:.3f}" if threshold else "0: answers always", _shown(reached)]
+        [name, f"{threshold:.3f}" if threshold else "0: answers always", shown_figure(reached)]
         for name, threshold, reached in zip(
             effect.evaluation.names, effect.evaluation.thresholds.tolist(), effect.reached, strict=True
         )
     ]
-    _print_table(("class", "threshold", f"{effect.target.metric} on {effect.evaluation.split}"), rows)
+    print_table(("class", "threshold", f"{effect.target.metric} on {effect.evaluation.split}"), rows)
     typer.echo(
-        f"answered {scores.answered:.1%} of the pictures, of these {_shown(scores.accuracy_answered)} right;"
+        f"answered {scores.answered:.1%} of the pictures, of these {shown_figure(scores.accuracy_answered)} right;"
         f" 'unknown' {scores.unknown:.1%}"
     )
 
@@ -194,17 +203,5 @@ def _row(name: str, scores: ClassifierScores) -> list[str]:
     error = f"{scores.ece:.3f}"
     if scores.ece_before is not None and scores.ece_before != scores.ece:
         error += f" (before calibration {scores.ece_before:.3f})"
-    figures = map(_shown, (scores.accuracy, scores.balanced_accuracy, scores.f1))
+    figures = map(shown_figure, (scores.accuracy, scores.balanced_accuracy, scores.f1))
     return [name, *figures, error, f"{scores.unknown:.1%}"]
-
-
-def _shown(figure: Figure | None) -> str:
-    return "-" if figure is None else f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
-
-
-def _print_table(head: tuple[str, ...], rows: list[list[str]]) -> None:
-    """A plain table on standard output: it is what was asked for."""
-    cells = [list(head), *[[plain(cell) for cell in row] for row in rows]]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-    for row in cells:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
