@@ -90,6 +90,10 @@ def train_yolo(
         int, _option("Processes that read pictures for a GPU; on a CPU there are none.", _DATA, min=0)
     ] = 4,
     force: Annotated[bool, _option("Train although the dataset has errors.", _DATA, "--force")] = False,
+    rehearse: Annotated[
+        bool,
+        typer.Option("--rehearse", help="Only try every stage on 8 pictures, which takes about a minute; keeps nothing."),
+    ] = False,
     target: Annotated[
         str | None,
         typer.Option(help="Choose each class's threshold for this: precision=0.95, or recall=0.9. Default: best F1."),
@@ -122,6 +126,11 @@ def train_yolo(
         workers=workers, balance=balance, tiles=tiles, target=target, augment=augment,
         settings=parse_settings(settings or []), tensorboard=tensorboard, mlflow=mlflow, force=force,
     )  # fmt: skip
+    if rehearse:
+        from ..detect.rehearse import rehearse as try_out
+        from .rehearsal import tell_rehearsal
+
+        raise typer.Exit(tell_rehearsal(try_out(open_dataset(dataset, place), place, config), as_json))
     with epoch_lines(as_json):
         done = train(open_dataset(dataset, place), place, config)
     tell_detector(done, as_json)
