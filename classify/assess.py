@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from ..core.errors import LensmithError, NotFoundError, UsageError
-from ..core.files import sha256_of
-from ..core.manifest import DatasetRef
+from ..core.errors import NotFoundError, UsageError
 from ..core.progress import progress
-from ..core.words import many
-from ..core.workspace import Workspace
 from ..datasets.check.leaks import LeakEffect
 from ..datasets.check.run import check_dataset
 from ..datasets.fingerprint import fingerprint
 from ..datasets.holdout import first_split
+from ..datasets.known import about_known
 from ..datasets.model import Dataset, Split
-from ..datasets.read import open_dataset
 from ..report.bootstrap import Figure, difference
 from ..report.target import Target, parse_target
 from ..weights.bundle import Bundle, rewrite_bundle
@@ -245,47 +240,11 @@ def _target(bundles: Sequence[Bundle], dataset: Dataset, evaluation: Evaluation,
 
 def _remarks(bundles: Sequence[Bundle], dataset: Dataset, evaluation: Evaluation) -> list[str]:
     said = [*evaluation.scores.remarks(), *evaluation.about_skipped(dataset.root)]
-    mark = fingerprint(dataset) if evaluation.split in ("train", "valid") else None
-    for bundle in bundles:
-        if (reference := bundle.record.dataset) is None:
-            continue
-        if reference.fingerprint == mark:
-            did = "was trained on" if evaluation.split == "train" else "was chosen and calibrated by"
-            said.append(f"'{bundle.name}' {did} these very pictures, so it does worse on new ones.")
-        elif count := _known_pictures(reference, dataset, evaluation):
-            said.append(
-                f"{count} of the {many(len(evaluation), 'picture')} lie in '{reference.name}' too, among those that"
-                f" '{bundle.name}' was trained on or chosen by, so it does worse on new ones."
-            )
+    models = [(bundle.name, bundle.record.dataset) for bundle in bundles]
+    chosen = "was chosen and calibrated by"
+    said += about_known(models, dataset, evaluation.split, evaluation.images, chosen=chosen)
     classes = evaluation.scores.classes
     low = [one.name for one in classes if one.pictures and not one.called]
     if low and sum(one.called > 0 for one in classes) > 1:  # else the remark about the only answer says it
         said.append(f"No picture was taken for {', '.join(low)}.")
     return said
-
-
-def _known_pictures(reference: DatasetRef, dataset: Dataset, evaluation: Evaluation) -> int:
-    """How many of the measured pictures a model was trained on or chosen by, where its dataset still is as it was.
-
-    A new split of the same pictures puts some of those that were learned from among those that are measured.
-    """
-    home = Path(reference.path or "")
-    if reference.path is None or not home.is_dir() or home.resolve() == dataset.root.resolve():
-        return 0  # within one dataset, what is told of leaks says it
-    try:
-        learned = open_dataset(home, Workspace(home.parent))
-    except LensmithError:
-        return 0  # it is no dataset any more, so nobody can say
-    measured: dict[int, list[Path]] = {}
-    for image in evaluation.images:
-        measured.setdefault(image.stat().st_size, []).append(image)
-    alike = {
-        item.image
-        for split in ("train", "valid")
-        for item in learned.items(split)
-        if item.image.stat().st_size in measured
-    }
-    known = {sha256_of(image) for image in alike}
-    sizes = {image.stat().st_size for image in alike}
-    count = sum(sha256_of(image) in known for size in sizes for image in measured[size])
-    return count if count and fingerprint(learned) == reference.fingerprint else 0

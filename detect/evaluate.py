@@ -18,10 +18,12 @@ from ..core.progress import progress
 from ..core.words import some
 from ..datasets.model import Dataset, Item, Split, spoilt
 from ..predict.decode import thresholds_of
+from ..predict.engines.choose import open_engine
 from ..predict.loop import predict_frames
-from ..predict.model import Predictor, open_model
+from ..predict.model import Model, Predictor, open_model
 from ..predict.results import Detections, Skipped
 from ..predict.sources import PictureSource
+from ..predict.tiles import as_used
 from ..weights.bundle import Bundle
 from .curves import Curves, confuse, curves_of
 from .matching import Matches, match_pictures
@@ -175,9 +177,7 @@ def read_evaluation(folder: Path, split: str) -> Evaluation:
 def _from_arrays(about: dict, arrays: dict[str, np.ndarray]) -> Evaluation:
     ends = np.cumsum(arrays["found"])[:-1]
     true_ends = np.cumsum(arrays["true"])[:-1]
-    found = zip(
-        *(np.split(arrays[name], ends) for name in ("xyxy", "class_id", "confidence")), strict=True
-    )  # fmt: skip
+    found = zip(*(np.split(arrays[name], ends) for name in ("xyxy", "class_id", "confidence")), strict=True)
     rows = zip(
         about["images"], arrays["sizes"], found, np.split(arrays["true_xyxy"], true_ends),
         np.split(arrays["true_class"], true_ends), strict=True,
@@ -199,13 +199,9 @@ def evaluation_name(split: str) -> str:
 
 
 def evaluate_detector(
-    bundle: Bundle,
-    dataset: Dataset,
-    split: Split,
-    *,
-    device: str = "auto",
-    without: Collection[Path] = (),
-) -> Evaluation:
+    bundle: Bundle, dataset: Dataset, split: Split,
+    *, device: str = "auto", without: Collection[Path] = (), protocol: Protocol = "predict",
+) -> Evaluation:  # fmt: skip
     """Measure a bundle on one split of a dataset.
 
     Args:
@@ -214,6 +210,7 @@ def evaluate_detector(
         split: "train", "valid" or "test".
         device: As in `core.device.parse_device`.
         without: Pictures to leave out: those that leak from the training pictures, say.
+        protocol: How to count, see `Evaluation`. "ultralytics" looks at each picture as a whole, as its `val` does.
 
     Raises:
         NotFoundError: the split holds no pictures, or none but those left out.
@@ -224,7 +221,10 @@ def evaluate_detector(
     if not items:
         other = " but those left out" if without else ""
         raise NotFoundError(f"The dataset has no '{split}' pictures{other}.", where=dataset.root)
-    return evaluate_items(bundle, open_model(bundle, device=device), dataset, items, split)
+    if protocol == "predict":
+        return evaluate_items(bundle, as_used(open_model(bundle, device=device)), dataset, items, split)
+    model = Model(bundle, open_engine(bundle, device=device), several=True)
+    return replace(evaluate_items(bundle, model, dataset, items, split), protocol=protocol)
 
 
 def check_fits(bundle: Bundle, dataset: Dataset) -> None:
