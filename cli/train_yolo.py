@@ -183,7 +183,8 @@ def tell_detector(done: DetectorRun, as_json: bool) -> None:
 
     if as_json:
         print_json({"run": str(done.run), "bundle": str(done.bundle.folder), "name": done.bundle.name,
-                    "split": done.split, "leaked": done.leaked, "metrics": done.metrics})  # fmt: skip
+                    "split": done.split, "leaked": done.leaked, "metrics": done.metrics,
+                    "report": done.report and str(done.report)})  # fmt: skip
         return
     say(f"\nfinished: {done.bundle.folder}")
     if done.metrics:
@@ -195,6 +196,8 @@ def tell_detector(done: DetectorRun, as_json: bool) -> None:
     else:
         say(f"not measured: no picture of the {done.split} split has a box")
     name = shlex.quote(done.bundle.name)
+    if done.report:
+        say(f"the whole story: {done.report}")
     say("next:")
     say(f"  cv predict PICTURES --weights {name} --save")
     say(f"  cv live --weights {name}")

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,10 @@ from .checkpoints import (
     mend_results,
     newest_checkpoint,
 )
+from .evaluate import evaluation_name, read_evaluation
 from .finish import Trained, make_bundle, most_telling
 from .history import RESULTS_PATH
+from .report import write_report
 from .tracking import RunTracking, tracked
 from .view import VIEW_NAME, ViewReport, build_view, read_view, view_stands
 
@@ -53,6 +55,7 @@ class DetectorRun:
         metrics: mAP50, mAP50-95, precision, recall on `split`; empty when that split has no boxes.
         split: "test", or "valid" when the dataset has no test pictures.
         leaked: How many pictures of `split` show what pictures of an earlier split show.
+        report: The page that tells all of it; None where an extension changed nothing of a run of an older version.
     """
 
     run: Path
@@ -60,6 +63,7 @@ class DetectorRun:
     metrics: dict[str, float]
     split: str
     leaked: int = 0
+    report: Path | None = None
 
 
 def carry_on(run: Path, manifest: RunManifest, dataset: Dataset, workspace: Workspace) -> DetectorRun:
@@ -72,7 +76,7 @@ def carry_on(run: Path, manifest: RunManifest, dataset: Dataset, workspace: Work
         with tracked(run, manifest) as tracking:
             if not manifest.result.get(TRAINED):
                 with _timed(manifest, "train"):
-                    _train(run, manifest, view, tracking)
+                    learn(run, manifest, view, tracking)
                 manifest.result[TRAINED] = True
                 manifest.save(run)
             with _timed(manifest, "finish"):
@@ -127,7 +131,7 @@ def _tiles(manifest: RunManifest) -> Tiles | None:
     return Tiles(size=int(manifest.options["imgsz"])) if manifest.options.get("tiles") == "on" else None
 
 
-def _train(run: Path, manifest: RunManifest, view: ViewReport, tracking: RunTracking) -> None:
+def learn(run: Path, manifest: RunManifest, view: ViewReport, tracking: RunTracking) -> None:
     from .trainer import trainer_for
 
     weights, options = run / WEIGHTS_PATH, manifest.options
@@ -196,7 +200,8 @@ def _finish(run: Path, manifest: RunManifest, dataset: Dataset, view: ViewReport
         raise DataError("The best checkpoint is gone.", where=run / WEIGHTS_PATH / BEST,
                         next_step="bring it back, or start the training anew")  # fmt: skip
     if kept := _kept_bundle(run, manifest, best, workspace):
-        return kept
+        saved = [read_evaluation(run, split) for split in ("valid", "test") if (run / evaluation_name(split)).is_file()]
+        return replace(kept, report=write_report(run, kept.bundle, saved, dataset)) if saved else kept
     trained = Trained(
         run=run, best=best.path, family=options["model"], imgsz=options["imgsz"], view=view,
         seed=manifest.seed, dataset=manifest.dataset, bundle_name=options["name"], device=options["device"],
@@ -212,8 +217,10 @@ def _finish(run: Path, manifest: RunManifest, dataset: Dataset, view: ViewReport
         "best_confidence": shown.confidence,
         "tiles": tiles,
     }
+    manifest.save(run)
+    report = write_report(run, bundle, evaluations, dataset)
     leaked = manifest.result.get("leaked", {}).get(shown.split, 0)
-    return DetectorRun(run, bundle, shown.as_metrics(), shown.split, leaked)
+    return DetectorRun(run, bundle, shown.as_metrics(), shown.split, leaked, report)
 
 
 def _kept_bundle(run: Path, manifest: RunManifest, best: Checkpoint, workspace: Workspace) -> DetectorRun | None:
