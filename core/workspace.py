@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from .errors import NotFoundError, UsageError
+from .errors import DiskFullError, LensmithError, NotFoundError, UsageError, is_disk_full
 from .files import restore_retired, slug
 
 
@@ -59,9 +59,19 @@ class Workspace:
             try:
                 folder.mkdir(parents=True)
             except FileExistsError:
+                if not self.runs.is_dir():  # a file has its name
+                    raise self._no_runs("it is no folder") from None
                 continue
+            except OSError as error:
+                if is_disk_full(error):
+                    raise DiskFullError(self.runs) from None
+                raise self._no_runs(str(error.strerror)) from None
             return folder
         raise UsageError("Too many runs were started within one second.", where=self.runs)
+
+    def _no_runs(self, reason: str) -> LensmithError:
+        return LensmithError(f"No folder can be made for the run: {reason}.", where=self.runs,
+                             next_step="give a workspace that you may write to: --workspace FOLDER")  # fmt: skip
 
 
 def locate(given: str | Path, home: Path, kind: str, *, marker: str | None = None) -> Path:

@@ -39,6 +39,12 @@ _CALLS = re.compile(
     r"|ultralytics(\.yolo)?\.utils\.IterableSimpleNamespace"
     r"|numpy\.dtype|numpy(\._core|\.core)\.multiarray\.scalar|_codecs\.encode)"
 )
+_OTHER_TASKS = {
+    "ClassificationModel": "classifies whole pictures", "SegmentationModel": "draws outlines",
+    "YOLOESegModel": "draws outlines", "PoseModel": "finds body points", "OBBModel": "finds rotated boxes",
+    "WorldModel": "takes its classes as words", "YOLOEModel": "takes its classes as words",
+    "SemanticSegmentationModel": "labels every pixel", "DepthModel": "measures depth",
+}  # fmt: skip
 _OTHER_FILE = "use a .pt file that Ultralytics or Lensmith wrote, or train one with `cv train-yolo --from-scratch`"
 
 
@@ -49,7 +55,7 @@ def check_checkpoint(path: Path) -> None:
 
     Raises:
         NotFoundError: there is no such file.
-        DataError: it is not a checkpoint, or it names a class or function that no detector needs.
+        DataError: it is not a checkpoint, is one of another task, or names a class or function that no detector needs.
     """
     program = _read_program(path)
     for name in sorted(_unsafe_globals(path)):
@@ -155,6 +161,13 @@ def _step(opcode: pickletools.OpcodeInfo, stack: list[object], mark: object) -> 
 
 
 def _hostile(path: Path, name: str) -> DataError:
+    home, _, kind = name.rpartition(".")
+    if home == "ultralytics.nn.tasks" and kind in _OTHER_TASKS:
+        return DataError(
+            f"This checkpoint is no detector: it {_OTHER_TASKS[kind]}.",
+            where=path,
+            next_step="start from a detector: `cv models` lists them",
+        )
     return DataError(
         f"This checkpoint was not loaded: it asks for '{name}', which no detector needs and which may run a program.",
         where=path,
