@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from .box import share
-from .training_kills import COUNT
+from .training_kills import MOMENTS, STEPS
 
 pytestmark = [
     pytest.mark.torch, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"), pytest.mark.timeout(7200),
@@ -19,7 +19,7 @@ pytestmark = [
 
 
 def test_a_killed_training_goes_on_to_the_end_of_an_undisturbed_one(tmp_path: Path) -> None:
-    numbers = share(COUNT)
+    numbers = share(MOMENTS) + [MOMENTS + number for number in share(STEPS)]
     done = subprocess.run(
         [sys.executable, "-m", "tests.suites.training_kills", str(tmp_path), *map(str, numbers)],
         cwd=Path(__file__).resolve().parents[2], capture_output=True, text=True, check=False,

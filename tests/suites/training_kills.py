@@ -33,8 +33,7 @@ from lensmith.weights.bundle import open_bundle
 from tests.helpers import make_yolo_dataset
 
 MOMENTS = 20
-STEPS = 15
-COUNT = MOMENTS + STEPS
+STEPS = 12
 _EPOCHS = 3
 _CONFIG = YoloConfig(model="yolov8n", from_scratch=True, epochs=_EPOCHS, imgsz=64, batch=4, device="cpu", name="model",
                      tiles="off", force=True)  # fmt: skip
