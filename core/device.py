@@ -108,7 +108,8 @@ def told_when_memory_is_full(next_step: str) -> Iterator[None]:
 def is_memory_full(error: Exception) -> bool:
     """Whether a framework says that the GPU's memory, or the machine's, ran out."""
     kinds = {"OutOfMemoryError", "ResourceExhaustedError", "MemoryError"}
-    return type(error).__name__ in kinds or "out of memory" in str(error).lower()
+    text = str(error).lower()
+    return type(error).__name__ in kinds or "out of memory" in text or "allocate memory" in text
 
 
 def usable_cores() -> int:

@@ -135,6 +135,9 @@ class SafeTrainer(DetectionTrainer):
         self.wdir, self.last, self.best = aside, aside / LAST, aside / BEST
         try:
             super().save_model()
+        except OSError:
+            shutil.rmtree(aside, ignore_errors=True)  # half of a checkpoint takes room that may be wanted
+            raise
         finally:
             self.wdir, self.last, self.best = final
         # best first: a kill in between leaves an older `last`, from which the same epoch is done again.
