@@ -60,10 +60,11 @@ def cards() -> list[Card]:
 
 def family_of(name: str) -> tuple[str, str]:
     """Family and size of a detector's name: "yolov8m-p2" is ("yolov8-p2", "m")."""
-    match = re.fullmatch(r"(yolov?(?:10|11|12|26|\d))([a-z])(-.+)?", name)
-    if match is None:
-        return name, ""
-    return f"{match[1]}{match[3] or ''}", match[2]
+    if match := re.fullmatch(r"(yolov?(?:10|11|12|26|\d))([a-z])(-.+)?", name):
+        return f"{match[1]}{match[3] or ''}", match[2]
+    if match := re.fullmatch(r"(rtdetr)-([lx])", name):
+        return match[1], match[2]
+    return name, ""
 
 
 def named(family: str, size: str) -> str:

@@ -22,7 +22,7 @@ def build_network(name: str, classes: int) -> Any:
     from ultralytics.nn.tasks import DetectionModel, RTDETRDetectionModel
     from ultralytics.utils import DEFAULT_CFG
 
-    kind = RTDETRDetectionModel if is_transformer(name) else DetectionModel
+    kind: Any = RTDETRDetectionModel if is_transformer(name) else DetectionModel
     network: Any = kind(load_architecture(name), nc=classes, verbose=False)
     network.nc, network.args = classes, get_cfg(DEFAULT_CFG)
     return network

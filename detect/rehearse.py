@@ -164,7 +164,7 @@ class _Rehearsing:
     def _smaller(self) -> YoloConfig:
         """The long run's options, resolved, for a run on eight pictures."""
         config = self._config
-        start = choose_start(config, self._workspace)
+        start = choose_start(config.model_copy(update={"batch": 3}), self._workspace, self._dataset)  # nothing to try
         side = 640 if config.imgsz == "auto" else config.imgsz
         if resolve_device(config.device) == "cpu":
             side = min(side, _CPU_SIDE)

@@ -1,85 +1,209 @@
-"""What a training starts from: which detector, and which weights."""
+"""What a training starts from: which detector, which weights, which picture size and batch."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import DataError, UsageError
 from ..core.isolation import isolate_ultralytics
 from ..core.progress import say
+from ..core.words import many, some
 from ..core.workspace import Workspace
-from ..weights.pretrained import Pretrained, find_pretrained, pretrained_from_path
+from ..datasets.model import Dataset
+from ..weights.pretrained import Pretrained, find_pretrained, on_this_machine, pretrained_from_path
 from ..weights.trust import check_checkpoint
+from .catalog import cards, families, family_of, named
+from .choose import choose_family, choose_imgsz, choose_size
 from .config import YoloConfig
-from .models import DEFAULT_MODEL, asset_name, check_model_name, model_of_checkpoint
+from .models import DEFAULT_MODEL, asset_name, check_model_name, has_pretrained, model_of_checkpoint
+from .probe import choose_batch
+from .survey import Survey, survey
 
 
 @dataclass(frozen=True)
 class Start:
-    """A detector's name, and the weights it starts from, None for random ones."""
+    """What was resolved before a training.
+
+    Attributes:
+        model: The detector's name.
+        weights: What it starts from, None for random numbers.
+        classes: The classes that the weights know.
+        imgsz: Side of the training pictures in pixels.
+        batch: Pictures a step.
+        why: A sentence for each "auto".
+    """
 
     model: str
     weights: Pretrained | None
+    classes: tuple[str, ...]
+    imgsz: int
+    batch: int
+    why: tuple[str, ...] = ()
 
-    def as_options(self) -> dict[str, str | None]:
-        """For the run's record."""
-        if self.weights is None:
-            return {"start_from": None, "start_sha256": None, "start_origin": None}
+    def as_options(self) -> dict[str, Any]:
+        """For the run's record, in place of what the person said."""
+        weights = self.weights
         return {
-            "start_from": str(self.weights.path),
-            "start_sha256": self.weights.sha256,
-            "start_origin": self.weights.origin,
+            "model": self.model,
+            "imgsz": self.imgsz,
+            "batch": self.batch,
+            "start_from": str(weights.path) if weights else None,
+            "start_sha256": weights.sha256 if weights else None,
+            "start_origin": weights.origin if weights else None,
+            "start_checked": weights.checked if weights else None,
+            "chosen": list(self.why),
         }
 
 
-def choose_start(config: YoloConfig, workspace: Workspace) -> Start:
-    """Resolve model and weights, and look into the weights before anything is loaded.
+def choose_start(config: YoloConfig, workspace: Workspace, dataset: Dataset) -> Start:
+    """Resolve every "auto", find the weights, and look into them before anything is loaded.
+
+    Args:
+        config: What the person chose.
+        workspace: Where weights may lie.
+        dataset: What is trained on; looked at where something is to be chosen by it.
 
     Raises:
         UsageError: no such detector, or choices that do not go together.
         NotFoundError: the weights file is not there.
         DataError: the weights are damaged, hostile, or of another detector.
-        LensmithError: the official weights cannot be fetched.
+        LensmithError: the official weights cannot be fetched, or not even a small batch fits into memory.
     """
-    model = check_model_name(config.model) if config.model else None
+    found = _Found(dataset)
+    model, why = _choose_model(config, found, workspace)
     config.check(model or (None if config.weights else DEFAULT_MODEL))
+    weights, classes = None, ()
     if config.from_scratch:
-        return Start(model or DEFAULT_MODEL, None)
+        model = model or DEFAULT_MODEL
+    else:
+        model, weights, classes = _find_weights(config, model, workspace)
+        config.check(model)
+        say(f"starting from {weights.path}")
+    imgsz, batch = config.imgsz, config.batch
+    if imgsz == "auto":
+        imgsz, reason = choose_imgsz(found.survey, model, config.device)
+        why.append(reason)
+    if batch == "auto":
+        batch, reason = choose_batch(model, imgsz, found.survey, config.device)
+        why.append(reason)
+    start = Start(model, weights, classes, imgsz, batch, tuple(why))
+    for sentence in (*why, tell_classes(start, dataset.names)):
+        if sentence:
+            say(sentence)
+    return start
+
+
+class _Found:
+    """What the dataset is like, looked at when something is chosen by it."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+
+    @cached_property
+    def survey(self) -> Survey:
+        return survey(self._dataset)
+
+
+def tell_classes(start: Start, names: Sequence[str]) -> str | None:
+    """What becomes of the classes that the weights know, in a sentence; None when they are the dataset's own."""
+    if not start.classes or start.classes == tuple(names):
+        return None
+    known = {name.strip().lower() for name in start.classes}
+    shared = [name for name in names if name.strip().lower() in known]
+    kept = f"; what they know of {some(shared)} is kept" if shared else ""
+    return (
+        f"the weights know {many(len(start.classes), 'class', 'classes')} and the dataset has {len(names)}: the last "
+        f"layer is made anew for the dataset's{kept}"
+    )
+
+
+def _choose_model(config: YoloConfig, found: _Found, workspace: Workspace) -> tuple[str | None, list[str]]:
+    """The detector by name, None where the weights say it, and the reasons for what was chosen."""
+    if config.weights is not None and (config.size is not None or config.model == "auto"):
+        raise UsageError(
+            "The weights file says which detector it is: there is nothing to choose.",
+            where="--weights",
+            next_step="leave --size and --model auto out, or leave --weights out",
+        )
+    if config.model is None and config.size is None:
+        return None, []
+    why: list[str] = []
+    family = config.model or family_of(DEFAULT_MODEL)[0]
+    if config.model == "auto":
+        chosen = choose_family(workspace)
+        family = chosen.value
+        why.append(chosen.why)
+    family = family.strip().lower().removesuffix(".pt").removesuffix(".yaml")
+    if family not in families():
+        if config.size is None:
+            return check_model_name(family), why
+        family = family_of(check_model_name(family))[0]
+    size = config.size or ("auto" if config.model == "auto" else None)
+    if size is None:
+        sizes = sorted((card for card in cards() if card.family == family and card.size), key=lambda c: c.parameters)
+        raise UsageError(
+            f"{family} comes in several sizes: {', '.join(card.size for card in sizes)}.",
+            where="--model",
+            next_step=f"use --model {sizes[0].name}, or add --size auto",
+        )
+    if size != "auto":
+        return named(family, size), why
+    imgsz = choose_imgsz(found.survey, family, config.device)[0] if config.imgsz == "auto" else config.imgsz
+    chosen = choose_size(family, found.survey, imgsz, config.device)
+    return chosen.value, [*why, chosen.why]
+
+
+def _find_weights(
+    config: YoloConfig, model: str | None, workspace: Workspace
+) -> tuple[str, Pretrained, tuple[str, ...]]:
+    """The detector's name, its weights, and the classes they know."""
     if config.weights is None:
         model = model or DEFAULT_MODEL
+        if not has_pretrained(model) and on_this_machine(asset_name(model), workspace) is None:
+            raise UsageError(
+                f"Nobody publishes pretrained weights of {model}.",
+                where="--model",
+                next_step="use --from-scratch, give a file with --weights, or take a model that `cv models` has a "
+                "file for",
+            )
         weights = find_pretrained(asset_name(model), workspace)
     else:
         weights = pretrained_from_path(config.weights)
     check_checkpoint(weights.path)
-    found = _model_in(weights.path)
+    found, classes = _model_in(weights.path)
     if model and model != found:
         raise UsageError(
             f"These weights are of {found}, not of {model}.",
             where=weights.path,
             next_step=f"leave --model out, or use --model {found}",
         )
-    config.check(found)
-    say(f"starting from {weights.path}")
-    return Start(found, weights)
+    return found, weights, classes
 
 
-def _model_in(path: Path) -> str:
-    """Which detector a checkpoint holds."""
+def _model_in(path: Path) -> tuple[str, tuple[str, ...]]:
+    """Which detector a checkpoint holds, and the names of its classes."""
     isolate_ultralytics()
-    from ultralytics.nn.tasks import load_checkpoint
+    from ultralytics.nn.tasks import guess_model_task, load_checkpoint
 
     try:
         model: Any = load_checkpoint(path)[0]
     except Exception as error:  # noqa: BLE001 - a file can be wrong in many ways, and none of them is our fault
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise DataError(f"These weights cannot be loaded: {first}", where=path) from None
-    found = model_of_checkpoint(getattr(model, "yaml", {}))
+    description = getattr(model, "yaml", {})
+    if (task := guess_model_task(dict(description))) not in {None, "detect"}:
+        raise DataError(f"These weights are of a model for another task: {task}.", where=path,
+                        next_step="give weights of a detector; `cv models` lists those there are")  # fmt: skip
+    found = model_of_checkpoint(description)
     if found is None:
         raise DataError(
             "These weights are of a model that is not among the detectors of the installed Ultralytics.",
             where=path,
-            next_step="`cv train-yolo --help` says which there are",
+            next_step="`cv models` lists those there are",
         )
-    return found
+    names = getattr(model, "names", None)
+    return found, tuple(str(name) for name in names.values()) if isinstance(names, dict) else ()

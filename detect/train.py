@@ -49,6 +49,16 @@ def train_yolo(dataset: Dataset, workspace: Workspace, config: YoloConfig) -> De
         LensmithError: the pretrained weights are nowhere to be found.
         KeyboardInterrupt: the person stopped it; the run can go on with `resume_yolo`.
     """
+    manifest = resolved(dataset, workspace, config, COMMAND)
+    run = workspace.new_run(COMMAND, dataset.name)
+    with sole_use(run):
+        manifest.save(run)
+        say(f"run: {run}")
+        return carry_on(run, manifest, dataset, workspace)
+
+
+def resolved(dataset: Dataset, workspace: Workspace, config: YoloConfig, command: str) -> RunManifest:
+    """The record of a new run, with every choice made and looked into; errors as in `train_yolo`."""
     need_extra("detect", "Training a detector")
     if config.mlflow:
         need_extra("track", "Writing into MLflow")
@@ -60,24 +70,19 @@ def train_yolo(dataset: Dataset, workspace: Workspace, config: YoloConfig) -> De
         isolate_ultralytics()
         check_settings(config.settings)
     augment = _read_augment(config)
-    start = choose_start(config, workspace)
+    start = choose_start(config, workspace, dataset)
     name = free_bundle_name(config.name, f"{dataset.name}-{start.model}", workspace)
     refuse_problems(dataset, force=config.force)
-    run = workspace.new_run(COMMAND, dataset.name)
-    manifest = RunManifest(
-        command=COMMAND,
+    return RunManifest(
+        command=command,
         options=config.model_dump(mode="json")
-        | {"model": start.model, "name": name}
+        | {"name": name}
         | start.as_options()
         | {"augment": augment.as_record() if augment else None},
         seed=config.seed,
         device=device,
         dataset=DatasetRef(name=dataset.name, fingerprint=fingerprint(dataset), path=str(dataset.root)),
     )
-    with sole_use(run):
-        manifest.save(run)
-        say(f"run: {run}")
-        return carry_on(run, manifest, dataset, workspace)
 
 
 def resume_yolo(run: Path, workspace: Workspace, *, dataset: str | Path | None = None) -> DetectorRun:

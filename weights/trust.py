@@ -45,6 +45,20 @@ _OTHER_TASKS = {
     "WorldModel": "takes its classes as words", "YOLOEModel": "takes its classes as words",
     "SemanticSegmentationModel": "labels every pixel", "DepthModel": "measures depth",
 }  # fmt: skip
+# What else Ultralytics writes, and what came before it: refused like any other class, but by its name.
+_OTHER_MODELS = {
+    "ultralytics.nn.tasks.SegmentationModel": "is of a model that draws outlines",
+    "ultralytics.nn.tasks.PoseModel": "is of a model that finds body points",
+    "ultralytics.nn.tasks.OBBModel": "is of a model that finds rotated boxes",
+    "ultralytics.nn.tasks.ClassificationModel": "is of a model that classifies whole pictures",
+    "ultralytics.nn.tasks.DepthModel": "is of a model that measures depth",
+    "ultralytics.nn.tasks.SemanticSegmentationModel": "is of a model that labels every pixel",
+    "ultralytics.nn.tasks.WorldModel": "is of a model that is asked in words",
+    "ultralytics.nn.tasks.YOLOEModel": "is of a model that is asked in words",
+    "ultralytics.nn.tasks.YOLOESegModel": "is of a model that is asked in words",
+    "models.yolo.Model": "was written by the programs of YOLOv5 or YOLOv7 themselves and not by Ultralytics' library",
+    "models.yolo.DetectionModel": "was written by the program of YOLOv5 itself and not by Ultralytics' library",
+}
 _OTHER_FILE = "use a .pt file that Ultralytics or Lensmith wrote, or train one with `cv train-yolo --from-scratch`"
 
 
@@ -58,7 +72,15 @@ def check_checkpoint(path: Path) -> None:
         DataError: it is not a checkpoint, is one of another task, or names a class or function that no detector needs.
     """
     program = _read_program(path)
-    for name in sorted(_unsafe_globals(path)):
+    found = sorted(_unsafe_globals(path))
+    for name in found:
+        if name in _OTHER_MODELS:
+            raise DataError(
+                f"This checkpoint {_OTHER_MODELS[name]}, and here it must be a detector's.",
+                where=path,
+                next_step="give weights of a detector; `cv models` lists those there are",
+            )
+    for name in found:
         if not _OBJECTS.fullmatch(name):
             raise _hostile(path, name)
     for name in sorted(_called(program, path)):

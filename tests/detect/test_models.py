@@ -61,7 +61,7 @@ def test_another_name_is_answered_with_a_near_one(given: str, says: str) -> None
 
 
 def test_no_name_is_of_another_task() -> None:
-    words = ("seg", "pose", "obb", "cls", "world", "yoloe", "rtdetr", "depth", "sem")
+    words = ("seg", "pose", "obb", "cls", "world", "yoloe", "depth", "sem")
     assert not [name for name in detector_names() if any(word in name for word in words)]
 
 
