@@ -22,8 +22,9 @@ from ..report.target import Target, parse_target
 from ..weights.bundle import Bundle
 from .assess import leak_effect_of
 from .evaluate import Evaluation
+from .gallery import add_gallery
 from .history import overfitting, read_history
-from .report_parts import FIGURES, add_classes, add_curves, add_lead_figures, add_sizes, compare_rows
+from .report_parts import FIGURES, add_classes, add_curves, add_lead_figures, add_sizes, add_thresholds, compare_rows
 from .training_report import add_training
 
 REPORT_NAME = "report.html"
@@ -112,9 +113,11 @@ def write_evaluation_page(
 
 def _add_evaluation(page: Page, evaluation: Evaluation, root: Path, target: Target | None) -> None:
     if evaluation.scores.boxes:
-        add_classes(page, evaluation, target)
+        add_classes(page, evaluation)
+        add_thresholds(page, evaluation, target)
         add_curves(page, evaluation)
         add_sizes(page, evaluation)
+    add_gallery(page, evaluation, root)
     add_skipped(page, [(shown_path(Path(entry.path), root), entry.reason) for entry in evaluation.skipped])
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from ..core.words import many
 from ..report.page import Page
-from ..report.parts import limits, thinned, told
+from ..report.parts import limits, thinned, told_short
 from ..report.plots import confusion_matrix, xy_lines
 from ..report.target import Target
 from .curves import CONFIDENCES, RECALLS
 from .evaluate import Evaluation
-from .metrics import MEDIUM, SMALL, ClassScore, DetectorScores
+from .metrics import MEDIUM, SMALL, DetectorScores
 
 _MOST_CURVES = 7
 _ALL = "all classes"
@@ -42,31 +42,50 @@ def compare_rows(evaluations: Mapping[str, Evaluation]) -> list[list[object]]:
     """A table row for each of several models or splits: name, pictures, boxes, and `FIGURES`."""
     return [
         [name, len(one), one.scores.boxes,
-         *map(told, (one.scores.map50_95, one.scores.map50, one.scores.precision, one.scores.recall))]
+         *map(told_short, (one.scores.map50_95, one.scores.map50, one.scores.precision, one.scores.recall))]
         for name, one in evaluations.items()
     ]  # fmt: skip
 
 
-def add_classes(page: Page, evaluation: Evaluation, target: Target | None = None) -> None:
-    """A row per class with its threshold, and the confusion matrix.
+def add_classes(page: Page, evaluation: Evaluation) -> None:
+    """A row per class, and the confusion matrix."""
+    scores = evaluation.scores
+    page.section("Class by class", "How good each class is on its own, and what is taken for what.")
+    page.table(
+        ["class", "pictures", "boxes", "AP50-95", "AP50"],
+        [
+            [one.name, one.pictures, one.boxes, told_short(one.ap50_95), told_short(one.ap50)]
+            for one in scores.classes
+            if one.boxes or one.found
+        ],
+        "AP counts all thresholds at once: AP50 with an overlap of at least one half, AP50-95 the mean up to 0.95. In"
+        f" brackets 95% intervals, from drawing the pictures {scores.draws} times with replacement.",
+    )
+    _add_confusion(page, evaluation)
+
+
+def add_thresholds(page: Page, evaluation: Evaluation, target: Target | None) -> None:
+    """A row per class with its threshold, and what it leads to.
 
     Args:
         page: Where to.
         evaluation: What was measured.
-        target: What the thresholds were chosen for; None for the best F1.
+        target: What the thresholds were chosen for; None for the best F1, or the bundle's own.
     """
-    scores = evaluation.scores
-    page.section("Class by class", "How good each class is on its own, and what is taken for what.")
-    chosen = f"Thresholds chosen for {target}. " if target else ""
-    page.table(
-        ["class", "pictures", "boxes", "AP50-95", "AP50", "precision", "recall", "threshold", "shown"],
-        [_class_row(one) for one in scores.classes if one.boxes or one.found],
-        f"{chosen}Shown: what is surer than the threshold of its class; precision (of what is shown, so much is right)"
-        " and recall (of the boxes, so many are found) hold for that. AP counts all thresholds at once: AP50 with an"
-        " overlap of at least one half, AP50-95 the mean up to 0.95. In brackets 95% intervals, from drawing the"
-        f" pictures {scores.draws} times with replacement. A dash: nothing to count.",
+    page.section(
+        f"Thresholds for {target}" if target else "Thresholds",
+        "What is surer than the threshold of its class is shown by cv predict and cv live; --conf sets another one.",
     )
-    _add_confusion(page, evaluation)
+    page.table(
+        ["class", "threshold", "shown", "precision", "recall"],
+        [
+            [one.name, f"{one.threshold:.3f}", one.found, told_short(one.precision), told_short(one.recall)]
+            for one in evaluation.scores.classes
+            if one.boxes or one.found
+        ],
+        "Precision: of what is shown, so much is right. Recall: of the labelled boxes, so many are found. A dash:"
+        " nothing is shown.",
+    )
 
 
 def add_curves(page: Page, evaluation: Evaluation) -> None:
@@ -78,9 +97,7 @@ def add_curves(page: Page, evaluation: Evaluation) -> None:
     hardest = sorted(known, key=lambda k: np.nanmean(curves.precision_at_recall[k]))[:_MOST_CURVES]
     shown = sorted(hardest) if len(known) > 1 else []
     few = f" of the {len(hardest)} hardest classes and of the mean of all" if len(known) > len(hardest) else ""
-    page.section(
-        "Curves", "What other thresholds would give. A page's threshold stays where it is: see the table above."
-    )
+    page.section("Curves", "What other thresholds would give, from lax to strict.")
 
     def lines(x: np.ndarray, values: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         mean = {_ALL if len(known) > 1 else evaluation.names[known[0]]: thinned((x, values[known].mean(axis=0)))}
@@ -95,7 +112,7 @@ def add_curves(page: Page, evaluation: Evaluation) -> None:
         (CONFIDENCES, curves.recall, "confidence", "recall", "A lower threshold: more is found, and more is wrong."),
     ]  # fmt: skip
     page.plots(
-        (xy_lines(lines(x, values), x_label=below, y_label=beside, square=True), caption)
+        (xy_lines(lines(x, values), x_label=below, y_label=beside, square=True, lead=_ALL), caption)
         for x, values, below, beside, caption in drawn
     )
 
@@ -115,14 +132,12 @@ def add_sizes(page: Page, evaluation: Evaluation) -> None:
     )
     page.table(
         ["size", "boxes", "AP50-95", "AP50", "recall"],
-        [[one.name, one.boxes, told(one.ap50_95), told(one.ap50), told(one.recall)] for one in scores.sizes],
+        [
+            [one.name, one.boxes, told_short(one.ap50_95), told_short(one.ap50), told_short(one.recall)]
+            for one in scores.sizes
+        ],
         "Means over the classes that have such objects.",
     )
-
-
-def _class_row(one: ClassScore) -> Sequence[object]:
-    figures = map(told, (one.ap50_95, one.ap50, one.precision, one.recall))
-    return [one.name, one.pictures, one.boxes, *figures, f"{one.threshold:.3f}", one.found]
 
 
 def _add_confusion(page: Page, evaluation: Evaluation) -> None:
@@ -135,6 +150,6 @@ def _add_confusion(page: Page, evaluation: Evaluation) -> None:
     names = [evaluation.names[k] for k in seen]
     page.plot(
         confusion_matrix(counts[np.ix_(kept, kept)], [*names, "(nothing)"], [*names, "(not found)"]),
-        "Rows are what is there, columns what it was taken for, at the thresholds above. Last column: not found. Last"
+        "Rows are what is there, columns what it was taken for, at the thresholds below. Last column: not found. Last"
         " row: found where nothing is labelled.",
     )

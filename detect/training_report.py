@@ -31,7 +31,7 @@ def add_training(page: Page, manifest: RunManifest, history: Sequence[Row], reco
         history: Its epochs; there need be none.
         record: Of the finished bundle.
     """
-    page.section("The training", _about_epochs(manifest, history))
+    page.section("The training", _about_epochs(manifest, history, record.run or "RUN"))
     page.table(["part", "what"], _parts(manifest.options, record))
     if not history:
         return
@@ -70,7 +70,7 @@ def _marks(options: Mapping[str, Any], history: Sequence[Row]) -> dict[int, str]
     return {after: "unfrozen"} if after and history[0].epoch <= after < history[-1].epoch else {}
 
 
-def _about_epochs(manifest: RunManifest, history: Sequence[Row]) -> str:
+def _about_epochs(manifest: RunManifest, history: Sequence[Row], run: str) -> str:
     best = best_row(history)
     if best is None:
         return "The run kept no history."
@@ -93,7 +93,7 @@ def _about_epochs(manifest: RunManifest, history: Sequence[Row]) -> str:
                 f" Training stopped before its {epochs} epochs were over: the {duration_words(limit)} of --time were."
             )
     elif epochs == row.epoch == last and last > 1:
-        text += " The last epoch was the best: more epochs may still help (cv resume RUN --extend N)."
+        text += f" The last epoch was the best: more epochs may still help (cv resume {run} --extend 20)."
     seconds = sum(one.seconds for one in history)
     return (
         f"{text} The epochs took {duration_words(seconds)} on {manifest.device}, {seconds / len(history):.1f} s each."
@@ -106,13 +106,13 @@ def _parts(options: Mapping[str, Any], record: BundleRecord) -> list[tuple[str, 
     frozen = "nothing"
     if freeze:
         layers = "the backbone" if freeze == "backbone" else f"the first {many(freeze, 'layer')}"
-        frozen = f"{layers}, {f'until after epoch {after}' if after else 'to the end'}"
+        frozen = f"{layers}, {f'until epoch {after} was over' if after else 'to the end'}"
     size = record.preprocessing
     rows = [
         ("model", record.detector.family if record.detector else "unknown"),
         (
             "began with",
-            f"{Path(start).name} ({options.get('start_origin') or 'your own'})" if start else "random numbers",
+            _start(start, options.get("start_origin")) if start else "random numbers",
         ),
         ("input", f"{size.width} x {size.height} pixels, {size.resize}"),
         ("pictures per step", str(options.get("batch"))),
@@ -122,6 +122,10 @@ def _parts(options: Mapping[str, Any], record: BundleRecord) -> list[tuple[str, 
     if options.get("balance", "none") != "none":
         rows.append(("rare classes", f"helped by {options['balance']}"))
     return rows
+
+
+def _start(path: str, origin: str | None) -> str:
+    return Path(path).name if origin in (None, path) else f"{Path(path).name} ({origin})"
 
 
 def _augmentation(augment: object) -> str:

@@ -238,8 +238,6 @@ def _about_time(runs: Sequence[ComparedRun]) -> tuple[tuple[str, ...], ...]:
 def _options(manifest: RunManifest) -> dict[str, str]:
     found = {}
     for key, value in manifest.options.items():
-        if isinstance(value, dict):
-            value = value.get("name") or ", ".join(f"{name}={plain_value(part)}" for name, part in value.items())
         if key not in _ABOUT_THE_RUN:
             found[key] = plain_value(value)
     return found | {"seed": str(manifest.seed)}

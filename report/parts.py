@@ -20,6 +20,11 @@ def told(figure: Figure | None) -> str:
     return "-" if figure is None else str(figure)
 
 
+def told_short(figure: Figure | None) -> str:
+    """The same with two digits, for tables of many columns."""
+    return "-" if figure is None else f"{figure.value:.2f} ({figure.low:.2f} to {figure.high:.2f})"
+
+
 def limits(figure: Figure) -> str:
     """The interval alone."""
     return f"{figure.low:.3f} to {figure.high:.3f}"
@@ -78,11 +83,7 @@ def add_facts(page: Page, manifest: RunManifest, extra: Iterable[tuple[str, str]
         extra: Further facts: name and value.
     """
     page.section("How to make it again", "Every option, and the versions that shape a result.")
-    options = {
-        key: value.get("name", "your own") if isinstance(value, dict) else value
-        for key, value in manifest.options.items()
-        if not isinstance(value, list)
-    }
+    options = {key: value for key, value in manifest.options.items() if not isinstance(value, list)}
     page.table(["option", "value"], [[key, plain_value(value)] for key, value in options.items()])
     facts = [("seed", str(manifest.seed)), ("device", manifest.device), *extra]
     if manifest.dataset:
@@ -94,4 +95,8 @@ def add_facts(page: Page, manifest: RunManifest, extra: Iterable[tuple[str, str]
 
 def plain_value(value: object) -> str:
     """An option's value as a person reads it."""
+    if isinstance(value, dict):  # a spec with its name, or further arguments
+        if "sha256" in value:
+            return str(value.get("name") or "your own")
+        return ", ".join(f"{key}={plain_value(part)}" for key, part in value.items()) or "none"
     return "not given" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -73,6 +73,7 @@ def xy_lines(
     log_x: bool = False,
     diagonal: bool = False,
     counts: Mapping[str, Sequence[int] | np.ndarray] | None = None,
+    lead: str | None = None,
 ) -> str:
     """Lines through points.
 
@@ -84,6 +85,7 @@ def xy_lines(
         square: Both axes run from 0 to 1.
         log_x: The x axis shows powers of ten.
         diagonal: Draw what is to be expected by chance, or from a perfect calibration, as a dashed line.
+        lead: The line that matters most, by its name; drawn in the colour of the text, and thicker.
         counts: How much each point of a line rests on, by the line's name; written beside the points.
     """
     figure, axes = _figure(4.6, 4.3) if square else _figure(7.2, 3.4)
@@ -92,6 +94,8 @@ def xy_lines(
     for name, (x, y) in lines.items():
         few = len(x) <= 20
         (drawn,) = axes.plot(x, y, label=name, linewidth=1.8, marker="o" if few else None, markersize=3)
+        if name == lead:
+            drawn.set(color=_INK, linewidth=2.8)
         for left, up, count in zip(x, y, (counts or {}).get(name, ()), strict=False):
             axes.annotate(
                 str(count), (left, up), (4, -9), textcoords="offset points", fontsize=8, color=drawn.get_color()
@@ -128,8 +132,10 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str], columns: Sequence
                 axes.text(
                     predicted, true, str(counts[true, predicted]), ha="center", va="center", color=colour, fontsize=9
                 )
-    axes.set_xticks(range(len(columns)), columns, rotation=45 if max(map(len, columns)) > 2 else 0)
-    axes.set_yticks(range(len(names)), names)
+    letters = min(10.0, 72 * 0.62 * size / len(columns))  # points: the names of many classes must not overlap
+    turned = 90 if len(columns) > 30 else 45 if max(map(len, columns)) > 2 else 0
+    axes.set_xticks(range(len(columns)), columns, rotation=turned, fontsize=letters)
+    axes.set_yticks(range(len(names)), names, fontsize=letters)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     return _svg(figure)
