@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.errors import DataError
-from ..core.images import is_image, read_image
+from ..core.images import ImageError, is_image, read_image
 from ..core.manifest import DatasetRef
 from ..core.progress import say, warn
 from ..core.workspace import Workspace
@@ -222,8 +223,9 @@ def _own_copy(source: Path) -> Iterator[Path]:
 def _golden(data: Path, detector: TorchDetector, preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
     """A few validation pictures as the model sees them, and what it answers."""
     pictures = sorted(path for path in (data / "valid" / "images").iterdir() if is_image(path))
-    chosen = [pictures[i] for i in np.linspace(0, len(pictures) - 1, min(GOLDEN_SAMPLES, len(pictures))).astype(int)]
-    inputs = np.stack([fit(read_image(path), preprocessing)[0] for path in chosen])
+    spread = np.linspace(0, len(pictures) - 1, min(GOLDEN_SAMPLES, len(pictures))).astype(int).tolist()
+    wanted = [pictures[i] for i in dict.fromkeys([*spread, *range(len(pictures))])]
+    inputs = np.stack(list(islice(_fitted(wanted, preprocessing), len(spread))))
     outputs = np.concatenate([detector.infer(inputs[i : i + 1]) for i in range(len(inputs))])
     return inputs, outputs
 
@@ -241,6 +243,22 @@ def _with_thresholds(
     for sentence in shortfalls(limited[0], target) if target else ():
         warn(sentence)
     return limited, thresholds
+
+
+def _fitted(pictures: Iterable[Path], preprocessing: Preprocessing) -> Iterator[np.ndarray]:
+    """As the model sees them; a picture that somebody spoilt since training began must not cost the training."""
+    last: ImageError | None = None
+    found = False
+    for path in pictures:
+        try:
+            bgr = read_image(path)
+        except ImageError as error:
+            last = error
+            continue
+        found = True
+        yield fit(bgr, preprocessing)[0]
+    if last is not None and not found:
+        raise last
 
 
 def _measure(bundle: Bundle, trained: Trained, dataset: Dataset) -> tuple[tuple[Evaluation, ...], Choice]:
