@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..core.device import told_when_memory_is_full
-from ..core.errors import DataError, DiskFullError, LensmithError, NotFoundError, UsageError, is_disk_full
+from ..core.device import free_memory
+from ..core.errors import DataError, DiskFullError, LensmithError, NotFoundError, is_disk_full
 from ..core.files import write_atomic
 from ..core.isolation import isolate_ultralytics
 from ..core.manifest import RunManifest
-from ..core.progress import say, say_resume
+from ..core.progress import say, say_resume, warn
 from ..core.workspace import Workspace
 from ..datasets.augment_spec import from_record
 from ..datasets.check.leaks import warn_of_leaks
@@ -39,6 +39,7 @@ from .finish import Trained, make_bundle, most_telling
 from .history import RESULTS_PATH
 from .report import write_report
 from .tracking import RunTracking, tracked
+from .trouble import TooLittleMemoryError
 from .view import VIEW_NAME, ViewReport, build_view, read_view, view_stands
 
 TRAINED = "trained"  # in the manifest's result: training is over, what is missing is the bundle
@@ -132,34 +133,43 @@ def _tiles(manifest: RunManifest) -> Tiles | None:
 
 
 def learn(run: Path, manifest: RunManifest, view: ViewReport, tracking: RunTracking) -> None:
+    """Train what a run's record says, from its newest checkpoint where there is one; its view must stand."""
+    weights = run / WEIGHTS_PATH
+    mend_results(run / RESULTS_PATH, newest_checkpoint(weights))
+    tracking.begin()
+    _write_augment(run, manifest)
+    while not _learned(run, manifest, view):
+        free_memory()  # what the failed step held
+    if not (weights / BEST).exists():
+        raise LensmithError("Training ended without a checkpoint.", where=run,
+                            next_step="run it again with --debug and read what Ultralytics says")  # fmt: skip
+
+
+def _learned(run: Path, manifest: RunManifest, view: ViewReport) -> bool:
+    """Train to the end; False where the memory did not suffice and fewer pictures per step are to be tried."""
     from .trainer import trainer_for
 
-    weights, options = run / WEIGHTS_PATH, manifest.options
-    checkpoint = newest_checkpoint(weights)
-    mend_results(run / RESULTS_PATH, checkpoint)
-    tracking.begin()
+    options, checkpoint = manifest.options, newest_checkpoint(run / WEIGHTS_PATH)
     overrides = training_arguments(run, manifest)
-    _write_augment(run, manifest)
     if checkpoint:
         if over := _why_over(checkpoint, options, extended_after(manifest)):
             say(over)
-            return
+            return True
         overrides |= {"resume": str(checkpoint.path), "model": str(checkpoint.path), "pretrained": False}
         say(f"going on after epoch {checkpoint.epoch} of {options['epochs']}")
     debug = bool(os.environ.get("CV_DEBUG"))
     trainer = trainer_for(str(options["model"]))(overrides=overrides | {"verbose": debug})
     try:
-        with told_when_memory_is_full("train again with a smaller --batch or --imgsz"):
-            trainer.train()
-    except RuntimeError as error:
-        if "froze the entire model" in str(error):
-            raise UsageError("--freeze leaves no layer to train.", where="--freeze",
-                             next_step="freeze fewer; 10 is the backbone of most models") from None  # fmt: skip
-        raise
-    if not (weights / BEST).exists():
-        raise LensmithError("Training ended without a checkpoint.", where=run,
-                            next_step="run it again with --debug and read what Ultralytics says")  # fmt: skip
+        trainer.train()
+    except TooLittleMemoryError:
+        if (batch := int(overrides["batch"])) == 1:
+            raise
+        warn(f"the memory does not suffice for {batch} pictures a step: going on with {batch // 2}")
+        manifest.result["batch"] = batch // 2
+        manifest.save(run)
+        return False
     _compare_counts(trainer, view)
+    return True
 
 
 def _why_over(checkpoint: Checkpoint, options: Mapping[str, Any], extended: int) -> str | None:

@@ -76,5 +76,5 @@ def _picture_gone(picture: Path, run: Path) -> DataError:
     if picture.is_relative_to(data) and (data / "view.json").is_file():
         source = read_view(data).sources.get(picture.relative_to(data).as_posix())
     what = f"A picture of the run's own copy of the dataset is gone or damaged{f'; it was {source}' if source else ''}."
-    return DataError(what, where=picture, next_step=f"remove the folder {data}, then `cv resume {run.name}` makes it "
-                     "anew and goes on from the last epoch")  # fmt: skip
+    return DataError(what, where=picture, next_step=f"`cv resume {run.name}` copies the dataset anew, and "
+                     "goes on from the last epoch")  # fmt: skip

@@ -19,9 +19,11 @@ from lensmith.datasets.read import open_dataset
 from lensmith.detect.arguments import training_arguments
 from lensmith.detect.config import YoloConfig
 from lensmith.detect.history import read_history
+from lensmith.detect.job import learn
 from lensmith.detect.progress import EpochRow, listening
+from lensmith.detect.tracking import tracked
 from lensmith.detect.trouble import NotANumberError, TooLittleMemoryError
-from lensmith.detect.view import VIEW_NAME, build_view
+from lensmith.detect.view import VIEW_NAME, build_view, read_view
 from tests.helpers import make_yolo_dataset
 
 pytestmark = pytest.mark.torch
@@ -257,3 +259,26 @@ def test_too_little_memory_is_one_message(run: Path) -> None:
     trainer.add_callback("on_train_batch_start", fail)
     with pytest.raises(TooLittleMemoryError, match="not enough memory"):
         trainer.train()
+
+
+def test_a_step_that_does_not_fit_is_tried_with_half_the_pictures(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lensmith.detect.trainer import SafeTrainer
+
+    preprocess, sizes = SafeTrainer.preprocess_batch, []
+
+    def demanding(trainer: Any, batch: dict[str, Any]) -> dict[str, Any]:
+        sizes.append(len(batch["img"]))
+        if sizes[-1] > 1:
+            raise MemoryError
+        return preprocess(trainer, batch)
+
+    monkeypatch.setattr(SafeTrainer, "preprocess_batch", demanding)
+    manifest = _trainer(run, epochs=1) and RunManifest.load(run)
+    with tracked(run, manifest) as tracking:
+        learn(run, manifest, read_view(run / VIEW_NAME), tracking)
+    assert sizes[:2] == [2, 1]
+    assert RunManifest.load(run).result["batch"] == 1
+    assert "does not suffice for 2 pictures a step: going on with 1" in capsys.readouterr().err
+    assert (run / "train" / "weights" / "best.pt").exists()
