@@ -23,11 +23,13 @@ class Boxes:
         cxcywh: float32 `(n, 4)`: centre x, centre y, width, height as fractions 0..1 of the upright picture.
         class_id: int64 `(n,)`, an index into the dataset's class names.
         polygons: How many of them were polygons on disk, of which the boxes around them are taken.
+        leaning: How many of these polygons are rectangles that lean to a side, as an oriented box is written.
     """
 
     cxcywh: np.ndarray
     class_id: np.ndarray
     polygons: int = 0
+    leaning: int = 0
 
     @classmethod
     def empty(cls) -> Boxes:
@@ -122,6 +124,7 @@ RemarkKind = Literal[
     "other-format",  # labels of a second format lie there too
     "coco-merged",  # several COCO files of one split list the same pictures
     "labels-left-out",  # annotations of crowds, or of no picture
+    "labels-keypoints",  # boxes that come with points, which are not read
     "nested-folders",  # the dataset lies deeper in the folder than it was said to
 ]
 

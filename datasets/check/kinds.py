@@ -114,6 +114,11 @@ _LAYOUT: dict[str, Kind] = {
         "annotations that are not used", "note", "They stand for a crowd, or for no picture that is listed.",
         "leaves them out",
     ),
+    "labels-keypoints": Kind(
+        "keypoints", "problem",
+        "A detector learns boxes alone and gives no points. For points, train a pose model with Ultralytics itself.",
+        "writes the boxes without the points",
+    ),
     "nested-folders": Kind(
         "a dataset deeper in the folder than expected", "note", "It was found; other tools may look one folder higher.",
         "lays the folders out the usual way",

@@ -74,6 +74,17 @@ LABELS: dict[str, Kind] = {
         "Boxes around the polygons are used here; Ultralytics treats a dataset with both as if it had boxes only, or"
         " stops.", "writes them as boxes",
     ),
+    "label-polygons": Kind(
+        "objects outlined by polygons", "note",
+        "A detector learns the boxes around them, which hold background too.",
+    ),
+    "label-oriented": Kind(
+        "boxes that lean", "problem",
+        "This looks like an export for oriented boxes (YOLO-OBB). A detector learns upright boxes alone, and those"
+        " around leaning ones hold much background and overlap. Export upright boxes, or train an OBB model with"
+        " Ultralytics itself. If they are outlines with four corners, go on with the boxes around them.",
+        "writes the upright boxes around them",
+    ),
     "label-encoding": Kind(
         "label files in another encoding than UTF-8", "warning", "They were understood here; other tools stop at them.",
         "writes them as plain text",

@@ -21,6 +21,7 @@ from .looks import Looks
 _COVERS_ALL = 0.95  # of the picture's area
 _MOST_COVERING = 0.25  # share of boxes; where more cover everything, it is meant so
 _MOST_CLIPPED, _FEWEST_MISREAD = 1 / 3, 3  # share of boxes past the edge that is no accident, and more than this many
+_FEW_LEANING = 0.05  # share of the polygons: so few are rectangles by chance
 _SAME_PLACE = 500  # steps across the picture: boxes whose corners fall on one step are in one place
 
 
@@ -31,7 +32,8 @@ class Labels:
     Attributes:
         objects: int64 `(3, classes)`: objects of each class in train, valid and test; in classification, pictures.
         having: The numbers of the pictures that have a class, by class.
-        boxes: All boxes that can be used, `polygons` of them drawn as polygons.
+        boxes: All boxes that can be used, `polygons` of them drawn as polygons, `leaning` of these as rectangles that
+            lean.
         faults: Rows left out or mended, by fault: how many, and in which files.
     """
 
@@ -39,6 +41,7 @@ class Labels:
     having: dict[int, array[int]] = field(default_factory=lambda: defaultdict(lambda: array("I")))
     boxes: int = 0
     polygons: int = 0
+    leaning: int = 0
     faults: dict[str, Counter[Path]] = field(default_factory=lambda: defaultdict(Counter))
     reasons: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     unlabelled: list[int] = field(default_factory=list)
@@ -78,6 +81,7 @@ def _read_one(dataset: Dataset, item: Item, number: int, seen: Labels) -> None:
         seen.having[class_id].append(number)
     seen.boxes += len(boxes)
     seen.polygons += boxes.polygons
+    seen.leaning += boxes.leaning
     if boxes.polygons:
         seen.with_polygons.append(number)
     seen.with_boxes += boxes.polygons < len(boxes)
@@ -172,7 +176,13 @@ def _box_findings(labels: Labels, items: Items) -> Iterator[Finding]:
     if labels.conflicts:
         what = f"{many(len(labels.conflicts), 'picture')} with boxes of two classes in the same place."
         yield finding("label-conflict", what, _labels(items, labels.conflicts))
-    if 0 < labels.polygons < labels.boxes:
+    if labels.leaning > labels.polygons * _FEW_LEANING:
+        what = f"{labels.leaning} of {labels.boxes} objects are outlined by rectangles that lean to a side."
+        yield finding("label-oriented", what, _labels(items, labels.with_polygons), labels.leaning)
+    elif 0 < labels.polygons == labels.boxes:
+        what = f"All {labels.boxes} objects are outlined by polygons; the boxes around them are used."
+        yield finding("label-polygons", what, _labels(items, labels.with_polygons), labels.polygons)
+    elif labels.polygons:
         what = f"{labels.polygons} of {labels.boxes} objects are outlined by polygons, the others by boxes."
         yield finding("label-polygons-mixed", what, _labels(items, labels.with_polygons), labels.polygons)
 

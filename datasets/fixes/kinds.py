@@ -34,6 +34,8 @@ WRITTEN_ANEW = {
     "split-shared": "its pictures count for one split only",
     "nested-folders": "written without the folders around it",
     "labels-left-out": "left out",
+    "labels-keypoints": "the boxes without the points",
+    "label-oriented": "the upright boxes around them",
     "label-polygons-mixed": "the boxes around the polygons",
     "label-unreadable": "its picture is left out",
     "label-encoding": "written as UTF-8",

@@ -41,21 +41,30 @@ class Rows:
         class_id: Index into the class names.
         cxcywh: Centre and size as fractions of the picture, not yet clipped.
         polygon: Whether the box was taken around a polygon.
+        leaning: Whether that polygon is a rectangle that leans to a side.
     """
 
     number: list[int] = field(default_factory=list)
     class_id: list[int] = field(default_factory=list)
     cxcywh: list[tuple[float, float, float, float]] = field(default_factory=list)
     polygon: list[bool] = field(default_factory=list)
+    leaning: list[bool] = field(default_factory=list)
 
     def add(
-        self, number: int, class_id: int, cxcywh: tuple[float, float, float, float], *, polygon: bool = False
+        self,
+        number: int,
+        class_id: int,
+        cxcywh: tuple[float, float, float, float],
+        *,
+        polygon: bool = False,
+        leaning: bool = False,
     ) -> None:
         """Add one row."""
         self.number.append(number)
         self.class_id.append(class_id)
         self.cxcywh.append(cxcywh)
         self.polygon.append(polygon)
+        self.leaning.append(leaning)
 
 
 def settle(rows: Rows, file: Path, problems: list[LabelProblem]) -> Boxes:
@@ -100,7 +109,8 @@ def settle(rows: Rows, file: Path, problems: list[LabelProblem]) -> Boxes:
     class_ids = np.array(rows.class_id, np.int64)
     if len(kept) < len(boxes):
         boxes, class_ids = boxes[kept], class_ids[kept]
-    return Boxes(boxes, class_ids, sum(rows.polygon[index] for index in kept))
+    polygons, leaning = (sum(marks[index] for index in kept) for marks in (rows.polygon, rows.leaning))
+    return Boxes(boxes, class_ids, polygons, leaning)
 
 
 def _sane(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:

@@ -106,6 +106,13 @@ def _tell_left_out(root: Path, sources: Sequence[Source], remarks: list[Remark])
         files = tuple(index.path for index, count in zip(indexes, counts, strict=True) if count)
         if files:
             remarks.append(Remark("labels-left-out", what.format(sum(counts)), files))
+    pointed = tuple(
+        index.path for index in indexes
+        if any(category and category.keypoints and category.annotations for category in index.categories)
+    )  # fmt: skip
+    if pointed:
+        what = "The COCO file has categories with `keypoints`: boxes come with points, which are not read."
+        remarks.append(Remark("labels-keypoints", what, pointed))
     tell_leaving_links(dict.fromkeys(source.base for source in sources), root, remarks)
 
 

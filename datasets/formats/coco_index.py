@@ -16,7 +16,7 @@ from .json_stream import entries
 
 BOX, POLYGON, CROWD, NO_BOX, NOT_A_NUMBER, NAN, UNKNOWN = range(7)
 FAULTS: dict[int, tuple[LabelFault, str]] = {
-    NO_BOX: ("row-length", "it has no bbox of four numbers, and no polygon to take one from"),
+    NO_BOX: ("row-length", "it has no bbox of four numbers, and no polygon to take one from; masks are not read"),
     NOT_A_NUMBER: ("not-a-number", "its bbox holds something that is not a number"),
     NAN: ("nan", "its bbox holds NaN or infinity"),
     UNKNOWN: ("unknown-class", "its category_id is that of no category"),
@@ -29,10 +29,11 @@ _INT64 = 1 << 63
 
 @dataclass(frozen=True)
 class Category:
-    """A category of a COCO file; `annotations` is how many boxes it has there."""
+    """A category of a COCO file; `annotations` is how many boxes it has there, `keypoints` whether they have points."""
 
     name: str
     parent: str
+    keypoints: bool
     annotations: int
 
 
@@ -98,7 +99,7 @@ class _Gathered:
     sizes: array[int] = field(default_factory=lambda: array("q"))
     image_of: dict[Any, int] = field(default_factory=dict)
     place_of: dict[str, int] = field(default_factory=dict)
-    named: dict[Any, tuple[str, str]] = field(default_factory=dict)
+    named: dict[Any, tuple[str, str, bool]] = field(default_factory=dict)
     slot_of: dict[Any, int] = field(default_factory=dict)
     image: array[int] = field(default_factory=lambda: array("q"))
     number: array[int] = field(default_factory=lambda: array("q"))
@@ -122,7 +123,8 @@ class _Gathered:
             identity = _identity(entry.get("id"))
             if identity is not None and identity not in self.named and len(self.named) < _MOST_CATEGORIES:
                 name = str(entry.get("name", "")).strip()
-                self.named[identity] = (name or f"category {identity}", str(entry.get("supercategory", "")).strip())
+                parent = str(entry.get("supercategory", "")).strip()
+                self.named[identity] = (name or f"category {identity}", parent, bool(entry.get("keypoints")))
         elif entry.get("name") and len(self.licences) < 10:
             self.licences.append(str(entry["name"])[:200])
 

@@ -15,6 +15,7 @@ from ..model import Boxes, LabelProblem
 from .boxes import ROUNDING, BadRowError, Rows, settle
 
 _MOST_BYTES = 16 << 20
+_OFF = 0.01  # of a side: corners of a rectangle may be off by so much, and sides so much off the picture's edges
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
 
 
@@ -55,7 +56,9 @@ def read_labels(path: Path, classes: int, *, keypoints: bool = False) -> tuple[B
             if mended:
                 problems.append(LabelProblem(path, number, f"mended: {mended}", "decimal-comma"))
         try:
-            rows.add(number, *_parse(fields, classes, keypoints), polygon=len(fields) > 5 and not keypoints)
+            row = _parse(fields, classes, keypoints)
+            polygon = len(fields) > 5 and not keypoints
+            rows.add(number, *row, polygon=polygon, leaning=polygon and len(fields) == 9 and _leans(fields[1:]))
         except BadRowError as error:
             problems.append(LabelProblem(path, number, f"left out: {error}", error.fault))
     boxes = settle(rows, path, problems)
@@ -119,3 +122,15 @@ def _around(polygon: list[float]) -> tuple[float, float, float, float]:
     xs, ys = polygon[0::2], polygon[1::2]
     x1, y1, x2, y2 = min(xs), min(ys), max(xs), max(ys)
     return (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
+
+
+def _leans(fields: list[str]) -> bool:
+    """Whether four corners are those of a rectangle no side of which runs along an edge of the picture.
+
+    In fractions of a picture that is not square a leaning rectangle is a parallelogram, so that is what is looked for.
+    """
+    x1, y1, x2, y2, x3, y3, x4, y4 = map(float, fields)
+    size = max(abs(x3 - x1), abs(y3 - y1), abs(x4 - x2), abs(y4 - y2))
+    closes = max(abs(x1 + x3 - x2 - x4), abs(y1 + y3 - y2 - y4)) <= _OFF * size
+    upright = all(min(abs(dx), abs(dy)) <= _OFF * size for dx, dy in ((x2 - x1, y2 - y1), (x3 - x2, y3 - y2)))
+    return closes and not upright

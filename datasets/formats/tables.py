@@ -40,6 +40,14 @@ def refuse_tables(root: Path, pictures: int) -> DataError | None:
 
 
 def _about_classes(root: Path, tables: list[Path]) -> DataError:
+    mask = next((path for path in files_with(root, frozenset({".png"})) if path.stem.endswith("_mask")), None)
+    if mask:
+        return DataError(
+            "This is an export of masks, with a picture beside each picture that colours its objects; they are not"
+            " read.",
+            where=mask,
+            next_step="export the project from Roboflow as YOLOv8 or COCO: for a detector, of boxes or outlines",
+        )
     for table in tables:
         for row, picture, names in _rows(table):
             if len(names) > 1:

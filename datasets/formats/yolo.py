@@ -56,6 +56,9 @@ def open_yolo(root: Path) -> Dataset:
     folders = [home for homes in places.values() for home in homes if home.is_dir()]
     tell_leaving_links(folders, root, remarks)
     _tell_loose(root, folders, listed, remarks)
+    if "kpt_shape" in content and yaml_path:
+        what = f"{yaml_path.name} has `kpt_shape`: each box comes with keypoints, which are not read."
+        remarks.append(Remark("labels-keypoints", what, (yaml_path,)))
     read = partial(_read_inside, inside=Inside(root), classes=len(names), keypoints="kpt_shape" in content)
     stray = partial(_stray_labels, root, folders, iterate)
     return Dataset(root.name, root, "detect", names, "yolo", iterate, read, (*remarks, *name_remarks), stray)
