@@ -27,10 +27,11 @@ def tell_rehearsal(done: Rehearsal, as_json: bool) -> int:
     total = sum(stage.seconds for stage in done.stages)
     say(f"Every stage went well, in {total:.0f} s. Nothing was kept.")
     if (estimate := done.estimate) is not None:
+        kept = f"{estimate.run_bytes / 1e6:.0f} MB in runs/ and {estimate.bundle_bytes / 1e6:.0f} MB in weights/"
         say(
-            f"The long run will take about {_duration(estimate.seconds)} ({_duration(estimate.epoch_seconds)} an epoch),"
-            f" {estimate.run_bytes / 1e6:.0f} MB in runs/ (while it trains, up to {estimate.most_bytes / 1e6:.0f} MB)"
-            f" and {estimate.bundle_bytes / 1e6:.0f} MB in weights/. Roughly: half or twice as much is possible."
+            f"The long run will take about {_duration(estimate.seconds)} ({_duration(estimate.epoch_seconds)} an epoch)"
+            f" and leave {kept}; while it trains it needs up to {estimate.most_bytes / 1e6:.0f} MB."
+            " That is rough: half or twice as much is possible."
         )
     say("next: run the same command without --rehearse")
     return 0

@@ -92,7 +92,7 @@ def train_yolo(
     force: Annotated[bool, _option("Train although the dataset has errors.", _DATA, "--force")] = False,
     rehearse: Annotated[
         bool,
-        typer.Option("--rehearse", help="Only try every stage on 8 pictures, which takes about a minute; keeps nothing."),
+        typer.Option("--rehearse", help="Only try every stage on 8 pictures, in about a minute; nothing is kept."),
     ] = False,
     target: Annotated[
         str | None,

@@ -25,7 +25,6 @@ from ..core.isolation import cache_folder
 from ..core.manifest import MANIFEST_NAME, RunManifest
 from ..core.progress import say, warn
 from ..core.workspace import Workspace
-from ..datasets.check.gate import refuse_problems
 from ..datasets.model import Dataset
 from .checkpoints import LAST, newest_checkpoint
 from .config import YoloConfig
@@ -34,11 +33,12 @@ from .job import TRAINED, WEIGHTS_PATH
 from .rehearse_child import DATASET
 from .rehearse_parts import Estimate, Measured, choose_pictures, estimate_of, write_pictures
 from .rehearse_process import Child
-from .start import choose_start
+from .train import COMMAND, resolved
 from .view import VIEW_NAME
 
-STAGES = ("data", "model", "prepare", "train", "save", "resume", "export", "validate", "predict")
+STAGES = ("check", "prepare", "train", "save", "resume", "export", "validate", "predict")
 _EPOCHS = 4  # one before the kill, three after
+_BATCH = 3
 _CPU_SIDE = 320  # pixels; a large model at 640 would take minutes on a CPU
 _BUNDLE = "rehearsed"
 
@@ -103,7 +103,7 @@ def rehearse(dataset: Dataset, workspace: Workspace, config: YoloConfig) -> Rehe
         except _FailedError:
             return Rehearsal(tuple(rehearsing.stages))
         measured = rehearsing.measured()
-    estimate = estimate_of(dataset, config, measured)
+    estimate = estimate_of(dataset, config, measured, rehearsing.imgsz)
     free = shutil.disk_usage(workspace.root).free
     if free < estimate.most_bytes:
         warn(f"the long run may need {estimate.most_bytes >> 20} MB, and the disk has {free >> 20} MB left")
@@ -116,6 +116,10 @@ class _Rehearsing:
     Args:
         dataset, workspace, config: See `rehearse`.
         folder: An empty folder for all of it.
+
+    Attributes:
+        stages: Those that are over.
+        imgsz: Side of the long run's pictures in pixels, once it is known.
     """
 
     def __init__(self, dataset: Dataset, workspace: Workspace, config: YoloConfig, folder: Path) -> None:
@@ -124,15 +128,14 @@ class _Rehearsing:
         self._place = Workspace(folder / "work")
         self._child: Child | None = None
         self._small = config
+        self.imgsz = 0
 
     def go(self) -> None:
         """All stages, in order."""
         say("rehearsing every stage on 8 pictures:")
-        with self._stage("data"):
-            refuse_problems(self._dataset, force=self._config.force)
-            write_pictures(self._dataset, choose_pictures(self._dataset), self._place, DATASET)
-        with self._stage("model"):
+        with self._stage("check"):
             self._small = self._smaller()
+            write_pictures(self._dataset, choose_pictures(self._dataset), self._place, DATASET)
         try:
             self._train_and_kill()
             self._resume_to_the_end()
@@ -159,19 +162,20 @@ class _Rehearsing:
 
     @property
     def _run(self) -> Path:
-        return next(self._place.runs.glob(f"*/{MANIFEST_NAME}")).parent
+        return next(self._place.runs.glob(f"{COMMAND}-*/{MANIFEST_NAME}")).parent
 
     def _smaller(self) -> YoloConfig:
-        """The long run's options, resolved, for a run on eight pictures."""
+        """The long run's options, resolved as it will resolve them, for a run on eight pictures."""
         config = self._config
-        start = choose_start(config.model_copy(update={"batch": 3}), self._workspace, self._dataset)  # nothing to try
-        side = 640 if config.imgsz == "auto" else config.imgsz
-        if resolve_device(config.device) == "cpu":
-            side = min(side, _CPU_SIDE)
+        if config.batch == "auto":
+            config = config.model_copy(update={"batch": _BATCH})  # what the long run tries out is not of use here
+        options = resolved(self._dataset, self._workspace, config, COMMAND).options
+        start, side = options["start_from"], int(options["imgsz"])
+        self.imgsz = side
         changes: dict[str, Any] = {
-            "model": start.model, "size": None, "weights": start.weights.path if start.weights else None,
-            "epochs": _EPOCHS, "imgsz": side, "batch": 3 if config.batch == "auto" else min(config.batch, 3),
-            "time": None, "name": _BUNDLE, "force": True, "patience": 100,
+            "model": options["model"], "size": None, "weights": Path(start) if start else None, "epochs": _EPOCHS,
+            "imgsz": min(side, _CPU_SIDE) if resolve_device(config.device) == "cpu" else side,
+            "batch": min(int(options["batch"]), _BATCH), "time": None, "name": _BUNDLE, "force": True, "patience": 100,
             "unfreeze_after": 2 if config.unfreeze_after else None,
             "settings": config.settings | {"close_mosaic": min(int(config.settings.get("close_mosaic", 10)), 1)},
         }  # fmt: skip

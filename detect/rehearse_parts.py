@@ -122,7 +122,7 @@ def write_pictures(dataset: Dataset, chosen: Mapping[Split, Sequence[Item]], pla
     write_dataset(place, NewDataset(name, "detect", dataset.names, origin), pictures)
 
 
-def estimate_of(dataset: Dataset, config: YoloConfig, measured: Measured) -> Estimate:
+def estimate_of(dataset: Dataset, config: YoloConfig, measured: Measured, imgsz: int) -> Estimate:
     """The long run's time and place on the disk, from the rehearsal's.
 
     A picture's time grows with its pixels; what a step costs beside them, and what a larger batch saves, is left out.
@@ -131,8 +131,7 @@ def estimate_of(dataset: Dataset, config: YoloConfig, measured: Measured) -> Est
     if not valid:
         valid = round(train * HELD_OUT_SHARE)
         train -= valid
-    side = measured.imgsz if config.imgsz == "auto" else config.imgsz
-    per_picture = measured.step_seconds / measured.batch * (side / measured.imgsz) ** 2
+    per_picture = measured.step_seconds / measured.batch * (imgsz / measured.imgsz) ** 2
     epoch = per_picture * (train + valid / _BACKWARD)
     seconds = epoch * config.epochs
     return Estimate(
