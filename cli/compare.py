@@ -44,6 +44,8 @@ def compare(
         return
     for pair in found.pairs:
         _tell_pair(pair, found.runs[0].leading)
+    if not all(pair.differences for pair in found.pairs):
+        _tell_alone(found)
     for remark in found.remarks:
         warn(remark)
     if found.options:
@@ -94,14 +96,29 @@ def _unfinished(name: str, manifest: RunManifest) -> str:
     return f"The run '{name}' {words.get(manifest.status, manifest.status)}, so there is nothing to compare{why}"
 
 
+def _tell_alone(found: Comparison) -> None:
+    """What each run came to on its own pictures, where others cannot tell."""
+    rows = [
+        (name, split, {measure: str(value) for (of, measure), value in values.items() if not of})
+        for name, splits in found.alone.items()
+        for split, values in splits.items()
+    ]
+    measures = list(dict.fromkeys(measure for _, _, own in rows for measure in own))
+    if rows:
+        typer.echo("each on its own pictures:")
+        print_table(
+            ("", "", *measures), [(name, split, *(own.get(m, "-") for m in measures)) for name, split, own in rows]
+        )
+
+
 def _tell_pair(pair: Pair, leading: str) -> None:
     """The answer, the figures of all classes together, and of each class the one that tells most."""
     for sentence in pair.sentences():
         typer.echo(plain(sentence))
     whole = [one for one in pair.differences if not one.of]
+    typer.echo("")
     if not whole:
         return
-    typer.echo("")
     print_table(
         ("", pair.first, pair.second, "points more", ""),
         [[one.measure, str(one.first), str(one.second), one.points(), one.verdict] for one in whole],

@@ -16,6 +16,8 @@ from .evaluate import Evaluation
 from .metrics import MEDIUM, SMALL, DetectorScores
 
 _MOST_CURVES = 7
+_MOST_PAIRS = 12
+_MOST_NUMBERED = 19  # classes, see `report.plots.confusion_matrix`
 _ALL = "all classes"
 FIGURES = ("mAP50-95", "mAP50", "precision", "recall")
 
@@ -153,3 +155,8 @@ def _add_confusion(page: Page, evaluation: Evaluation) -> None:
         "Rows are what is there, columns what it was taken for, at the thresholds below. Last column: not found. Last"
         " row: found where nothing is labelled.",
     )
+    mixed = [(int(counts[i, j]), i, j) for i, j in np.argwhere(counts[:classes, :classes]) if i != j]
+    if len(names) > _MOST_NUMBERED and mixed:  # then the matrix has no numbers in it
+        mixed.sort(key=lambda one: -one[0])
+        rows = [[evaluation.names[i], evaluation.names[j], count] for count, i, j in mixed[:_MOST_PAIRS]]
+        page.table(["is", "taken for", "times"], rows, "What is mixed up most often.")

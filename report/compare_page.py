@@ -11,7 +11,7 @@ from ..core.files import slug
 from ..core.workspace import Workspace
 from .compare import Comparison, Pair
 from .page import Page
-from .parts import told
+from .parts import told_short
 from .plots import curves
 
 _LONGEST_NAME = 90
@@ -66,7 +66,7 @@ def _add_pair(page: Page, pair: Pair) -> None:
     )
     page.table(
         ["figure", pair.first, pair.second, "points more", ""],
-        [[one.measure, told(one.first), told(one.second), one.points(), one.verdict] for one in whole],
+        [[one.measure, told_short(one.first), told_short(one.second), one.points(), one.verdict] for one in whole],
         "In brackets 95% intervals, from drawing the pictures with replacement; for the difference both models get the"
         " same pictures in each draw. Where its interval holds 0, the difference is within noise.",
     )
@@ -106,7 +106,7 @@ def _add_own_figures(page: Page, comparison: Comparison) -> None:
     )
     page.table(
         ["run", "pictures", *measures],
-        [[name, split, *(told(own.get(measure)) for measure in measures)] for name, split, own in rows],
+        [[name, split, *(told_short(own.get(measure)) for measure in measures)] for name, split, own in rows],
     )
 
 
