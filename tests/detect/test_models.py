@@ -27,6 +27,9 @@ from lensmith.detect.models import (
         ("yolov5n", "yolov5n", "n", "yolov5nu.pt"),
         ("yolov5l-p6", "yolov5l-p6", "l", "yolov5l6u.pt"),
         ("yolov3-tiny", "yolov3-tiny", "", "yolov3-tinyu.pt"),
+        ("RTDETR-L", "rtdetr-l", "l", "rtdetr-l.pt"),
+        ("rtdetr-resnet50", "rtdetr-resnet50", "l", "rtdetr-resnet50.pt"),
+        ("yolov8n-rtdetr", "yolov8n-rtdetr", "n", "yolov8n-rtdetr.pt"),
     ],
 )
 def test_a_known_name_has_a_packaged_architecture(given: str, name: str, scale: str, asset: str) -> None:
@@ -49,7 +52,8 @@ def test_a_known_name_has_a_packaged_architecture(given: str, name: str, scale: 
         ("yolov8n-cls", "cv finetune"),
         ("yolo26n-pose", "body points"),
         ("yolo11s-obb", "rotated"),
-        ("resnet50", "yolo26n"),
+        ("resnet50", "rtdetr-resnet50"),
+        ("nothing like it", "yolo26n"),
         ("../../x", "yolo26n"),
         ("", "yolo26n"),
     ],
