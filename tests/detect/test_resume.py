@@ -198,12 +198,14 @@ def test_a_run_that_ended_before_its_model_was_made_makes_it(moved: tuple[Worksp
     (run / "export").mkdir()
     (run / "export" / "model.pt").write_bytes(b"half")
     manifest = RunManifest.load(run)
-    manifest.status = "running"
+    manifest.status = "failed"
+    manifest.result["error"] = "The disk is full."
     manifest.result.pop(TRAINED)
     manifest.save(run)
     done = resume_yolo(run, workspace)
     assert done.bundle.folder == workspace.weights / "odd-one"
     assert not (run / "export").exists()
+    assert "error" not in RunManifest.load(run).result
     assert [row.epoch for row in read_history(run)] == [1, 2]
 
 
