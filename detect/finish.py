@@ -37,7 +37,7 @@ from ..weights.bundle import (
     write_bundle,
 )
 from ..weights.portable import add_picture_input
-from ..weights.shelf import target_of_run
+from ..weights.shelf import write_for_run
 from ..weights.trust import check_checkpoint
 from .evaluate import Evaluation, evaluate_items
 from .models import is_transformer
@@ -134,10 +134,11 @@ def make_bundle(trained: Trained, dataset: Dataset, workspace: Workspace) -> Fin
             "detector": shape.model_copy(update={"tiles": choice.tiles}),
         }
     )  # fmt: skip
-    target = target_of_run(workspace, trained.bundle_name, trained.run.name)
-    record = record.model_copy(update={"name": target.name})
-    write_bundle(target, record, fill, golden=golden)
-    bundle = read_bundle(target)
+
+    def write(folder: Path) -> None:
+        write_bundle(folder, record.model_copy(update={"name": folder.name}), fill, golden=golden)
+
+    bundle = read_bundle(write_for_run(workspace, trained.bundle_name, trained.run.name, write))
     open_engine(bundle)  # loads it as `cv predict` will, and compares with the golden samples
     shutil.rmtree(work, ignore_errors=True)
     for evaluation in evaluations:

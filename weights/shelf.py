@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ..core.errors import DataError, UsageError
@@ -45,6 +46,32 @@ def target_of_run(workspace: Workspace, name: str, run: str) -> Path:
         number += 1
         target = workspace.weights / f"{name}-{number}"
     return target
+
+
+def write_for_run(workspace: Workspace, name: str, run: str, write: Callable[[Path], None]) -> Path:
+    """Write a run's bundle where `target_of_run` says, which another run may take at that very moment.
+
+    Args:
+        workspace: Where it goes.
+        name: What it is to be called; gets a number when it is taken.
+        run: The run's name.
+        write: Writes a whole bundle to the folder that it is given.
+
+    Returns:
+        The folder.
+
+    Raises:
+        DataError: as `write` does.
+    """
+    while True:
+        target = target_of_run(workspace, name, run)
+        try:
+            write(target)
+        except DataError:
+            if target_of_run(workspace, name, run) == target:
+                raise
+        else:
+            return target
 
 
 def _is_of(folder: Path, run: str) -> bool:
