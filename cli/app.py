@@ -42,6 +42,7 @@ from .resume import resume
 from .runs import runs
 from .split_dataset import split_dataset_command
 from .train_yolo import train_yolo
+from .tune import tune
 from .weights import weights
 
 _INTERRUPTED = 130
@@ -74,6 +75,7 @@ _COMMANDS = {
         "models": models,
         "train-yolo": train_yolo,
         "finetune": finetune_classifier,
+        "tune": tune,
         "resume": resume,
         "runs": runs,
         "compare": compare,

@@ -53,9 +53,14 @@ def resume(
         from .finetune import tell_classifier
 
         tell_classifier(resume_finetune(folder, place, dataset=dataset), as_json)
+    elif command == "tune":
+        from ..detect.tune import resume_tune
+        from .tune import tell_tuning
+
+        tell_tuning(resume_tune(folder, place, dataset=dataset), as_json)
     else:
         raise UsageError(
-            f"A run of `cv {command}` cannot be resumed; only `cv train-yolo` and `cv finetune` can.",
+            f"A run of `cv {command}` cannot be resumed; `cv train-yolo`, `cv finetune` and `cv tune` can.",
             where=folder,
             next_step=f"run `cv {command}` again",
         )

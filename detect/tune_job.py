@@ -1,0 +1,208 @@
+"""One tuning in its run folder, from wherever it is to the bundle of its best trial."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from ..core.duration import duration_words
+from ..core.errors import LensmithError
+from ..core.isolation import isolate_ultralytics
+from ..core.manifest import RunManifest
+from ..core.progress import say, say_resume, warn
+from ..core.words import many
+from ..core.workspace import Workspace
+from ..datasets.model import Dataset
+from .config import YoloConfig
+from .job import DetectorRun
+from .trial import Judge, TrialScore
+from .trial_process import TrialFailedError, run_trial
+from .tune_finish import BEST_RUN, Verdict, finish_tuning
+from .tune_folders import clear_trial, make_trial, tidy
+from .tune_page import changed, write_tune_page
+from .tune_space import Space, space_of, suggest, with_values
+from .tune_study import DEFAULTS, TrialRow, TuneStudy, best_of, open_study
+from .view import VIEW_NAME, build_view, view_stands
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+OF_TUNING = "tune"  # in the options: what is of `cv tune` and of no training
+
+
+@dataclass(frozen=True)
+class TuneRun:
+    """What tuning came to.
+
+    Attributes:
+        run: Its folder.
+        trials: All that ended.
+        best: The best of them.
+        values: What it changed, by the arguments' names; nothing where the defaults were best.
+        detector: The run that it became, with its bundle.
+        verdict: Against the defaults, on the same pictures.
+        report: The page.
+    """
+
+    run: Path
+    trials: tuple[TrialRow, ...]
+    best: TrialRow
+    detector: DetectorRun
+    verdict: Verdict
+    report: Path
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the best trial changed."""
+        return self.best.values
+
+
+class Tuning:
+    """One tuning in its run folder, from wherever it is to the bundle."""
+
+    def __init__(self, run: Path, manifest: RunManifest, dataset: Dataset, workspace: Workspace) -> None:
+        self._run = run
+        self._manifest = manifest
+        self._dataset = dataset
+        self._workspace = workspace
+        self._asked: dict[str, Any] = manifest.options[OF_TUNING]
+        self._options = {name: value for name, value in manifest.options.items() if name != OF_TUNING}
+        fields = YoloConfig.model_fields.keys() & self._options.keys()
+        self._config = YoloConfig(**{name: self._options[name] for name in fields - {"augment"}})
+        self._one_by_one = Lock()  # trials may end at once, with Ray
+        self._started: float | None = None
+        self._space: Space = space_of(self._asked["space"], self._config, run)
+
+    def carry_on(self) -> TuneRun:
+        """Do what is not done yet, and note in run.json how it ended."""
+        manifest = self._manifest
+        manifest.status, manifest.ended = "running", None
+        manifest.result.pop("error", None)
+        manifest.save(self._run)
+        try:
+            done = self._work()
+        except KeyboardInterrupt:
+            manifest.end(self._run, "interrupted")
+            say_resume(self._run.name)
+            raise
+        except BaseException as error:
+            manifest.result["error"] = str(error)[:1000]
+            manifest.end(self._run, "failed")
+            raise
+        manifest.end(self._run, "done")
+        return done
+
+    def _work(self) -> TuneRun:
+        isolate_ultralytics()
+        manifest, epochs = self._manifest, int(self._options["epochs"])
+        with open_study(self._run, seed=manifest.seed, epochs=epochs) as study:
+            for number in study.take_up():
+                say(f"trial {number + 1} was cut off, and goes on from its last checkpoint")
+            with self._timed("trials"):
+                self._try(study)
+            rows = study.rows()
+            best = best_of(rows)
+            if best is None:
+                raise LensmithError("No trial came to an end.", where=self._run,
+                                    next_step="read why: trials/*/log.txt in that folder")  # fmt: skip
+            with self._timed("finish"):
+                detector, verdict = finish_tuning(self._run, manifest, rows, best, self._dataset, self._workspace)
+            manifest.result |= {
+                "bundle": detector.bundle.name, "metrics": {detector.split: detector.metrics}, "trials": len(rows),
+                "best_trial": best.number + 1, "values": best.values, "verdict": list(verdict.sentences),
+            }  # fmt: skip
+            report = write_tune_page(self._run, manifest, rows, best, (detector, verdict), study.importances())
+        for row in rows:
+            clear_trial(self._run, row.number)
+        shutil.rmtree(self._run / VIEW_NAME, ignore_errors=True)
+        return TuneRun(self._run, tuple(rows), best, detector, verdict, report)
+
+    def _try(self, study: TuneStudy) -> None:
+        """Trials, until there are enough or the time is up."""
+        if BEST_RUN in self._manifest.result:  # killed while it was finishing
+            return
+        self._need_view()
+        if self._asked["ray"]:
+            from .tune_ray import try_with_ray
+
+            try_with_ray(self, study, self._asked["ray_address"])
+            return
+        while self.left(study) > 0:
+            trial, again = study.ask()
+            self.end(study, trial, self.begin(trial, again), run_trial)
+
+    def left(self, study: TuneStudy) -> int:
+        """How many trials are still to be begun; none when the time is up and there is anything to show."""
+        done = [row for row in study.rows() if row.counts]
+        if done and self.time_left() <= 0:
+            return 0
+        return int(self._asked["trials"]) - len(done)
+
+    def time_left(self) -> float:
+        """Seconds; infinite without a limit."""
+        limit = self._asked["time"]
+        return float("inf") if limit is None else float(limit) - self._spent()
+
+    def begin(self, trial: Trial, again: int | None) -> Path:
+        """The folder of a trial, ready to be trained; one that was cut off goes on in its old one."""
+        values = {} if trial.user_attrs.get(DEFAULTS) else suggest(self._space, trial, self._config)
+        return make_trial(self._run, trial.number, again, self._manifest, with_values(self._options, values))
+
+    def end(self, study: TuneStudy, trial: Trial, folder: Path, train: Callable[[Path, Judge], TrialScore]) -> None:
+        """Do a trial that was begun, note how it ended, and say so; several threads may."""
+        started = time.monotonic()
+
+        def judge(epoch: int, score: float) -> bool:
+            trial.report(score, epoch)
+            return not trial.should_prune() and self.time_left() > 0
+
+        try:
+            score = train(folder, judge)
+        except TrialFailedError as error:
+            study.fail(trial, str(error), time.monotonic() - started)
+            warn(f"trial {trial.number + 1} failed: {error.what}")
+            if all(row.state == "failed" for row in study.rows() if row.counts):
+                raise  # what fails with nothing changed fails always
+            return
+        with self._one_by_one:
+            study.finish(trial, score.score, score.epochs, time.monotonic() - started, stopped=score.stopped)
+            rows = study.rows()
+            say(self._line(next(row for row in rows if row.number == trial.number), best_of(rows)))
+            tidy(self._run, rows)
+
+    def _line(self, row: TrialRow, best: TrialRow | None) -> str:
+        how = "the best so far" if best is row or best is None else f"best: {best.score:.3f}, trial {best.number + 1}"
+        stopped = f"stopped after {many(row.epochs, 'epoch')}; " if row.state == "stopped" else ""
+        return (
+            f"trial {row.number + 1} of {self._asked['trials']}: mAP50-95 {row.score:.3f} on valid in"
+            f" {duration_words(row.seconds)} ({stopped}{how}); changed: {changed(row)}"
+        )
+
+    def _need_view(self) -> None:
+        folder = self._run / VIEW_NAME
+        if folder.exists() and not view_stands(folder, self._dataset):
+            shutil.rmtree(folder)
+        if not folder.exists():
+            build_view(self._dataset, folder, self._manifest.seed)
+
+    def _spent(self) -> float:
+        now = time.monotonic() - self._started if self._started is not None else 0.0
+        return self._manifest.timings.get("trials", 0.0) + now
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        """Add the seconds that the block takes to the stage; a run that was resumed has the sum."""
+        started = self._started = time.monotonic()
+        try:
+            yield
+        finally:
+            timings = self._manifest.timings
+            timings[stage] = round(timings.get(stage, 0.0) + time.monotonic() - started, 2)
+            self._started = None
+            self._manifest.save(self._run)
