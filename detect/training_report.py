@@ -106,7 +106,7 @@ def _parts(options: Mapping[str, Any], record: BundleRecord) -> list[tuple[str, 
     frozen = "nothing"
     if freeze:
         layers = "the backbone" if freeze == "backbone" else f"the first {many(freeze, 'layer')}"
-        frozen = f"{layers}, {f'until epoch {after} was over' if after else 'to the end'}"
+        frozen = f"{layers} {f'until epoch {after} was over' if after else 'to the end'}"
     size = record.preprocessing
     rows = [
         ("model", record.detector.family if record.detector else "unknown"),
