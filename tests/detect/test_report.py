@@ -107,7 +107,7 @@ def test_the_page_of_a_run(workspace: Workspace, capfd: pytest.CaptureFixture[st
         "found '<b>dög' 90%, overlap 0.",
         "train/lost.png",
         "cv compare train-yolo-pets RUN",
-        "(not found)",
+        "Last column: not found.",
         "seconds: train",
     ):
         assert said in page.text, said
