@@ -25,6 +25,7 @@ from ..predict.results import Detections, Skipped
 from ..predict.sources import PictureSource
 from ..predict.tiles import as_used
 from ..weights.bundle import Bundle
+from .as_val import ValModel
 from .curves import Curves, confuse, curves_of
 from .matching import Matches, match_pictures
 from .metrics import DetectorScores, score
@@ -39,8 +40,7 @@ class Picture:
     """One picture that was measured.
 
     Attributes:
-        image: Its path.
-        width, height: Its size in pixels.
+        image, width, height: Its path, and its size in pixels.
         found: What the model found, down to a confidence of 0.001, class ids as in `Evaluation.names`.
         xyxy: float32 `(m, 4)`: the true boxes in its pixels.
         class_id: int64 `(m,)`: their classes.
@@ -66,8 +66,7 @@ class Evaluation:
         skipped: Pictures that could not be used, and why.
         thresholds: float32 `(len(names),)`: detections above the threshold of their class are shown.
         imgsz: The longer side of the model's input in pixels.
-        protocol: "predict": a box has one class, as in `cv predict`. "ultralytics": it may have several, as in
-            Ultralytics' `val`.
+        protocol: "predict": what `cv predict` finds. "ultralytics": what Ultralytics' `val` counts, see `as_val`.
     """
 
     model: str
@@ -210,7 +209,7 @@ def evaluate_detector(
         split: "train", "valid" or "test".
         device: As in `core.device.parse_device`.
         without: Pictures to leave out: those that leak from the training pictures, say.
-        protocol: How to count, see `Evaluation`. "ultralytics" looks at each picture as a whole, as its `val` does.
+        protocol: How to count, see `Evaluation`.
 
     Raises:
         NotFoundError: the split holds no pictures, or none but those left out.
@@ -223,7 +222,9 @@ def evaluate_detector(
         raise NotFoundError(f"The dataset has no '{split}' pictures{other}.", where=dataset.root)
     if protocol == "predict":
         return evaluate_items(bundle, as_used(open_model(bundle, device=device)), dataset, items, split)
-    model = Model(bundle, open_engine(bundle, device=device), several=True)
+    engine = open_engine(bundle, device=device)
+    stretched = bundle.record.preprocessing.resize == "stretch"  # which its val does too
+    model = Model(bundle, engine, several=True) if stretched else ValModel(bundle, engine, items)
     return replace(evaluate_items(bundle, model, dataset, items, split), protocol=protocol)
 
 
