@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lensmith.detect.evaluate import Evaluation, Picture
-from lensmith.detect.matching import assign, pairwise_iou
-from lensmith.predict.results import Detections
+from lensmith.core.errors import DataError, NotFoundError
+from lensmith.detect.curves import CONFIDENCES
+from lensmith.detect.evaluate import Evaluation, Picture, read_evaluation
+from lensmith.detect.matching import assign, match_pictures, pairwise_iou
+from lensmith.detect.precision import class_precision, draw_precision
+from lensmith.predict.results import Detections, Skipped
+from lensmith.report.bootstrap import draw_counts
 
 BOX = [10.0, 10.0, 30.0, 30.0]
 FAR = [60.0, 60.0, 80.0, 80.0]
@@ -74,3 +80,135 @@ def test_figures() -> None:
 
 def test_without_boxes_there_is_no_figure() -> None:
     assert _worth([(BOX, 0, 0.9)], []) == {}
+
+
+def _many(seed: int, pictures: int = 40, classes: int = 3) -> Evaluation:
+    """Pictures with some boxes, of which most are found, some twice, some as another class, and some ghosts."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for _ in range(pictures):
+        true, found = [], []
+        for _ in range(rng.integers(0, 4)):
+            x, y, side = rng.uniform(0, 60), rng.uniform(0, 60), rng.uniform(6, 40)
+            box, kind = [x, y, x + side, y + side], int(rng.integers(classes))
+            true.append((box, kind))
+            for _ in range(rng.integers(0, 3)):
+                near = (np.array(box) + rng.normal(0, side / 15, 4)).tolist()
+                said = kind if rng.random() < 0.8 else int(rng.integers(classes))
+                found.append((near, said, float(rng.uniform(0.1, 1))))
+        found += [([1.0, 1.0, 9.0, 9.0], int(rng.integers(classes)), float(rng.uniform(0, 0.6)))] * int(rng.integers(2))
+        made.append((found, true))
+    return evaluation_of(*made, names=tuple("abcdefg"[:classes]))
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_average_precision_and_curves_are_ultralytics_own(seed: int) -> None:
+    from lensmith.core.isolation import isolate_ultralytics
+
+    isolate_ultralytics()
+    from ultralytics.utils.metrics import ap_per_class, smooth
+
+    evaluation = _many(seed)
+    matches, curves = evaluation.matches, evaluation.curves
+    _, _, _, _, _, ap, classes, precision, recall, f1, levels, _ = ap_per_class(
+        matches.correct, matches.confidence, matches.class_id, matches.true_class
+    )
+    np.testing.assert_allclose(class_precision(matches, 3)[classes], ap, atol=1e-9)
+    np.testing.assert_allclose(curves.precision[classes], precision, atol=1e-9)
+    np.testing.assert_allclose(curves.recall[classes], recall, atol=1e-9)
+    assert CONFIDENCES[curves.best] == levels[smooth(f1.mean(0), 0.1).argmax()]
+
+
+def test_a_draw_is_the_figure_of_the_pictures_that_were_drawn() -> None:
+    """The running sums of `draw_precision` against the pictures drawn for real, each as often as it was drawn."""
+    evaluation = _many(3, pictures=12)
+    matches = evaluation.matches
+    sure = matches.confidence > 0.25
+    drawn = draw_precision(matches, sure, 3, draws=20, seed=5)
+    rows = np.concatenate(list(draw_counts(np.ones(12, np.int64), 5, 20)))
+    for number, row in enumerate(rows):
+        chosen = [evaluation.pictures[place] for place in np.repeat(np.arange(12), row)]
+        again = match_pictures((one.found, one.xyxy, one.class_id) for one in chosen)
+        exact = class_precision(again, 3)
+        # The area stands in for the 101 recalls, and pictures that were drawn twice tie.
+        np.testing.assert_allclose(drawn.ap50[number], exact[:, 0], atol=0.06)
+        shown = again.confidence > 0.25
+        right = np.bincount(again.class_id[shown & again.correct[:, 0]], minlength=3)
+        boxes = np.bincount(again.true_class, minlength=3)
+        np.testing.assert_allclose(drawn.recall[number][boxes > 0], (right / np.maximum(boxes, 1))[boxes > 0])
+        assert np.isnan(drawn.recall[number][boxes == 0]).all()
+
+
+def test_intervals_hold_the_figure_and_shrink_with_pictures() -> None:
+    few, many = _many(4, pictures=15).scores, _many(4, pictures=300).scores
+    for scores in (few, many):
+        for figure in (scores.map50, scores.map50_95, scores.precision, scores.recall):
+            assert figure
+            assert 0 <= figure.low <= figure.value <= figure.high <= 1
+    assert few.map50 and many.map50
+    assert many.map50.high - many.map50.low < 0.5 * (few.map50.high - few.map50.low)
+    assert few.draws == 1000
+
+
+def test_a_perfect_detector_on_few_pictures_is_not_certain() -> None:
+    scores = evaluation_of(*[([(BOX, 0, 0.9)], [(BOX, 0)])] * 5, names=("a",)).scores
+    assert scores.map50
+    assert scores.map50.value == pytest.approx(0.995)
+    assert scores.map50.low < 0.7
+    assert any("Only 5 test pictures" in remark for remark in scores.remarks())
+
+
+def test_what_is_shown_is_what_counts_for_precision_and_recall() -> None:
+    evaluation = evaluation_of(([(BOX, 0, 0.9), (FAR, 0, 0.2), (FAR, 1, 0.6)], [(BOX, 0), (FAR, 0)]))
+    assert evaluation.scores.as_metrics()["recall"] == 0.5
+    lower = evaluation.with_thresholds([0.1, 0.1]).scores
+    assert lower.as_metrics()["recall"] == 1
+    assert [one.found for one in lower.classes] == [2, 1]
+    assert lower.classes[1].ap50 is None, "no box of it"
+    assert evaluation.with_thresholds([0.95, 0.95]).scores.as_metrics()["precision"] == 0
+
+
+def test_sizes() -> None:
+    small, large = [0.0, 0.0, 20.0, 20.0], [0.0, 0.0, 100.0, 100.0]
+    scores = evaluation_of(([(large, 0, 0.9), ([50, 50, 60, 60], 0, 0.8)], [(large, 0), (small, 0)])).scores
+    sizes = {one.name: one for one in scores.sizes}
+    assert [one.boxes for one in scores.sizes] == [1, 0, 1]
+    assert sizes["large"].ap50 and sizes["large"].ap50.value == pytest.approx(0.995), "the small ghost is not its fault"
+    assert sizes["small"].recall and sizes["small"].recall.value == 0
+    assert sizes["medium"].ap50 is None
+
+
+def test_the_confusion_matrix_counts_every_box_once() -> None:
+    evaluation = evaluation_of(
+        ([(BOX, 1, 0.9), (FAR, 0, 0.8)], [(BOX, 0)]),
+        ([(BOX, 0, 0.9), (BOX, 1, 0.95)], [(BOX, 0)]),
+        ([(BOX, 0, 0.1)], [(FAR, 1)]),
+    )
+    assert evaluation.confusion.tolist() == [[1, 1, 0], [0, 0, 1], [1, 1, 0]]
+
+
+def test_without_pictures_and_with_thresholds() -> None:
+    evaluation = _many(6)
+    rest = evaluation.without(evaluation.images[:10])
+    assert rest and len(rest) == 30
+    assert evaluation.without(evaluation.images) is None
+
+
+def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
+    evaluation = replace(_many(7), skipped=(Skipped("/x.png", "damaged"),), imgsz=320)
+    evaluation.save(tmp_path)
+    again = read_evaluation(tmp_path, "test")
+    assert again.scores == evaluation.scores
+    assert (again.names, again.images, again.skipped, again.imgsz) == (
+        evaluation.names, evaluation.images, evaluation.skipped, 320,
+    )  # fmt: skip
+    assert (
+        json.loads((tmp_path / "evaluation.json").read_text())["test"]["mAP50"]
+        == evaluation.scores.as_metrics()["mAP50"]
+    )
+    with pytest.raises(NotFoundError):
+        read_evaluation(tmp_path, "valid")
+    (tmp_path / "evaluation-test.npz").write_bytes(b"PK nonsense")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_evaluation(tmp_path, "test")
