@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -25,28 +23,12 @@ from lensmith.report.target import parse_target
 from lensmith.weights.bundle import Bundle
 from tests.classify.test_evaluate import make_tints
 from tests.predict.make_bundle import make_classifier
+from tests.report.reading import Reader
 
 
 def row(stage: str, epoch: int, **values: Any) -> dict[str, Any]:
     usual = {"loss": 0.5, "accuracy": 0.8, "val_loss": 0.5, "val_accuracy": 0.8, "seconds": 1.5, "best": False}
     return {"stage": stage, "epoch": epoch, **usual, **values}
-
-
-class Reader(HTMLParser):
-    """What a page says, and what it loads."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.text, self.addresses, self.tags = "", [], []
-        self.feed(html)
-        self.text = re.sub(r"\s+", " ", self.text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.addresses += [value or "" for name, value in attrs if name in {"src", "href", "xlink:href"}]
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def make_run(workspace: Workspace, history: list[dict[str, Any]], **result: Any) -> Path:

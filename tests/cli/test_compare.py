@@ -16,9 +16,9 @@ from lensmith.core.workspace import Workspace
 from lensmith.detect.evaluate import Evaluation, Picture
 from lensmith.predict.results import Detections
 from tests.classify.test_compared import answers, make_pictures
-from tests.classify.test_report import Reader
 from tests.detect.test_history import write_results
 from tests.helpers import run_cv
+from tests.report.reading import Reader
 
 NAMES = ("cat", "<b>dög")
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lensmith.core.arrays import read_arrays
 from lensmith.core.errors import DataError
+from lensmith.core.files import sha256_of
 from lensmith.core.manifest import DatasetRef, RunManifest
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.model import Split
@@ -22,10 +24,11 @@ from lensmith.detect.report import write_evaluation_page, write_report
 from lensmith.predict.results import Detections, Skipped
 from lensmith.report.target import parse_target
 from lensmith.weights.bundle import Bundle
-from tests.classify.test_report import Reader
+from tests.detect.conftest import Story
 from tests.detect.test_history import write_results
 from tests.helpers import make_yolo_dataset
 from tests.predict.make_bundle import make_detector
+from tests.report.reading import Reader
 
 NAMES = ("cat", "<b>dög", "eel")
 RISING = ("1,10,3,2,0.1,0.2,0.3,0.4,1.5,1.5,0.01,0.02", "2,60,1,2,0.1,0.2,0.4,0.5,1,2,0.01,0.02",
@@ -234,3 +237,14 @@ def test_a_picture_that_is_gone_is_not_shown(workspace: Workspace) -> None:
     page = Reader(write_evaluation_page([evaluation], dataset, workspace).read_text())
     assert "img" not in page.tags
     assert json.dumps(str(workspace.root)) not in page.text
+
+
+@pytest.mark.torch
+def test_a_training_ends_with_its_page(trained: Story) -> None:
+    page = trained.run / "report.html"
+    text = Reader(page.read_text(encoding="utf-8")).text
+    assert "A detector of 2 classes (yolo26n, 64 pixels)" in text
+    assert "The model that ships is that of epoch" in text
+    about, arrays = read_arrays(trained.run / "evaluation-test.npz", "")
+    assert about["sha256"] == [sha256_of(Path(image)) for image in about["images"]]
+    assert len(arrays["sizes"]) == len(about["images"])
