@@ -10,7 +10,7 @@ from .options import JsonOption, WorkspaceOption, plain, print_json
 from .tables import print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from ..core.manifest import RunManifest
@@ -42,15 +42,18 @@ def compare(
     if as_json:
         print_json({**found.as_record(), "page": str(page)})
         return
+    number = {name: str(place) for place, name in enumerate(found.names, 1)}
+    for name, place in number.items():
+        typer.echo(plain(f"{place}: {name}"))
     for pair in found.pairs:
-        _tell_pair(pair, found.runs[0].leading)
+        _tell_pair(pair, (number[pair.first], number[pair.second]), found.runs[0].leading)
     if not all(pair.differences for pair in found.pairs):
-        _tell_alone(found)
+        _tell_alone(found, number)
     for remark in found.remarks:
         warn(remark)
     if found.options:
         typer.echo("\noptions that differ:")
-        print_table(("", *found.names), found.options)
+        print_table(("", *number.values()), found.options)
     say(f"The page: {page}")
 
 
@@ -96,10 +99,10 @@ def _unfinished(name: str, manifest: RunManifest) -> str:
     return f"The run '{name}' {words.get(manifest.status, manifest.status)}, so there is nothing to compare{why}"
 
 
-def _tell_alone(found: Comparison) -> None:
+def _tell_alone(found: Comparison, number: Mapping[str, str]) -> None:
     """What each run came to on its own pictures, where others cannot tell."""
     rows = [
-        (name, split, {measure: str(value) for (of, measure), value in values.items() if not of})
+        (number[name], split, {measure: str(value) for (of, measure), value in values.items() if not of})
         for name, splits in found.alone.items()
         for split, values in splits.items()
     ]
@@ -111,8 +114,9 @@ def _tell_alone(found: Comparison) -> None:
         )
 
 
-def _tell_pair(pair: Pair, leading: str) -> None:
+def _tell_pair(pair: Pair, heads: tuple[str, str], leading: str) -> None:
     """The answer, the figures of all classes together, and of each class the one that tells most."""
+    typer.echo("")
     for sentence in pair.sentences():
         typer.echo(plain(sentence))
     whole = [one for one in pair.differences if not one.of]
@@ -120,7 +124,7 @@ def _tell_pair(pair: Pair, leading: str) -> None:
     if not whole:
         return
     print_table(
-        ("", pair.first, pair.second, "points more", ""),
+        ("", *heads, "points more", ""),
         [[one.measure, str(one.first), str(one.second), one.points(), one.verdict] for one in whole],
     )
     classes = [one for one in pair.differences if one.of and one.measure == leading]
@@ -128,7 +132,7 @@ def _tell_pair(pair: Pair, leading: str) -> None:
     if len(classes) > 1:
         typer.echo(f"\n{leading} of each class:")
         print_table(
-            ("", pair.first, pair.second, "points more", ""),
+            ("", *heads, "points more", ""),
             [
                 [one.of, f"{one.first.value:.3f}", f"{one.second.value:.3f}", one.points(), one.verdict]
                 for one in classes[:_MOST_CLASSES]

@@ -25,7 +25,7 @@ from .evaluate import Evaluation
 from .gallery import add_gallery
 from .history import overfitting, read_history
 from .report_parts import FIGURES, add_classes, add_curves, add_lead_figures, add_sizes, add_thresholds, compare_rows
-from .training_report import add_training
+from .training_report import add_tiles, add_training
 
 REPORT_NAME = "report.html"
 _UNEVEN = 10  # times as many boxes as another class
@@ -57,11 +57,12 @@ def write_report(run: Path, bundle: Bundle, evaluations: Sequence[Evaluation], d
         f" measured on {many(len(main), 'picture')} of its {main.split} split, through the loop that predicts.",
     )
     add_lead_figures(page, main.scores)
-    notes = [*_caveats(evaluations, main, report, bundle.name), *_about_boxes(report), *overfitting(history)]
-    page.notes(notes)
-    for sentence in notes:
+    new = [*_caveats(evaluations, main, report, bundle.name), *overfitting(history)]
+    page.notes([*new, *_about_boxes(report)])
+    for sentence in new:  # what is wrong with the boxes was said before the training
         warn(sentence)
     add_training(page, manifest, history, record)
+    add_tiles(page, manifest.result.get("tiles"))
     if len(evaluations) > 1:
         page.section("On each split")
         page.table(["split", "pictures", "boxes", *FIGURES], compare_rows({one.split: one for one in evaluations}))

@@ -10,7 +10,10 @@ from typing import Any
 from ..core.duration import duration_words
 from ..core.manifest import RunManifest
 from ..core.words import many
+from ..report.bootstrap import Figure
 from ..report.page import Page
+from ..report.paired import Difference
+from ..report.parts import told
 from ..report.plots import curves
 from ..weights.bundle import BundleRecord
 from .history import Row, best_row
@@ -54,6 +57,33 @@ def add_training(page: Page, manifest: RunManifest, history: Sequence[Row], reco
     if any(math.isfinite(row.learning_rate) for row in history):
         drawn.append((plot({"rate": lambda row: row.learning_rate}, "learning rate"), "At each epoch's end."))
     page.plots(drawn)
+
+
+def add_tiles(page: Page, tried: Mapping[str, Any] | None) -> None:
+    """Whether it pays to look at pictures in tiles.
+
+    Args:
+        page: Where to.
+        tried: From `detect.tiles.Trial.as_record`; None where nothing was tried, and then nothing is said.
+    """
+    if not tried:
+        return
+    one = Difference(
+        "", tried["measure"], Figure(**tried["whole_pictures"]), Figure(**tried["in_tiles"]),
+        Figure(**tried["difference"]), tried["pictures"],
+    )  # fmt: skip
+    page.section(
+        "In tiles",
+        f"Large pictures can be looked at in overlapping tiles, here of {tried['size']} pixels, so that small objects"
+        f" come large enough before the model. It {'does so' if tried['used'] else 'does not'}: {one.measure} on"
+        f" {many(one.pictures, 'validation picture')} is {one.points()} points higher with tiles, {one.verdict}.",
+    )
+    times = tried["milliseconds"]
+    page.table(
+        ["", one.measure, "a picture takes"],
+        [["as a whole", told(one.first), f"{times['whole_pictures']:.0f} ms"],
+         ["in tiles", told(one.second), f"{times['in_tiles']:.0f} ms"]],
+    )  # fmt: skip
 
 
 def _metric(name: str) -> Callable[[Row], float]:

@@ -71,6 +71,7 @@ def test_two_detectors(workspace: Workspace) -> None:
         done.stdout
     )
     assert "did not learn from the same data" in done.stderr
+    assert done.stdout.startswith("1: old\n2: new\n3: same\n")
     assert "imgsz    320    640        -\n" in done.stdout
     assert "augment  light  not given  not given\n" in done.stdout
     page = workspace.root / "reports" / "compare-old-new-same.html"

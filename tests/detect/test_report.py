@@ -21,9 +21,12 @@ from lensmith.detect.errors import sort_errors
 from lensmith.detect.evaluate import Evaluation, Picture
 from lensmith.detect.gallery import draw_mistake
 from lensmith.detect.report import write_evaluation_page, write_report
+from lensmith.detect.tiles import Trial
 from lensmith.predict.results import Detections, Skipped
+from lensmith.report.bootstrap import Figure
+from lensmith.report.paired import Difference
 from lensmith.report.target import parse_target
-from lensmith.weights.bundle import Bundle
+from lensmith.weights.bundle import Bundle, Tiles
 from tests.detect.conftest import Story
 from tests.detect.test_history import write_results
 from tests.helpers import make_yolo_dataset
@@ -80,6 +83,11 @@ def test_the_page_of_a_run(workspace: Workspace, capfd: pytest.CaptureFixture[st
         label.write_text("")  # of the second class one is left
     (root / "data.yaml").write_text((root / "data.yaml").read_text().replace("nc: 2", "nc: 3") + "- eel\n")
     run, bundle = make_run(workspace, *RISING)
+    manifest = RunManifest.load(run)
+    worth = Difference("", "mAP50-95", Figure(0.2, 0.1, 0.3), Figure(0.4, 0.3, 0.5), Figure(0.2, 0.1, 0.3), 9)
+    trial = Trial(Tiles(size=320), worth, (11.0, 44.0), findings(workspace, "valid"), complete=True)
+    manifest.result["tiles"] = trial.as_record(used=True)
+    manifest.save(run)
     test = findings(workspace, "test")
     test = replace(test, skipped=(Skipped(str(root / "test/images/odd & <i>.png"), "cut off"),))
     path = write_report(run, bundle, [findings(workspace, "valid"), test], open_dataset("pets", workspace))
@@ -103,6 +111,8 @@ def test_the_page_of_a_run(workspace: Workspace, capfd: pytest.CaptureFixture[st
         "the backbone until epoch 1 was over",
         "fliplr=0",
         "On each split",
+        "It does so: mAP50-95 on 9 validation pictures is +20.0 (+10.0 to +30.0) points higher with tiles, better.",
+        "44 ms",
         "Found where nothing is labelled",
         "0.400",
         "Missed: 2 times",
