@@ -70,7 +70,7 @@ def told_metrics(record: BundleRecord) -> list[tuple[str, str]]:
 
 
 def _about_answers(record: BundleRecord) -> list[str]:
-    """How a classifier's probabilities become answers; nothing where they are taken as they are."""
+    """How probabilities become answers, and which boxes are shown; nothing where they are taken as they are."""
     lines = []
     if record.temperature != 1:
         lines.append(
@@ -78,5 +78,6 @@ def _about_answers(record: BundleRecord) -> list[str]:
         )
     if record.thresholds is not None:
         pairs = (f"{name} {value:.3f}" for name, value in zip(record.names, record.thresholds, strict=True))
-        lines.append(f"- 'unknown' below: {', '.join(pairs)}")
+        limit = "shown above a confidence of" if record.task == "detect" else "'unknown' below"
+        lines.append(f"- {limit}: {', '.join(pairs)}")
     return lines

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lensmith.detect.curves import CONFIDENCES, smoothed
 from lensmith.detect.errors import KINDS, cost_of_errors, count_errors, sort_errors
-from lensmith.detect.thresholds import LEAN, choose_thresholds, shortfalls
+from lensmith.detect.thresholds import choose_thresholds, shortfalls
 from lensmith.report.target import parse_target
 from tests.detect.test_metrics import BOX, FAR, evaluation_of
 
@@ -86,11 +87,10 @@ def test_a_class_with_many_boxes_has_its_own_threshold_and_one_with_few_leans_on
     assert own == pytest.approx(common, abs=0.02)
     assert other == pytest.approx(common, abs=0.001), "nothing is known of it"
     both = evaluation_of(*_levels(400, 0.7), *_levels(8, 0.2, kind=1))
-    common = float(np.linspace(0, 1, 1000)[both.curves.best])
-    second = choose_thresholds(both)[1]
-    alone = choose_thresholds(evaluation_of(*_levels(4000, 0.2, kind=1)))[1]
-    assert alone < second < common, "it leans"
-    assert abs(second - common) < 0.6 * abs(alone - common), f"with 8 boxes against {LEAN}"
+    common = float(CONFIDENCES[both.curves.best])
+    alone = float(CONFIDENCES[smoothed(both.curves.f1[1]).argmax()])
+    assert alone < common - 0.1
+    assert choose_thresholds(both)[1] == pytest.approx((8 * alone + 20 * common) / 28, abs=0.001)
 
 
 def test_the_best_f1_is_found() -> None:
