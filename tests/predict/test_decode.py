@@ -10,12 +10,12 @@ import pytest
 from lensmith.core.errors import DataError
 from lensmith.predict.decode import decode_detections, decode_scores, suppress
 from lensmith.predict.prepare import Geometry
-from lensmith.weights.bundle import BundleRecord, DetectorRecord, Preprocessing
+from lensmith.weights.bundle import BundleRecord, DetectorRecord, Output, Preprocessing
 
 _SAME = Geometry(100, 100, 1.0, 1.0, 0, 0)
 
 
-def _record(output: Literal["raw", "final"] = "raw", **detector: Any) -> BundleRecord:
+def _record(output: Output = "raw", **detector: Any) -> BundleRecord:
     return BundleRecord(
         name="d",
         task="detect",
@@ -66,6 +66,16 @@ def test_at_most_max_det() -> None:
     columns = [(10 * i + 5, 5, 8, 8, 0.5 + i / 100, 0) for i in range(8)]
     found = decode_detections(_raw(*columns), _record(max_det=3), _SAME, 0.25)
     np.testing.assert_allclose(found.confidence, [0.57, 0.56, 0.55], rtol=1e-6)
+
+
+def test_queries_are_shares_of_the_input_around_a_centre() -> None:
+    raw = np.array(
+        [[0.5, 0.5, 0.2, 0.4, 0.9, 1], [0.1, 0.2, 0.1, 0.2, 0.3, 0], [0.5, 0.5, 0.2, 0.4, 0.1, 0]], np.float32
+    )
+    found = decode_detections(raw, _record("queries"), _SAME, 0.25)
+    np.testing.assert_allclose(found.xyxy, [[40, 30, 60, 70], [5, 10, 15, 30]], rtol=1e-5)
+    np.testing.assert_allclose(found.confidence, [0.9, 0.3])
+    np.testing.assert_array_equal(found.class_id, [1, 0])
 
 
 def test_final_output_is_only_filtered() -> None:
