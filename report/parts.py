@@ -97,6 +97,6 @@ def plain_value(value: object) -> str:
     """An option's value as a person reads it."""
     if isinstance(value, dict):  # a spec with its name, or further arguments
         if "sha256" in value:
-            return str(value.get("name") or "your own")
+            return f"{value.get('name') or 'your own'} (sha256 {str(value['sha256'])[:8]})"
         return ", ".join(f"{key}={plain_value(part)}" for key, part in value.items()) or "none"
     return "not given" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -57,7 +57,7 @@ def detector(workspace: Workspace, name: str, evaluation: Evaluation, **options:
 
 def test_two_detectors(workspace: Workspace) -> None:
     images = make_pictures(workspace.root / "pictures", 40)
-    detector(workspace, "old", findings(images, 20), imgsz=320, augment={"name": "light"})
+    detector(workspace, "old", findings(images, 20), imgsz=320, augment={"name": "light", "sha256": "12345678abc"})
     # Other classes first, and the same pictures in another order, under other names.
     copies = [image.rename(image.with_name(f"copy-{image.name}")) for image in images][::-1]
     detector(workspace, "new", findings(copies, 36, NAMES[::-1]), imgsz=640)
@@ -72,13 +72,13 @@ def test_two_detectors(workspace: Workspace) -> None:
     )
     assert "did not learn from the same data" in done.stderr
     assert done.stdout.startswith("1: old\n2: new\n3: same\n")
-    assert "imgsz    320    640        -\n" in done.stdout
-    assert "augment  light  not given  not given\n" in done.stdout
+    assert "\naugment  light (sha256 12345678)  not given  not given\nimgsz    320 " in done.stdout
     page = workspace.root / "reports" / "compare-old-new-same.html"
     html = page.read_text(encoding="utf-8")
     reader = Reader(html)
-    for said in ("3 detectors beside each other", "<b>dög", "within noise", "better", "12.5", "validation loss"):
+    for said in ("3 detectors beside each other", "<b>dög", "within noise", "better", "12.5", "imgsz"):
         assert said in reader.text, said
+    assert html.count("<svg") == 4  # two metrics, two losses
     assert not {"script", "link", "iframe"} & set(reader.tags)
     assert "<b>dög" not in html
     assert all(address.startswith(("data:", "#")) for address in reader.addresses)
@@ -88,7 +88,7 @@ def test_two_detectors(workspace: Workspace) -> None:
     assert not lead["within_noise"]
     assert lead["difference"]["low"] > 0
     assert record["options"] == {
-        "augment": {"old": "light", "new": "not given"}, "imgsz": {"old": "320", "new": "640"},
+        "augment": {"old": "light (sha256 12345678)", "new": "not given"}, "imgsz": {"old": "320", "new": "640"},
     }  # fmt: skip
     assert record["versions"] == {}
     assert Path(record["page"]).is_file()
