@@ -10,6 +10,7 @@ takes, which the system itself ends with a signal: so it does not depend on what
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import os
 import random
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lensmith.core.isolation import isolate_ultralytics
+from lensmith.core.isolation import isolate_albumentations, isolate_ultralytics
 from lensmith.core.manifest import MANIFEST_NAME, RunManifest
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.read import open_dataset
@@ -53,11 +54,7 @@ def main() -> None:
     """Run the cases that were asked for."""
     root = Path(sys.argv[1]).resolve()
     os.environ["CV_CACHE"] = str(root / "cache")
-    isolate_ultralytics()
-    import onnxruntime  # noqa: F401
-    import torch
-    import ultralytics.data.build  # noqa: F401
-
+    torch = _load_libraries()
     torch.set_num_threads(1)
     workspace = _workspace(root / "whole")
     ended = _in_fork(lambda: _train(workspace), count=workspace.root)
@@ -67,6 +64,17 @@ def main() -> None:
     for number in map(int, sys.argv[2:]):
         label, broken = _case(number, root / f"case-{number}", whole)
         print(json.dumps({"number": number, "label": label, "broken": broken}), flush=True)
+
+
+def _load_libraries() -> Any:
+    """All that a training loads on its way, so that a fork does not: half of its time, and nothing to interrupt."""
+    isolate_ultralytics()
+    isolate_albumentations()
+    for name in ("albumentations", "matplotlib.pyplot", "onnx", "onnxruntime", "onnxslim", "scipy.stats", "sympy",
+                 "thop", "torch._dynamo", "torch.onnx", "torchvision", "ultralytics.data.build",
+                 "lensmith.detect.report", "lensmith.detect.trainer"):  # fmt: skip
+        importlib.import_module(name)
+    return sys.modules["torch"]
 
 
 def _case(number: int, folder: Path, whole: Whole) -> tuple[str, list[str]]:
