@@ -56,8 +56,10 @@ class EpochTable:
             console=console, auto_refresh=False,
         )  # fmt: skip
         self._bar.add_task(what, total=steps)
-        if not self._live.is_started:
-            self._live.start()
+        if self._live.is_started:
+            self._live.refresh()
+        else:
+            self._live.start(refresh=True)
 
     def advance(self) -> None:
         """One step more is done."""
