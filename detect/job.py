@@ -27,6 +27,7 @@ from .augmented import SPEC_NAME, spec_line
 from .checkpoints import (
     BEST,
     BEST_BEFORE,
+    EXTENDED,
     LAST_BEFORE,
     Checkpoint,
     best_checkpoint,
@@ -218,6 +219,10 @@ def _finish(run: Path, manifest: RunManifest, dataset: Dataset, view: ViewReport
         target=options.get("target"), tiles=options.get("tiles", "off"),
     )  # fmt: skip
     bundle, evaluations, tiles = make_bundle(trained, dataset, workspace)
+    before = (manifest.result.get(EXTENDED) or [{}])[-1].get("bundle")
+    if before and before != bundle.name:
+        say(f"the model from before the extension stays, '{before}'; which is better: "
+            f"cv evaluate {manifest.dataset.name} --weights {before} --weights {bundle.name}")  # fmt: skip
     shown = most_telling(evaluations).scores
     manifest.result |= {
         "bundle": bundle.name,
