@@ -61,7 +61,10 @@ def test_the_bundle_says_what_it_is(trained: Story) -> None:
     assert record.detector is not None
     assert record.detector.family == "yolo26n"
     assert record.metrics_split == trained.told["split"] == "test"
-    assert record.metrics == trained.told["metrics"]
+    assert all(record.metrics.get(name, 0) == value for name, value in trained.told["metrics"].items())
+    assert record.metrics["mAP50_low"] <= record.metrics["mAP50"] <= record.metrics["mAP50_high"]
+    assert record.thresholds is not None
+    assert {"evaluation.json", "evaluation-valid.npz", "evaluation-test.npz"} <= {p.name for p in trained.run.iterdir()}
     assert record.run == trained.run.name
 
 
