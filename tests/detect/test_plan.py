@@ -135,6 +135,19 @@ def test_kept_pictures_are_the_ones_that_would_be_read(run: Path) -> None:
                 bgr[:] = 0  # as some of the library's changes do
 
 
+def test_processes_that_read_share_the_kept_pictures(run: Path) -> None:
+    from lensmith.detect.kept import keep_pictures
+
+    trainer = _trainer(run, epochs=1, cache=False)
+    trainer._setup_train()
+    dataset = trainer.train_loader.dataset
+    expected = [dataset.load_image(index)[0] for index in range(len(dataset))]
+    assert keep_pictures(dataset, trainer.args, shared=True) == 4 * 64 * 64 * 3
+    for path in dataset.im_files:
+        Path(path).unlink()
+    assert all(np.array_equal(dataset.load_image(i)[0], bgr) for i, bgr in enumerate(expected))
+
+
 def test_pictures_that_do_not_fit_are_read_anew(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
