@@ -161,7 +161,7 @@ def open_study(run: Path, *, seed: int, epochs: int) -> Iterator[TuneStudy]:
             study = optuna.create_study(
                 study_name=_NAME, storage=storage, direction="maximize", load_if_exists=True,
                 pruner=optuna.pruners.MedianPruner(
-                    n_startup_trials=_UNPRUNED_TRIALS, n_warmup_steps=max(epochs // 4, 1), n_min_trials=3
+                    n_startup_trials=_UNPRUNED_TRIALS, n_warmup_steps=max(epochs // 4, 1) + 1, n_min_trials=3
                 ),
             )  # fmt: skip
         except (DatabaseError, RuntimeError) as error:
