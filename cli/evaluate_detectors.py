@@ -58,14 +58,15 @@ def _tell_model(one: Assessed, *, named: bool) -> None:
     if not scores.boxes:
         return
     typer.echo(plain(f"\n{one.evaluation.model}" if named else ""))
+    occurring = [cls for cls in scores.classes if cls.boxes or cls.found]
     rows = [
         [cls.name, str(cls.boxes), f"{cls.threshold:.3f}",
          *map(shown_figure, (cls.ap50, cls.ap50_95, cls.precision, cls.recall))]
-        for cls in scores.classes[:_MOST_CLASSES]
+        for cls in occurring[:_MOST_CLASSES]
     ]  # fmt: skip
     print_table(("class", "boxes", "threshold", "AP50", "AP50-95", "precision", "recall"), rows)
-    if len(scores.classes) > _MOST_CLASSES:
-        typer.echo(f"... and {len(scores.classes) - _MOST_CLASSES} more classes; --json has them all")
+    if rest := len(occurring) - len(rows):
+        typer.echo(f"... and {rest} more; --json has them all")
     typer.echo("")
     rows = [
         [size.name, str(size.boxes), *map(shown_figure, (size.ap50, size.ap50_95, size.recall))]
