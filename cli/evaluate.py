@@ -126,9 +126,7 @@ def _evaluate_detectors(bundles: list[Bundle], dataset: Dataset, place: Workspac
     if options.html:
         from ..detect.report import write_evaluation_page
 
-        remarks = [remark for one in done.models for remark in one.remarks]
-        remarks += [one.leak.sentence(one.evaluation.model) for one in done.models if one.leak]
-        page = write_evaluation_page(done.evaluations, dataset, place, remarks=remarks, target=done.target)
+        page = write_evaluation_page(done, dataset, place)
     if options.as_json:
         print_json({**done.as_record(), "dataset": dataset.name, "saved": saved and str(saved.folder),
                     "page": page and str(page)})  # fmt: skip

@@ -20,7 +20,7 @@ from ..report.page import Page
 from ..report.parts import add_commands, add_facts, add_left_out, add_skipped
 from ..report.target import Target, parse_target
 from ..weights.bundle import Bundle
-from .assess import leak_effect_of
+from .assess import Assessed, Assessment, leak_effect_of
 from .evaluate import Evaluation
 from .gallery import add_gallery
 from .history import overfitting, read_history
@@ -80,36 +80,35 @@ def write_report(run: Path, bundle: Bundle, evaluations: Sequence[Evaluation], d
     return page.write(run / REPORT_NAME)
 
 
-def write_evaluation_page(
-    evaluations: Sequence[Evaluation],
-    dataset: Dataset,
-    workspace: Workspace,
-    *,
-    remarks: Sequence[str] = (),
-    target: Target | None = None,
-) -> Path:
+def write_evaluation_page(assessment: Assessment, dataset: Dataset, workspace: Workspace) -> Path:
     """Write the page of `cv evaluate` into the workspace's `reports` folder, and return its path.
 
-    Args:
-        evaluations: What one or more detectors found in the same pictures; the first one is told in full.
-        dataset: Whose pictures they are.
-        workspace: Where the page goes.
-        remarks: What a reader must not overlook, in plain sentences.
-        target: What the thresholds were chosen for; None for the bundle's own.
+    Of several models the first one is told in full; how they compare is told of all.
     """
+    evaluations = assessment.evaluations
     main = evaluations[0]
-    names = "-".join(one.model for one in evaluations)
+    names = [one.model for one in evaluations]
+    how = "through the loop that predicts" if main.protocol == "predict" else "counted as Ultralytics' val counts"
     page = Page(
-        f"{' and '.join(one.model for one in evaluations)} on {dataset.name}",
-        f"Measured on {many(len(main), 'picture')} of the {main.split} split, through the loop that predicts.",
+        f"{' and '.join(names)} on {dataset.name}",
+        f"Measured on {many(len(main), 'picture')} of the {main.split} split, {how}.",
     )
     add_lead_figures(page, main.scores)
-    page.notes(remarks)
+    page.notes(dict.fromkeys(sentence for one in assessment.models for sentence in _remarks(one)))
     if len(evaluations) > 1:
-        page.section("The models", f"What follows tells of {main.model}.")
+        page.section("The models", f"All that follows this section tells of {main.model}.")
         page.table(["model", "pictures", "boxes", *FIGURES], compare_rows({one.model: one for one in evaluations}))
-    _add_evaluation(page, main, dataset.root, target)
-    return page.write(workspace.root / "reports" / f"{slug(f'evaluate-{dataset.name}-{names}')}.html")
+        page.table(
+            ["model", "against", "points more", ""],
+            [[second, first, one.points(), one.verdict] for first, second, one in assessment.comparisons],
+            "mAP50-95 on the same pictures; in brackets 95% intervals, for which both models get the same draws.",
+        )
+    _add_evaluation(page, main, dataset.root, assessment.target)
+    return page.write(workspace.root / "reports" / f"{slug('-'.join(['evaluate', dataset.name, *names]))}.html")
+
+
+def _remarks(one: Assessed) -> list[str]:
+    return [*one.remarks, *([one.leak.sentence(one.evaluation.model)] if one.leak else [])]
 
 
 def _add_evaluation(page: Page, evaluation: Evaluation, root: Path, target: Target | None) -> None:

@@ -17,6 +17,7 @@ from lensmith.core.manifest import DatasetRef, RunManifest
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.model import Split
 from lensmith.datasets.read import open_dataset
+from lensmith.detect.assess import Assessed, Assessment
 from lensmith.detect.errors import sort_errors
 from lensmith.detect.evaluate import Evaluation, Picture
 from lensmith.detect.gallery import draw_mistake
@@ -52,6 +53,10 @@ def findings(workspace: Workspace, split: Split) -> Evaluation:
         found = Detections(said[0].astype(np.float32), said[1], np.repeat(sure, len(said[1])))
         pictures.append(Picture(item.image, 64, 48, found, xyxy, ids))
     return Evaluation("pets", split, NAMES, tuple(pictures), (), np.array([0.25, 0.4, 0.25], np.float32), imgsz=128)
+
+
+def assessed(evaluation: Evaluation, *remarks: str) -> Assessed:
+    return Assessed(evaluation, None, None, {}, {}, remarks)
 
 
 def make_run(workspace: Workspace, *lines: str, **options: object) -> tuple[Path, Bundle]:
@@ -190,13 +195,22 @@ def test_the_page_of_an_evaluation(workspace: Workspace) -> None:
     dataset = open_dataset("pets", workspace)
     first = findings(workspace, "test")
     other = replace(first, model="other/<x>", pictures=first.pictures[:3])
-    path = write_evaluation_page(
-        [first, other], dataset, workspace, remarks=["Mind the gap."], target=parse_target("recall=0.9")
+    worth = Difference("", "mAP50-95", Figure(0.4, 0.3, 0.5), Figure(0.3, 0.2, 0.4), Figure(-0.1, -0.3, 0.1), 9)
+    assessment = Assessment(
+        (assessed(first, "Mind the gap."), assessed(other)), (("pets", "other/<x>", worth),), parse_target("recall=0.9")
     )
+    path = write_evaluation_page(assessment, dataset, workspace)
     assert path.parent == workspace.root / "reports"
     assert path.name.startswith("evaluate-pets-pets-other")
     page = Reader(path.read_text(encoding="utf-8"))
-    for said in ("Mind the gap.", "What follows tells of pets.", "other/<x>", "Thresholds for recall=0.9", "Missed"):
+    for said in (
+        "Mind the gap.",
+        "tells of pets.",
+        "-10.0 (-30.0 to +10.0)within noise",
+        "other/<x>",
+        "Thresholds for recall=0.9",
+        "Missed",
+    ):
         assert said in page.text, said
     assert "The training" not in page.text
 
@@ -212,7 +226,9 @@ def test_many_classes_tell_what_is_mixed_up(workspace: Workspace) -> None:
         for ids in (np.arange(start, start + 6) % 85 for start in range(0, 85, 6))
     )
     many = Evaluation("many", "test", names, pictures, (), np.full(85, 0.25, np.float32))
-    page = Reader(write_evaluation_page([many], open_dataset("pets", workspace), workspace).read_text())
+    page = Reader(
+        write_evaluation_page(Assessment((assessed(many),)), open_dataset("pets", workspace), workspace).read_text()
+    )
     assert "What is mixed up most often" in page.text
     assert "class-3class-42" in page.text.replace(" ", "")
     assert "of the 7 hardest classes and of the mean of all" in page.text
@@ -244,7 +260,7 @@ def test_a_picture_that_is_gone_is_not_shown(workspace: Workspace) -> None:
     dataset = open_dataset("pets", workspace)
     for picture in evaluation.pictures:
         picture.image.unlink()
-    page = Reader(write_evaluation_page([evaluation], dataset, workspace).read_text())
+    page = Reader(write_evaluation_page(Assessment((assessed(evaluation),)), dataset, workspace).read_text())
     assert "img" not in page.tags
     assert json.dumps(str(workspace.root)) not in page.text
 
