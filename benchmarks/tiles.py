@@ -36,9 +36,10 @@ from lensmith.detect.tiles import choose_tiles
 from lensmith.predict.decode import suppress
 from lensmith.predict.draw import draw
 from lensmith.predict.loop import predict_frames
+from lensmith.predict.merge import merge_tiles
 from lensmith.predict.model import Model, open_model
 from lensmith.predict.results import Detections, Frame
-from lensmith.predict.tiles import Tiled, merge_tiles, tile_places
+from lensmith.predict.tiles import Tiled, tile_places
 from lensmith.weights.bundle import Bundle, Tiles
 
 _REPOSITORY = Path(__file__).resolve().parent.parent

@@ -14,9 +14,10 @@ from lensmith.core.errors import UsageError
 from lensmith.core.workspace import Workspace
 from lensmith.predict.engines.onnx import OnnxEngine
 from lensmith.predict.loop import predict_frames
+from lensmith.predict.merge import merge_tiles
 from lensmith.predict.model import Model
 from lensmith.predict.results import Detections, Frame
-from lensmith.predict.tiles import Tiled, as_used, merge_tiles, tile_places
+from lensmith.predict.tiles import Tiled, as_used, tile_places
 from lensmith.weights.bundle import Bundle, DetectorRecord, Tiles, rewrite_bundle
 from tests.helpers import run_cv
 
