@@ -92,6 +92,7 @@ def tell_tuning(done: TuneRun, as_json: bool) -> None:
     from dataclasses import asdict
 
     from ..core.progress import say
+    from ..core.words import many
 
     detector = done.detector
     if as_json:
@@ -102,7 +103,7 @@ def tell_tuning(done: TuneRun, as_json: bool) -> None:
             "report": str(done.report), "trials": [asdict(row) for row in done.trials],
         })  # fmt: skip
         return
-    say(f"\nbest of {len(done.trials)} trials: number {done.best.number + 1}")
+    say(f"\nbest of {many(len(done.trials), 'trial')}: number {done.best.number + 1}")
     for key, value in done.values.items():
         say(f"  {key:14} {value}")
     for sentence in done.verdict.sentences:

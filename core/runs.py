@@ -86,7 +86,10 @@ def list_runs(workspace: Workspace) -> list[RunEntry]:
             entries[name] = summarize(workspace.runs / name)
             fresh[name] = (version, entries[name])
     kept.write(fresh, gone=known.keys() - found.keys())
-    alive = [alive_or_killed(workspace.runs / entry.name, entry) for entry in entries.values()]
+    alive = [
+        alive_or_killed(workspace.runs / entry.name, entry) if entry.status == "running" else entry
+        for entry in entries.values()
+    ]
     return sorted(
         alive, key=lambda entry: (entry.started or datetime.min.replace(tzinfo=UTC), entry.name), reverse=True
     )
@@ -185,13 +188,17 @@ def _manifests(runs: Path) -> dict[str, _Version]:
     """Each run's name and the version of its run.json."""
     found: dict[str, _Version] = {}
     try:
-        folders = [entry.name for entry in os.scandir(runs) if not entry.name.startswith(".") and entry.is_dir()]
+        entries = list(os.scandir(runs))
     except FileNotFoundError:
         return {}
-    for name in folders:
-        with suppress(OSError):  # a folder without run.json is no run
-            facts = (runs / name / MANIFEST_NAME).stat()
-            found[name] = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        try:
+            facts = os.stat(f"{entry.path}/{MANIFEST_NAME}")  # noqa: PTH116 - a Path for each costs more than the rest
+        except OSError:  # what has no run.json is no run
+            continue
+        found[entry.name] = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
     return found
 
 

@@ -107,6 +107,8 @@ class Tuning:
             with self._timed("trials"):
                 self._try(study)
             rows = study.rows()
+            if (ended := sum(row.counts for row in rows)) < int(self._asked["trials"]):
+                say(f"the time is up after {many(ended, 'trial')} of {self._asked['trials']}")
             best = best_of(rows)
             if best is None:
                 raise LensmithError("No trial came to an end.", where=self._run,
