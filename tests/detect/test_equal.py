@@ -1,4 +1,8 @@
-"""At equal arguments a training is Ultralytics' own, number for number: what surrounds it changes nothing in it."""
+"""At equal arguments a training is Ultralytics' own, number for number: what surrounds it changes nothing in it.
+
+One of these arguments is `cache`, which ours turns on by itself and Ultralytics does not: a mosaic is then put together
+from all pictures, without it from the last ones that were read.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ def _curve(path: Path) -> list[dict[str, float]]:
 def test_the_curves_are_those_of_ultralytics(workspace: Workspace, tmp_path: Path) -> None:
     root = make_yolo_dataset(workspace.datasets / "pets", {"train": 10, "valid": 4})
     config = YoloConfig(
-        model="yolov8n", from_scratch=True, epochs=2, imgsz=64, batch=4, seed=3, patience=100, device="cpu"
+        model="yolov8n", from_scratch=True, epochs=2, imgsz=64, batch=4, seed=3, patience=100, device="cpu", cache=False
     )
     ours = _curve(train_yolo(open_dataset("pets", workspace), workspace, config).run / "train" / "results.csv")
 
