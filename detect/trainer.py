@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import random
 import shutil
 import sys
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch  # noqa: TID253 - a subclass needs its base, and only training imports this module
 from ultralytics.engine.trainer import BaseTrainer  # noqa: TID253 - as above
 from ultralytics.models.rtdetr.train import RTDETRTrainer  # noqa: TID253 - as above
@@ -35,6 +37,8 @@ from .plan import Plan, read_plan
 from .progress import EpochProgress
 from .trouble import NotANumberError, told_plainly
 
+_SEEDS_APART = 1_000_003  # of two epochs after which a training may go on
+
 
 class SafeTrainer(DetectionTrainer):
     """A detection trainer whose checkpoints are whole at every moment.
@@ -54,7 +58,8 @@ class SafeTrainer(DetectionTrainer):
         self.plan = Plan()
         super().__init__(cfg, overrides, _callbacks)
         self.plan = read_plan(Path(self.args.project), again=bool(self.resume))
-        self.args.time = self.plan.seconds and self.plan.seconds / 3600
+        # In hours; the library takes 0 for no limit.
+        self.args.time = None if self.plan.seconds is None else max(self.plan.seconds, 1.0) / 3600
         if self.device.type == "cpu":
             torch.set_num_threads(usable_cores())  # Ultralytics leaves one core idle, on two cores that is half
 
@@ -67,9 +72,17 @@ class SafeTrainer(DetectionTrainer):
             self.args.save_dir = str(Path(overrides["project"]) / overrides["name"])
 
     def resume_training(self, ckpt: dict[str, Any] | None) -> None:
-        """As in the library; in a training that was extended, early stopping counts from there."""
+        """As in the library, with new random changes; in an extended training early stopping counts from there."""
         super().resume_training(ckpt)
-        if self.resume and (Path(self.args.project) / MANIFEST_NAME).is_file():
+        if not self.resume:
+            return
+        # The library would go through the draws of the first epochs again, after each resume.
+        torch.manual_seed(self.args.seed + 1 + RANK + _SEEDS_APART * self.start_epoch)
+        random.seed(torch.initial_seed())
+        np.random.seed(torch.initial_seed() % 2**32)
+        generator = self.train_loader.generator
+        generator.manual_seed(generator.initial_seed() + self.start_epoch)
+        if (Path(self.args.project) / MANIFEST_NAME).is_file():
             after = extended_after(RunManifest.load(Path(self.args.project)))
             self.stopper.best_epoch = max(self.stopper.best_epoch, after)
 

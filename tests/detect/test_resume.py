@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from lensmith.core.errors import DataError, NotFoundError, UsageError
 from lensmith.core.lock import sole_use
@@ -175,6 +176,7 @@ def test_a_moved_run_is_extended_and_keeps_the_model_from_before(moved: tuple[Wo
     best = best_checkpoint(run / WEIGHTS_PATH)
     rows = (run / RESULTS_PATH).read_text().splitlines()
     done = extend_yolo(run, workspace, 1)
+    assert torch.initial_seed() == 2 * 1_000_003  # not the random changes of the first epochs again
     assert [row.epoch for row in read_history(run)] == [1, 2, 3]
     assert (run / RESULTS_PATH).read_text().splitlines()[:3] == rows
     manifest = RunManifest.load(run)
