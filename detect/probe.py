@@ -86,7 +86,7 @@ def choose_batch(model: str, imgsz: int, found: Survey, device: str) -> tuple[in
     order = Order(
         model=model, classes=max(found.classes, 1), imgsz=imgsz, boxes=found.boxes_each,
         most_boxes=max(found.most_in_one, 1), pictures=found.pictures,
-        device=where if isinstance(where, str) else f"cuda:{where[0]}", threads=usable_cores(),
+        device="cpu" if isinstance(where, str) else f"cuda:{next(iter(where), 0)}", threads=usable_cores(),
         limit=round(free * USABLE), batches=tuple(b for b in _BATCHES if b <= max(found.pictures, 2)),
     )  # fmt: skip
     lines, problem = _measure(order)
