@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.words import many
+from ..core.words import many, some
 from ..report.target import Target
 from ..report.thresholds import highest_for_recall, lowest_for_precision, too_few
 from .curves import CONFIDENCES, Curves, smoothed
@@ -51,11 +51,11 @@ def shortfalls(evaluation: Evaluation, target: Target) -> list[str]:
     """
     said = too_few(evaluation.scores.boxes, "validation boxes", target)
     matches = evaluation.matches
+    guessed: list[str] = []
     for one, name, k in zip(evaluation.scores.classes, evaluation.names, range(len(evaluation.names)), strict=True):
         ever = bool((matches.class_id == k).any())
         if not ever or not one.boxes:
-            why = "was never found" if not ever else "has no box"
-            said.append(f"'{name}' {why} in the validation pictures, so its threshold {one.threshold:.2f} is a guess.")
+            guessed.append(name)
             continue
         if not one.found and target.metric == "precision":
             said.append(
@@ -69,6 +69,11 @@ def shortfalls(evaluation: Evaluation, target: Target) -> list[str]:
                 f"'{name}' cannot reach {target}: with the threshold {one.threshold:.2f} it comes to"
                 f" {reached.value:.3f} on the {many(one.pictures, 'validation picture')} that show it."
             )
+    if guessed:
+        said.append(
+            f"Among the validation pictures there is no box, or no detection, of {some(guessed)}: the threshold is a"
+            " guess there."
+        )
     return said
 
 

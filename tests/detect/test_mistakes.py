@@ -121,7 +121,7 @@ def test_what_cannot_be_reached_is_said() -> None:
     limited = evaluation.with_thresholds(choose_thresholds(evaluation, target))
     said = " ".join(shortfalls(limited, target))
     assert "'a' cannot reach recall=0.9" in said
-    assert "'c' was never found" in said
+    assert "no detection, of c: the threshold is a guess" in said
     precise = parse_target("precision=0.9")
     limited = evaluation.with_thresholds(choose_thresholds(evaluation, precise))
     assert limited.thresholds[1] == 1
