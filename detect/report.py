@@ -94,10 +94,11 @@ def write_evaluation_page(assessment: Assessment, dataset: Dataset, workspace: W
         f"Measured on {many(len(main), 'picture')} of the {main.split} split, {how}.",
     )
     add_lead_figures(page, main.scores)
-    page.notes(dict.fromkeys(sentence for one in assessment.models for sentence in _remarks(one)))
+    page.notes(_remarks(assessment.models))
     if len(evaluations) > 1:
         page.section("The models", f"All that follows this section tells of {main.model}.")
-        page.table(["model", "pictures", "boxes", *FIGURES], compare_rows({one.model: one for one in evaluations}))
+        rows = compare_rows({one.model: one for one in evaluations})
+        page.table(["model", *FIGURES], [[name, *figures] for name, _, _, *figures in rows])
         page.table(
             ["model", "against", "points more", ""],
             [[second, first, one.points(), one.verdict] for first, second, one in assessment.comparisons],
@@ -107,8 +108,11 @@ def write_evaluation_page(assessment: Assessment, dataset: Dataset, workspace: W
     return page.write(workspace.root / "reports" / f"{slug('-'.join(['evaluate', dataset.name, *names]))}.html")
 
 
-def _remarks(one: Assessed) -> list[str]:
-    return [*one.remarks, *([one.leak.sentence(one.evaluation.model)] if one.leak else [])]
+def _remarks(models: Sequence[Assessed]) -> list[str]:
+    """What holds for all models, then what holds for one, with its name."""
+    common = [said for said in models[0].remarks if all(said in one.remarks for one in models)]
+    own = [f"{one.evaluation.model}: {said}" for one in models for said in one.remarks if said not in common]
+    return [*common, *own, *(one.leak.sentence(one.evaluation.model) for one in models if one.leak)]
 
 
 def _add_evaluation(page: Page, evaluation: Evaluation, root: Path, target: Target | None) -> None:

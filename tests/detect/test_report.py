@@ -197,14 +197,16 @@ def test_the_page_of_an_evaluation(workspace: Workspace) -> None:
     other = replace(first, model="other/<x>", pictures=first.pictures[:3])
     worth = Difference("", "mAP50-95", Figure(0.4, 0.3, 0.5), Figure(0.3, 0.2, 0.4), Figure(-0.1, -0.3, 0.1), 9)
     assessment = Assessment(
-        (assessed(first, "Mind the gap."), assessed(other)), (("pets", "other/<x>", worth),), parse_target("recall=0.9")
+        (assessed(first, "Few.", "Mind the gap."), assessed(other, "Few.")),
+        (("pets", "other/<x>", worth),),
+        parse_target("recall=0.9"),
     )
     path = write_evaluation_page(assessment, dataset, workspace)
     assert path.parent == workspace.root / "reports"
     assert path.name.startswith("evaluate-pets-pets-other")
     page = Reader(path.read_text(encoding="utf-8"))
     for said in (
-        "Mind the gap.",
+        "Few. pets: Mind the gap.",
         "tells of pets.",
         "-10.0 (-30.0 to +10.0)within noise",
         "other/<x>",
