@@ -32,6 +32,9 @@ def card_of(record: BundleRecord) -> str:
         "",
     ]
     lines += [f"- classes: {', '.join(record.names)}", f"- input: {size} pixels, {record.preprocessing.resize}"]
+    if record.detector and (tiles := record.detector.tiles):
+        also = " and as a whole" if tiles.whole else ""
+        lines.append(f"- looks at larger pictures in tiles of {tiles.size} pixels{also} (--no-tiles: as a whole alone)")
     if record.classifier and (start := started_from(record.classifier)):
         lines.append(f"- {record.classifier.backbone} began with: {start}")
     lines += _about_answers(record)

@@ -134,3 +134,4 @@ def test_a_training_on_tiles_ends_in_a_bundle_that_uses_them(workspace: Workspac
     assert told["tiles"]["size"] == 64
     assert told["pictures"]["train"] > 4
     assert not Path(done.run / "data").exists()
+    assert "in tiles of 64 pixels and as a whole" in (done.bundle.folder / "README.md").read_text(encoding="utf-8")
