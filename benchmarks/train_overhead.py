@@ -1,6 +1,6 @@
 """What Lensmith costs and gains over Ultralytics' own training of a detector.
 
-    python benchmarks/train_overhead.py [--weights FILE.pt] [--pictures 48] [--imgsz 320] [--epochs 5] [--rounds 2]
+    python benchmarks/train_overhead.py [--weights FILE.pt] [--pictures 32] [--imgsz 320] [--epochs 5] [--rounds 2]
 
 Each training is a process of its own, on the same synthetic JPEGs of 1024 x 686 pixels, with the same detector
 (yolov8n, from scratch unless `--weights` is given), seed, batch and number of epochs, without plots, on the CPU. Four
@@ -182,7 +182,7 @@ def measure(variant: str, data: Path, options: argparse.Namespace) -> dict[str, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=lambda text: Path(text).resolve())
-    parser.add_argument("--pictures", type=int, default=48)
+    parser.add_argument("--pictures", type=int, default=32)
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=2)
