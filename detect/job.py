@@ -38,6 +38,7 @@ from .checkpoints import (
 from .evaluate import evaluation_name, read_evaluation
 from .finish import Trained, make_bundle, most_telling
 from .history import RESULTS_PATH
+from .metrics import FIGURES
 from .report import write_report
 from .tracking import RunTracking, tracked
 from .trouble import TooLittleMemoryError
@@ -251,7 +252,8 @@ def _kept_bundle(run: Path, manifest: RunManifest, best: Checkpoint, workspace: 
         return None
     say(f"no epoch after epoch {after} was better than epoch {best.epoch}, so the model stays as it is")
     split = bundle.record.metrics_split or "valid"
-    return DetectorRun(run, bundle, bundle.record.metrics, split, result.get("leaked", {}).get(split, 0))
+    metrics = {name: bundle.record.metrics[name] for name in FIGURES if name in bundle.record.metrics}
+    return DetectorRun(run, bundle, metrics, split, result.get("leaked", {}).get(split, 0))
 
 
 @contextmanager

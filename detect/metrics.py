@@ -14,6 +14,7 @@ from .curves import CONFIDENCES, curves_of
 from .matching import Matches
 from .precision import class_precision, draw_precision, draws_for
 
+FIGURES = ("mAP50", "mAP50-95", "precision", "recall")  # what a detector is known by, in the order of every command
 FEW_PICTURES = 30
 FEW_BOXES = 10
 SMALL, MEDIUM = 32**2, 96**2  # square pixels of the original picture, as COCO counts
@@ -107,14 +108,15 @@ class DetectorScores:
         return {one.name: (one.ap50.value, one.ap50_95.value) for one in self.classes if one.ap50 and one.ap50_95}
 
     def _figures(self) -> dict[str, Figure]:
-        named = {"mAP50": self.map50, "mAP50-95": self.map50_95, "precision": self.precision, "recall": self.recall}
-        return {name: value for name, value in named.items() if value is not None}
+        named = zip(FIGURES, (self.map50, self.map50_95, self.precision, self.recall), strict=True)
+        return {name: value for name, value in named if value is not None}
 
     def as_metrics(self) -> dict[str, float]:
         """The figures under the names they have everywhere; none when nothing could be measured."""
         if not self.boxes:
             return {}
-        return {"precision": 0.0} | {name: value.value for name, value in self._figures().items()}
+        found = {"precision": 0.0} | {name: value.value for name, value in self._figures().items()}
+        return {name: found[name] for name in FIGURES if name in found}
 
     def summary(self) -> dict[str, float]:
         """The figures that go into a bundle, each with its limits; none when nothing could be measured."""

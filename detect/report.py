@@ -24,7 +24,8 @@ from .assess import Assessed, Assessment, leak_effect_of
 from .evaluate import Evaluation
 from .gallery import add_gallery
 from .history import overfitting, read_history
-from .report_parts import FIGURES, add_classes, add_curves, add_lead_figures, add_sizes, add_thresholds, compare_rows
+from .metrics import FIGURES
+from .report_parts import add_classes, add_curves, add_lead_figures, add_sizes, add_thresholds, compare_rows
 from .training_report import add_tiles, add_training
 
 REPORT_NAME = "report.html"

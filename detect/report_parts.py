@@ -19,7 +19,6 @@ _MOST_CURVES = 7
 _MOST_PAIRS = 12
 _MOST_NUMBERED = 19  # classes, see `report.plots.confusion_matrix`
 _ALL = "all classes"
-FIGURES = ("mAP50-95", "mAP50", "precision", "recall")
 
 
 def add_lead_figures(page: Page, scores: DetectorScores) -> None:
@@ -28,8 +27,8 @@ def add_lead_figures(page: Page, scores: DetectorScores) -> None:
         f"95% interval, {many(scores.pictures, 'picture')} of {scores.split} with {many(scores.boxes, 'box', 'boxes')}"
     )
     meanings = {
-        "mAP50-95": (scores.map50_95, f"{rest}; boxes must fit well"),
-        "mAP50": (scores.map50, "a box counts as found from an overlap of one half"),
+        "mAP50": (scores.map50, f"{rest}; a box counts as found from an overlap of one half"),
+        "mAP50-95": (scores.map50_95, "boxes must fit well"),
         "precision": (scores.precision, "of what it shows, so much is right"),
         "recall": (scores.recall, "of what is there, so much is found"),
     }
@@ -41,10 +40,10 @@ def add_lead_figures(page: Page, scores: DetectorScores) -> None:
 
 
 def compare_rows(evaluations: Mapping[str, Evaluation]) -> list[list[object]]:
-    """A table row for each of several models or splits: name, pictures, boxes, and `FIGURES`."""
+    """A table row for each of several models or splits: name, pictures, boxes, and `metrics.FIGURES`."""
     return [
         [name, len(one), one.scores.boxes,
-         *map(told_short, (one.scores.map50_95, one.scores.map50, one.scores.precision, one.scores.recall))]
+         *map(told_short, (one.scores.map50, one.scores.map50_95, one.scores.precision, one.scores.recall))]
         for name, one in evaluations.items()
     ]  # fmt: skip
 
@@ -54,9 +53,9 @@ def add_classes(page: Page, evaluation: Evaluation) -> None:
     scores = evaluation.scores
     page.section("Class by class", "How good each class is on its own, and what is taken for what.")
     page.table(
-        ["class", "pictures", "boxes", "AP50-95", "AP50"],
+        ["class", "pictures", "boxes", "AP50", "AP50-95"],
         [
-            [one.name, one.pictures, one.boxes, told_short(one.ap50_95), told_short(one.ap50)]
+            [one.name, one.pictures, one.boxes, told_short(one.ap50), told_short(one.ap50_95)]
             for one in scores.classes
             if one.boxes or one.found
         ],
@@ -133,9 +132,9 @@ def add_sizes(page: Page, evaluation: Evaluation) -> None:
         f" become {small * evaluation.imgsz / longest:.0f}.",
     )
     page.table(
-        ["size", "boxes", "AP50-95", "AP50", "recall"],
+        ["size", "boxes", "mAP50", "mAP50-95", "recall"],
         [
-            [one.name, one.boxes, told_short(one.ap50_95), told_short(one.ap50), told_short(one.recall)]
+            [one.name, one.boxes, told_short(one.ap50), told_short(one.ap50_95), told_short(one.recall)]
             for one in scores.sizes
         ],
         "Means over the classes that have such objects.",

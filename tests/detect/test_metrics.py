@@ -13,6 +13,7 @@ from lensmith.core.errors import DataError, NotFoundError
 from lensmith.detect.curves import CONFIDENCES
 from lensmith.detect.evaluate import Evaluation, Picture, read_evaluation
 from lensmith.detect.matching import assign, match_pictures, pairwise_iou
+from lensmith.detect.metrics import FIGURES
 from lensmith.detect.precision import class_precision, draw_precision
 from lensmith.predict.results import Detections, Skipped
 from lensmith.report.bootstrap import draw_counts
@@ -166,7 +167,9 @@ def test_what_is_shown_is_what_counts_for_precision_and_recall() -> None:
     assert lower.as_metrics()["recall"] == 1
     assert [one.found for one in lower.classes] == [2, 1]
     assert lower.classes[1].ap50 is None, "no box of it"
-    assert evaluation.with_thresholds([0.95, 0.95]).scores.as_metrics()["precision"] == 0
+    nothing_shown = evaluation.with_thresholds([0.95, 0.95]).scores.as_metrics()
+    assert nothing_shown["precision"] == 0
+    assert tuple(nothing_shown) == tuple(evaluation.scores.as_metrics()) == FIGURES
 
 
 def test_sizes() -> None:

@@ -22,7 +22,8 @@ from lensmith.detect.checkpoints import (
     newest_checkpoint,
 )
 from lensmith.detect.history import RESULTS_PATH, read_history
-from lensmith.detect.job import TRAINED, WEIGHTS_PATH, _why_over
+from lensmith.detect.job import TRAINED, WEIGHTS_PATH, _kept_bundle, _why_over
+from lensmith.detect.metrics import FIGURES
 from lensmith.detect.train import extend_yolo, resume_yolo
 from lensmith.weights.bundle import open_bundle
 from tests.detect.conftest import Story
@@ -192,6 +193,18 @@ def test_a_moved_run_is_extended_and_keeps_the_model_from_before(moved: tuple[Wo
     assert last is not None
     assert last.epoch == 3
     assert not (run / "data").exists()
+
+
+def test_an_extension_without_a_better_epoch_tells_the_four_figures(moved: tuple[Workspace, Path]) -> None:
+    workspace, run = moved
+    manifest = RunManifest.load(run)
+    manifest.result[EXTENDED] = [{"after": 2, "name": "odd-one"}]
+    best = best_checkpoint(run / WEIGHTS_PATH)
+    assert best is not None
+    kept = _kept_bundle(run, manifest, best, workspace)
+    assert kept is not None
+    assert {"mAP50_low", "pictures"} < kept.bundle.record.metrics.keys()
+    assert list(kept.metrics) == [name for name in FIGURES if name in kept.bundle.record.metrics]
 
 
 def test_a_run_that_ended_before_its_model_was_made_makes_it(moved: tuple[Workspace, Path]) -> None:
