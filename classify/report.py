@@ -153,9 +153,7 @@ def _caveats(evaluations: Sequence[Evaluation], leak: LeakEffect | None, name: s
             " and the temperature were chosen, so they are somewhat too good."
         )
     if leak:
-        said.append(
-            f"{leak.sentence(name)} Pictures that leak show what the model was trained on: trust the second figure."
-        )
+        said.append(leak.sentence(name))
     return [*said, *(sentence for one in evaluations for sentence in one.about_skipped(dataset.root))]
 
 

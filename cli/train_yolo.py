@@ -178,8 +178,7 @@ def _number(text: str, option: str, word: str) -> int | str:
 
 def tell_detector(done: DetectorRun, as_json: bool) -> None:
     """Say how good the new model is and what to do with it."""
-    from ..core.progress import say, warn
-    from ..datasets.check.leaks import leak_sentence
+    from ..core.progress import say
 
     if as_json:
         print_json({"run": str(done.run), "bundle": str(done.bundle.folder), "name": done.bundle.name,
@@ -191,8 +190,6 @@ def tell_detector(done: DetectorRun, as_json: bool) -> None:
         say(f"measured on the {done.split} pictures:")
         for key, value in done.metrics.items():
             say(f"  {key:10} {value:.3f}")
-        if done.leaked:
-            warn(leak_sentence(done.split, done.leaked))
     else:
         say(f"not measured: no picture of the {done.split} split has a box")
     name = shlex.quote(done.bundle.name)

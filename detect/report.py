@@ -136,9 +136,7 @@ def _caveats(evaluations: Sequence[Evaluation], main: Evaluation, report: CheckR
             " were chosen, so they are somewhat too good."
         )
     if leak := leak_effect_of(main, frozenset(report.leaked)):
-        said.append(
-            f"{leak.sentence(name)} Pictures that leak show what the model was trained on: trust the second figure."
-        )
+        said.append(leak.sentence(name))
     for one in evaluations:
         if one.skipped:
             paths = [f"{shown_path(Path(entry.path), report.dataset.root)}: {entry.reason}" for entry in one.skipped]

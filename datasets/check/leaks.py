@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.progress import progress, warn
+from ...core.words import many
+from ...report.paired import FEWEST_PICTURES
 from ..model import SPLITS, Dataset, Split
 from .run import check_dataset
 
@@ -30,12 +32,23 @@ class LeakEffect:
     without_leaked: float | None
 
     def sentence(self, model: str) -> str:
-        """The same in plain words."""
+        """The same in plain words, and which of the two figures can be trusted."""
         return (
             f"The {self.metric} of {model} on '{self.split}': {_shown(self.with_leaked)} on all {self.pictures}"
             f" pictures, {_shown(self.without_leaked)} without the {self.leaked} that"
-            f" {'leaks' if self.leaked == 1 else 'leak'}."
+            f" {'leaks' if self.leaked == 1 else 'leak'}. {self._trust}"
         )
+
+    @property
+    def _trust(self) -> str:
+        why = "Pictures that leak show what the model was trained on"
+        rest = self.pictures - self.leaked
+        if self.without_leaked is None:
+            return f"{why}, so how good it is on new pictures is not known."
+        if rest < FEWEST_PICTURES:
+            others = many(rest, "other picture")
+            return f"{why}. With only {others} nobody can tell how good it is on new ones: trust neither figure."
+        return f"{why}: trust the second figure."
 
 
 def warn_of_leaks(dataset: Dataset) -> dict[Split, int]:
@@ -58,12 +71,6 @@ def warn_of_leaks(dataset: Dataset) -> dict[Split, int]:
         warn(f"scores on them come out too high; see them: cv check-dataset {dataset.name} --html,"
              f" mend it: cv fix-dataset {dataset.name}")  # fmt: skip
     return found
-
-
-def leak_sentence(split: str, leaked: int) -> str:
-    """What to say beside a score that was measured on leaking pictures too."""
-    verb = "shows" if leaked == 1 else "show"
-    return f"{leaked} of the {split} pictures {verb} what the model was trained on, so this is better than it really is"
 
 
 def _shown(score: float | None) -> str:
