@@ -82,16 +82,25 @@ def _levels(count: int, right_from: float, kind: int = 0) -> list[tuple[list, li
 
 def test_a_class_with_many_boxes_has_its_own_threshold_and_one_with_few_leans_on_the_common_one() -> None:
     many = evaluation_of(*_levels(400, 0.7))
-    common = float(np.linspace(0, 1, 1000)[many.curves.best])
+    best, boxes = float(np.linspace(0, 1, 1000)[many.curves.best]), len(many.matches.true_class)
+    common = (boxes * best + 20 * 0.25) / (boxes + 20)
     own, other = choose_thresholds(many)
-    assert own == pytest.approx(common, abs=0.02)
+    assert own == pytest.approx(best, abs=0.02)
     assert other == pytest.approx(common, abs=0.001), "nothing is known of it"
     large = [picture for kind in (0, 2, 3) for picture in _levels(200, 0.7, kind)]
     both = evaluation_of(*large, *_levels(8, 0.2, kind=1), names=("a", "b", "c", "d"))
-    common = float(CONFIDENCES[both.curves.best])
+    boxes = len(both.matches.true_class)
+    common = (boxes * float(CONFIDENCES[both.curves.best]) + 20 * 0.25) / (boxes + 20)
     alone = float(CONFIDENCES[smoothed(both.curves.f1[1]).argmax()])
     assert alone < common - 0.05
     assert choose_thresholds(both)[1] == pytest.approx((8 * alone + 20 * common) / 28, abs=0.001)
+
+
+def test_where_few_boxes_tell_the_threshold_stays_near_the_usual_one() -> None:
+    few = evaluation_of(*[([(BOX, 0, 0.9 + n / 1000)], [(BOX, 0)]) for n in range(5)], ([(FAR, 0, 0.85)], []))
+    best = float(CONFIDENCES[few.curves.best])
+    assert best > 0.8
+    assert 0.25 < choose_thresholds(few)[0] < 0.5
 
 
 def test_the_best_f1_is_found() -> None:
