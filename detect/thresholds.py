@@ -3,8 +3,8 @@
 For the best F1 the threshold of a class is the confidence at which its F1 over the validation pictures, smoothed as
 the common curve is, is highest. A class with few boxes has an F1 curve of a few large steps, and the highest of them
 is luck; so it leans on the one threshold that is best for all classes together: with n boxes its own counts n parts
-and the common one 20. (Shrinkage: with 20 boxes both count alike, with 200 its own counts ten times as much.) The common
-one leans in the same way, by all boxes, on the 0.25 that the field takes where nobody has measured.
+and the common one 20. (Shrinkage: with 20 boxes both count alike, with 200 its own counts ten times as much.) The
+common one leans in the same way, by all boxes, on the 0.25 that the field takes where nobody has measured.
 """
 
 from __future__ import annotations
