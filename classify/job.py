@@ -23,8 +23,8 @@ from ..datasets.check.run import check_dataset
 from ..datasets.model import Dataset
 from ..report.target import parse_target
 from ..report.tracking import open_trackers
-from ..weights.bundle import Bundle, BundleRecord
-from ..weights.shelf import target_of_run
+from ..weights.bundle import Bundle, BundleRecord, read_bundle
+from ..weights.shelf import write_for_run
 from .bundling import about_evaluations, finish_bundle, measure, stage_bundle
 from .config import FinetuneConfig
 from .evaluate import Evaluation
@@ -192,7 +192,11 @@ class Job:
             self.manifest.result["proof"] = prove(staged.folder, self.config.device)
         with self._timed("measure"):
             evaluations = self._measure(staged)
-        bundle = finish_bundle(self._target(), staged, evaluations)
+        bundle = read_bundle(
+            write_for_run(
+                self.workspace, self._name, self.run.name, lambda folder: finish_bundle(folder, staged, evaluations)
+            )
+        )
         shutil.rmtree(staged.folder, ignore_errors=True)
         return bundle, evaluations
 
@@ -243,9 +247,6 @@ class Job:
         if self.manifest.dataset is None:
             raise LensmithError("run.json does not say which dataset the run uses.", where=self.run)
         return self.manifest.dataset
-
-    def _target(self) -> Path:
-        return target_of_run(self.workspace, self._name, self.run.name)
 
     @contextmanager
     def _timed(self, what: str) -> Iterator[None]:

@@ -39,7 +39,7 @@ def free_bundle_name(asked: str | None, otherwise: str, workspace: Workspace) ->
     return name
 
 
-def target_of_run(workspace: Workspace, name: str, run: str) -> Path:
+def _target_of_run(workspace: Workspace, name: str, run: str) -> Path:
     """The folder for a run's finished bundle: under `name`, with a number if another run has taken it meanwhile."""
     number, target = 1, workspace.weights / name
     while target.exists() and not _is_of(target, run):
@@ -48,8 +48,8 @@ def target_of_run(workspace: Workspace, name: str, run: str) -> Path:
     return target
 
 
-def write_for_run(workspace: Workspace, name: str, run: str, write: Callable[[Path], None]) -> Path:
-    """Write a run's bundle where `target_of_run` says, which another run may take at that very moment.
+def write_for_run(workspace: Workspace, name: str, run: str, write: Callable[[Path], object]) -> Path:
+    """Write a run's bundle under its name, or with a number where another run has taken that, even at this very moment.
 
     Args:
         workspace: Where it goes.
@@ -64,11 +64,11 @@ def write_for_run(workspace: Workspace, name: str, run: str, write: Callable[[Pa
         DataError: as `write` does.
     """
     while True:
-        target = target_of_run(workspace, name, run)
+        target = _target_of_run(workspace, name, run)
         try:
             write(target)
         except DataError:
-            if target_of_run(workspace, name, run) == target:
+            if _target_of_run(workspace, name, run) == target:
                 raise
         else:
             return target

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pytest
 
+from lensmith.classify import bundling as bundling_module
 from lensmith.classify import job as job_module
 from lensmith.classify.config import FinetuneConfig
 from lensmith.classify.finetune import finetune, resume_finetune
@@ -120,6 +122,24 @@ def test_a_killed_run_goes_on_without_a_seam(
     assert not (run / "state").exists()
 
 
+def test_a_name_that_another_run_takes_while_the_model_is_written_costs_nothing(
+    place: Workspace, reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, other = bundling_module.copy_model, place.weights / "both"
+
+    def copy(source: Path, folder: Path, name: str) -> None:
+        if folder.parent == place.weights:
+            other.mkdir(exist_ok=True)
+            (other / "theirs").touch()
+        real(source, folder, name)
+
+    monkeypatch.setattr(bundling_module, "copy_model", copy)
+    short = replace(config(), name="both", epochs_frozen=1, epochs_tune=0)
+    done = finetune(open_dataset("pets", place), place, short)
+    assert done.bundle.name == "both-2"
+    assert [path.name for path in other.iterdir()] == ["theirs"]
+
+
 def test_a_finished_run_and_a_changed_or_lost_dataset_are_told_apart(
     place: Workspace, reference: Path, tmp_path: Path
 ) -> None:
@@ -135,7 +155,7 @@ def test_a_finished_run_and_a_changed_or_lost_dataset_are_told_apart(
     gone = manifest.dataset.model_copy(update={"path": str(tmp_path / "gone")})
     manifest.model_copy(update={"dataset": gone}).save(run)
     with pytest.raises(NotFoundError):
-        resume_finetune(run, place)
+        resume_finetune(run, Workspace(tmp_path))  # in its own workspace it is found under its name
     manifest.model_copy(update={"options": {**manifest.options, "colour": "red"}}).save(run)
     with pytest.raises(DataError, match="colour"):
         resume_finetune(run, place)
