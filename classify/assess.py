@@ -12,7 +12,7 @@ from ..datasets.check.leaks import LeakEffect
 from ..datasets.check.run import check_dataset
 from ..datasets.fingerprint import fingerprint
 from ..datasets.holdout import first_split
-from ..datasets.known import about_known
+from ..datasets.known import Learner, known_to
 from ..datasets.model import Dataset, Split
 from ..report.bootstrap import Figure, difference
 from ..report.target import Target, parse_target
@@ -240,9 +240,11 @@ def _target(bundles: Sequence[Bundle], dataset: Dataset, evaluation: Evaluation,
 
 def _remarks(bundles: Sequence[Bundle], dataset: Dataset, evaluation: Evaluation) -> list[str]:
     said = [*evaluation.scores.remarks(), *evaluation.about_skipped(dataset.root)]
-    models = [(bundle.name, bundle.record.dataset) for bundle in bundles]
-    chosen = "was chosen and calibrated by"
-    said += about_known(models, dataset, evaluation.split, evaluation.images, chosen=chosen)
+    for bundle in bundles:
+        model = Learner(bundle.name, bundle.record.dataset, bundle.record.run, bundle.folder)
+        chosen = "was chosen and calibrated by"
+        known = known_to(model, dataset, evaluation.split, evaluation.images, chosen=chosen)
+        said += [known.remark] if known.remark else []
     classes = evaluation.scores.classes
     low = [one.name for one in classes if one.pictures and not one.called]
     if low and sum(one.called > 0 for one in classes) > 1:  # else the remark about the only answer says it

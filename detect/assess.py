@@ -18,7 +18,7 @@ from ..datasets.check.run import check_dataset
 from ..datasets.check.tell import shown_path
 from ..datasets.fingerprint import fingerprint
 from ..datasets.holdout import first_split
-from ..datasets.known import about_known
+from ..datasets.known import Learner, known_to
 from ..datasets.model import Dataset, Split
 from ..report.paired import Difference, compare_samples
 from ..report.target import Target, parse_target
@@ -58,7 +58,8 @@ class Assessed:
 
     Attributes:
         evaluation: What it found; with thresholds for the target, where there is one.
-        clean: Its figures without the pictures that leak; None when none leaks, or no other has a box.
+        clean: Its figures without the pictures that leak, those included that it has seen in another dataset; None when
+            none leaks, or no other has a box.
         leak: The same in two figures; None when none leaks.
         counts: How many mistakes of each kind each class has.
         costs: How many points of mAP50, 0..1, each kind costs.
@@ -195,11 +196,13 @@ def _assess(
     evaluation = evaluate_detector(bundle, dataset, split, device=config.device, protocol=config.protocol)
     remarks = [*evaluation.scores.remarks(), *_about_skipped(evaluation, dataset.root)]
     chosen = "was chosen by, and has its thresholds from,"
-    models = [(bundle.name, bundle.record.dataset)]
-    remarks += about_known(models, dataset, split, evaluation.images, chosen=chosen)
+    model = Learner(bundle.name, bundle.record.dataset, bundle.record.run, bundle.folder)
+    known = known_to(model, dataset, split, evaluation.images, chosen=chosen)
+    remarks += [known.remark] if known.remark else []
     if target:
         evaluation, more = _limited(bundle, dataset, evaluation, target, config)
         remarks += more
+    leaked |= known.pictures
     count = sum(image in leaked for image in evaluation.images)
     clean = _clean(evaluation, leaked) if count else None
     mistakes = sort_errors(evaluation)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
 import pytest
 
 from lensmith.core.errors import NotFoundError
-from lensmith.core.manifest import DatasetRef
+from lensmith.core.manifest import DatasetRef, RunManifest
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.fingerprint import fingerprint
 from lensmith.datasets.model import Dataset
@@ -93,6 +94,35 @@ def test_pictures_that_a_model_was_made_from_are_named(ghosts: Dataset, workspac
     said = " ".join(assess_detectors([bundle], ghosts, AssessConfig(split="valid")).models[0].remarks)
     assert "these very pictures" in said
     assert "these very" not in " ".join(assess_detectors([bundle], ghosts).models[0].remarks)
+
+
+def test_pictures_of_another_dataset_that_the_model_has_seen_are_left_out(workspace: Workspace) -> None:
+    """As after `cv split-dataset`: some of the new test pictures are old training pictures."""
+    ghosts = open_dataset(_make_ghosts(workspace.datasets / "ghosts", ("train", "valid"), 3), workspace)
+    anew = open_dataset(_make_ghosts(workspace.datasets / "anew", ("test",), 11), workspace, to_measure=True)
+    bundle = make_detector(workspace.weights / "cells")
+    learned = DatasetRef(name="ghosts", fingerprint=fingerprint(ghosts))  # as bundles are written: they name no path
+    bundle = rewrite_bundle(bundle, bundle.record.model_copy(update={"dataset": learned, "run": "run-1"}))
+    run = workspace.runs / "run-1"
+    run.mkdir(parents=True)
+    noted = learned.model_copy(update={"path": str(ghosts.root)})
+    RunManifest(command="train-yolo", options={}, seed=0, device="cpu", dataset=noted).save(run)
+
+    (one,) = assess_detectors([bundle], anew).models
+    assert any("3 of the 11 pictures lie in 'ghosts' too" in remark for remark in one.remarks), one.remarks
+    assert one.leak
+    assert (one.leak.pictures, one.leak.leaked) == (11, 3)
+    assert one.clean
+    assert one.clean.pictures == 8
+    assert one.leak.without_leaked == one.clean.as_metrics()["mAP50"]
+
+    # Without the run the dataset is looked for under its name; changed, it is not what the model learned from.
+    shutil.rmtree(run)
+    assert assess_detectors([bundle], anew).models[0].leak == one.leak
+    (ghosts.root / "valid" / "images" / "valid2.png").unlink()
+    (changed,) = assess_detectors([bundle], anew).models
+    assert changed.leak is None
+    assert "lie in" not in " ".join(changed.remarks)
 
 
 def test_without_validation_pictures_there_is_nothing_to_choose_by(workspace: Workspace) -> None:
