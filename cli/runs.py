@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..core.manifest import RunManifest
     from ..core.runs import RunEntry
 
+_LEAKS = "*"  # beside a score that is too good
 _RESUMED = ("train-yolo", "finetune", "tune")  # the commands whose runs `cv resume` goes on with
 
 
@@ -72,11 +73,13 @@ def _list(found: list[RunEntry], home: Path, sort: str | None, *, filtered: bool
     if not found:
         say(f"No run in {home} is like that." if filtered else f"There is no run in {home} yet: train something.")
         return
+    found = found if sort else _with_their_tuning(found)
+    names = {entry.name for entry in found}
     rows = [("command", "status", "dataset", "model", "score", "took", "started")]
     rows += [
         (
-            entry.command or "?", entry.status, entry.dataset or "-", Path(entry.model or "-").name,
-            _score(entry, sort), _took(entry), _date(entry),
+            ("  " if not sort and entry.tuned_by in names else "") + (entry.command or "?"), entry.status,
+            entry.dataset or "-", Path(entry.model or "-").name, _score(entry, sort), _took(entry), _date(entry),
         )
         for entry in found
     ]  # fmt: skip
@@ -86,12 +89,31 @@ def _list(found: list[RunEntry], home: Path, sort: str | None, *, filtered: bool
         if number:
             entry = found[number - 1]
             what = next(iter((entry.error or "").splitlines()), "")
-            typer.echo(plain(f"    {entry.name}{f': {what}' if what else ''}"))
+            of = f", of {entry.tuned_by}" if entry.tuned_by else ""
+            typer.echo(plain(f"    {entry.name}{of}{f': {what}' if what else ''}"))
+    if any(entry.leaked and _value(entry, sort) is not None for entry in found):
+        say(f"{_LEAKS} too good: some of these pictures show what the model was trained on, see cv check-dataset")
+
+
+def _with_their_tuning(found: list[RunEntry]) -> list[RunEntry]:
+    """The same order, but what a tuning made stands below it."""
+    names = {entry.name for entry in found}
+    return [
+        one
+        for entry in found
+        if entry.tuned_by not in names
+        for one in (entry, *(made for made in found if made.tuned_by == entry.name))
+    ]
 
 
 def _score(entry: RunEntry, sort: str | None) -> str:
-    metric, value = (sort, entry.metrics.get(sort)) if sort else (entry.metric, entry.score)
-    return f"{metric} {value:.3f} ({entry.split})" if value is not None else "-"
+    value = _value(entry, sort)
+    mark = _LEAKS if entry.leaked else ""
+    return f"{sort or entry.metric} {value:.3f}{mark} ({entry.split})" if value is not None else "-"
+
+
+def _value(entry: RunEntry, sort: str | None) -> float | None:
+    return entry.metrics.get(sort) if sort else entry.score
 
 
 def _took(entry: RunEntry) -> str:
@@ -144,9 +166,12 @@ def _facts(folder: Path, manifest: RunManifest, entry: RunEntry) -> dict[str, st
         if not name.endswith(("_low", "_high")):
             low, high = (entry.metrics.get(f"{name}{end}") for end in ("_low", "_high"))
             between = f" ({low:.3f} to {high:.3f})" if low is not None and high is not None else ""
-            facts[name] = f"{value:.3f}{between} on {entry.split}"
+            leak = f"; too good, {entry.leaked} of the pictures leak" if entry.leaked else ""
+            facts[name] = f"{value:.3f}{between} on {entry.split}{leak}"
     if entry.bundle:
         facts["model"] = entry.bundle
+    if entry.tuned_by:
+        facts["of the tuning"] = entry.tuned_by
     return facts | _files(folder)
 
 

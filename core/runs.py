@@ -25,7 +25,7 @@ from .workspace import Workspace
 INDEX_NAME = "index.db"
 Status = Literal["running", "done", "failed", "interrupted", "killed", "damaged"]
 STATUSES = get_args(Status)
-_LAYOUT = 1  # of the index; one of another layout is made anew
+_LAYOUT = 2  # of the index; one of another layout is made anew
 _PATIENCE_SECONDS = 5.0  # for another process that writes into the index
 _MAIN = ("mAP50", "accuracy")  # what a model is known by, and the split "test" before "valid"
 _NO_FIGURES = {"proof"}  # a classifier's difference between its engines
@@ -53,6 +53,8 @@ class RunEntry:
         started, ended: In UTC.
         bundle: The name of the model that came out of it.
         error: What went wrong.
+        leaked: How many pictures of `split` show what was trained on, so that the figures are too good.
+        tuned_by: The name of the tuning that this training is a trial of; None where a person asked for it.
     """
 
     name: str
@@ -69,6 +71,8 @@ class RunEntry:
     ended: datetime | None = None
     bundle: str | None = None
     error: str | None = None
+    leaked: int = 0
+    tuned_by: str | None = None
 
 
 def list_runs(workspace: Workspace) -> list[RunEntry]:
@@ -119,6 +123,8 @@ def summarize(run: Path) -> RunEntry:
         ended=manifest.ended,
         bundle=_text(manifest.result.get("bundle")),
         error=_text(manifest.result.get("error")),
+        leaked=_leaked(manifest.result, split),
+        tuned_by=_text(manifest.result.get("tuned_by")),
     )
 
 
@@ -221,6 +227,12 @@ def _numbers(values: Any) -> dict[str, float]:
         for name, value in values.items()
         if isinstance(value, float) and 0 <= value <= 1 and name not in _NO_FIGURES
     }
+
+
+def _leaked(result: Mapping[str, Any], split: str | None) -> int:
+    counts = result.get("leaked")
+    count = counts.get(split) if isinstance(counts, Mapping) else None
+    return count if isinstance(count, int) else 0
 
 
 def _text(value: Any) -> str | None:

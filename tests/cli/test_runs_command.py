@@ -55,3 +55,27 @@ def test_listing_runs_loads_nothing_heavy(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_leaked_score_is_marked_and_a_tuning_stands_above_what_it_made(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    tuning = "train-yolo-chess-0001"
+    make_run(workspace, 1, command="tune")
+    metrics = {"test": {"mAP50": 0.995}}
+    make_run(workspace, 2, result={"metrics": metrics, "leaked": {"test": 8, "valid": 0}, "tuned_by": tuning})
+    make_run(workspace, 3, result={"metrics": metrics, "leaked": {"valid": 3}})
+    done = run_cv("runs", cwd=tmp_path)
+    _, *lines = done.stdout.splitlines()
+    assert lines[1::2] == [
+        "    train-yolo-chess-0003", f"    {tuning}", f"    train-yolo-chess-0002, of {tuning}",
+    ]  # fmt: skip
+    assert ["0.995 (test)" in lines[0], "0.010 (test)" in lines[2], "0.995* (test)" in lines[4]] == [True] * 3
+    assert lines[4].startswith("  train-yolo")
+    assert done.stderr.startswith("* too good")
+    best_first = run_cv("runs", "--sort", "mAP50", cwd=tmp_path).stdout.splitlines()
+    assert best_first[-1].strip() == tuning
+
+    shown = run_cv("runs", "train-yolo-chess-0002", cwd=tmp_path).stdout
+    assert "8 of the pictures leak" in " ".join(shown.split())
+    found = json.loads(run_cv("runs", "--json", cwd=tmp_path).stdout)
+    assert [(run["leaked"], run["tuned_by"]) for run in found] == [(0, None), (8, tuning), (0, None)]
