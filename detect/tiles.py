@@ -19,10 +19,11 @@ from ..predict.loop import predict_frames
 from ..predict.model import Model
 from ..predict.sources import PictureSource
 from ..predict.tiles import Tiled, tile_places
-from ..report.paired import Difference, Sample, compare_samples
+from ..report.paired import Difference, compare_samples
 from ..weights.bundle import Tiles
+from .compared import measure
 from .evaluate import Evaluation, evaluate_items
-from .precision import class_precision, draw_precision, draws_for
+from .precision import draws_for
 
 SMALL_SIDE = 24.0
 """Objects whose sides at the network's input are mostly below this many pixels are small: three cells of YOLO's finest
@@ -32,6 +33,7 @@ _APART = 1.25  # two sizes of tiles nearer to each other than this are not worth
 _LONGEST = 600.0  # seconds that a trial may take
 _FEWEST = 30  # pictures that a trial looks at in any case
 _TIMED = 8  # pictures
+_MEASURE = ("", "mAP50-95")
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def choose_tiles(
     sizes = (trained_on,) if trained_on else sizes_to_try(plain)
     trial = try_tiles(plain, model, dataset, items, sizes)
     if trial is None:
-        return Choice(None, plain)
+        return _untried(plain, model, dataset, items, trained_on if mode == "on" else None)
     used = trial.pays or mode == "on"
     say(f"{'tiles pay' if trial.pays else 'tiles do not pay'}: {trial.sentence()}")
     if not used:
@@ -121,6 +123,22 @@ def choose_tiles(
     if not trial.complete:
         valid = evaluate_items(model.bundle, Tiled(model, trial.tiles), dataset, items, plain.split)
     return Choice(trial.tiles, valid, trial.as_record(used))
+
+
+def _untried(
+    plain: Evaluation, model: Model, dataset: Dataset, items: Sequence[Item], wanted: Tiles | None
+) -> Choice:  # fmt: skip
+    """The tiles that a person insists on, where nothing can tell whether they pay."""
+    if wanted is None or max(_parts(plain, wanted), default=1) == 1:
+        return Choice(None, plain)
+    say("the model looks at pictures in tiles, as it was trained; whether that pays nobody can tell, because too few"
+        " validation pictures have a box")  # fmt: skip
+    return Choice(wanted, evaluate_items(model.bundle, Tiled(model, wanted), dataset, items, plain.split))
+
+
+def _parts(plain: Evaluation, tiles: Tiles) -> list[int]:
+    """Into how many parts each picture is cut, itself as a whole included."""
+    return [len(tile_places(one.width, one.height, tiles)) for one in plain.pictures]
 
 
 def sizes_to_try(plain: Evaluation) -> tuple[Tiles, ...]:
@@ -147,7 +165,7 @@ def sizes_to_try(plain: Evaluation) -> tuple[Tiles, ...]:
 def try_tiles(
     plain: Evaluation, model: Model, dataset: Dataset, items: Sequence[Item], sizes: Sequence[Tiles]
 ) -> Trial | None:
-    """Measure with each of these tiles; the best of them, None where no picture is larger than a tile.
+    """Measure with each of these tiles; the best of them, None where no picture is larger than a tile or has a box.
 
     Args:
         plain: What the model found in the validation pictures without tiles.
@@ -161,7 +179,7 @@ def try_tiles(
 
 
 def _try(plain: Evaluation, model: Model, dataset: Dataset, items: Sequence[Item], tiles: Tiles) -> Trial | None:
-    counts = [len(tile_places(one.width, one.height, tiles)) for one in plain.pictures]
+    counts = _parts(plain, tiles)
     if max(counts, default=1) == 1:
         return None
     readable = {one.image for one in plain.pictures}
@@ -169,6 +187,9 @@ def _try(plain: Evaluation, model: Model, dataset: Dataset, items: Sequence[Item
     each, whole = float(np.mean(counts)), _seconds_a_picture(model, known)
     most = max(int(_LONGEST / (whole * each)), _FEWEST)
     chosen = [known[i] for i in np.unique(np.linspace(0, len(known) - 1, min(most, len(known))).astype(int))]
+    looked_at = {item.image for item in chosen}
+    if not any(len(one.class_id) for one in plain.pictures if one.image in looked_at):
+        return None
     say(f"trying tiles of {tiles.size} pixels on {len(chosen)} validation pictures, about {each:.0f} a picture")
     begun = time.perf_counter()
     tiled = evaluate_items(model.bundle, Tiled(model, tiles), dataset, chosen, plain.split)
@@ -178,7 +199,10 @@ def _try(plain: Evaluation, model: Model, dataset: Dataset, items: Sequence[Item
     if same is None:
         return None
     draws = draws_for(max(len(same.matches.class_id), len(tiled.matches.class_id)))
-    difference = compare_samples(("", "mAP50-95"), _sample(same, draws), _sample(tiled, draws))
+    whole_sample, tiled_sample = (measure(one, np.arange(len(one)), draws).get(_MEASURE) for one in (same, tiled))
+    if whole_sample is None or tiled_sample is None:  # the pictures with boxes were spoilt meanwhile
+        return None
+    difference = compare_samples(_MEASURE, whole_sample, tiled_sample)
     return Trial(tiles, difference, (1000 * whole, 1000 * parts), tiled, complete=len(chosen) == len(known))
 
 
@@ -187,14 +211,3 @@ def _seconds_a_picture(model: Model, items: Sequence[Item]) -> float:
     begun = time.perf_counter()
     seen = sum(1 for _ in predict_frames(source, model))
     return (time.perf_counter() - begun) / max(seen, 1)
-
-
-def _sample(evaluation: Evaluation, draws: int) -> Sample:
-    """mAP50-95, and what it came to for each draw of the pictures."""
-    matches, classes = evaluation.matches, len(evaluation.names)
-    point = class_precision(matches, classes).mean(axis=1)
-    known = ~np.isnan(point)
-    drawn = draw_precision(matches, np.zeros(len(matches.class_id), bool), classes, draws=draws).ap50_95[:, known]
-    counted = (~np.isnan(drawn)).sum(axis=1)
-    means = np.where(counted > 0, np.nansum(drawn, axis=1) / np.maximum(counted, 1), np.nan)
-    return Sample(float(point[known].mean()), means, len(evaluation))

@@ -121,6 +121,21 @@ def test_nothing_is_tried_where_no_picture_is_larger_than_a_tile(workspace: Work
     assert (choice.tiles, choice.trial) == (None, None)
 
 
+def test_tiles_that_were_trained_on_are_taken_untried_where_no_box_can_tell(
+    workspace: Workspace, cells: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = _make(workspace, 16)
+    for label in (dataset.root / "valid" / "labels").iterdir():
+        label.write_text("")
+    plain, model = _plain(cells, dataset)
+    items = list(dataset.items("valid"))
+    assert choose_tiles(plain, model, dataset, items, "auto", None).valid is plain
+    choice = choose_tiles(plain, model, dataset, items, "on", Tiles(size=128))
+    assert (choice.tiles, choice.trial) == (Tiles(size=128), None)
+    assert sum(len(one.found) for one in choice.valid.pictures) > sum(len(one.found) for one in plain.pictures)
+    assert "whether that pays nobody can tell" in capsys.readouterr().err
+
+
 @pytest.mark.torch
 def test_a_training_on_tiles_ends_in_a_bundle_that_uses_them(workspace: Workspace) -> None:
     dataset = open_dataset(make_yolo_dataset(workspace.datasets / "large", width=160, height=120), workspace)
