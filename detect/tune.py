@@ -24,6 +24,7 @@ from ..datasets.model import Dataset
 from ..datasets.of_run import dataset_of_run
 from .config import YoloConfig
 from .train import resolved
+from .tune_folders import clear_tuning
 from .tune_job import OF_TUNING, TuneRun, Tuning
 from .tune_space import read_space, usual_space
 
@@ -112,6 +113,7 @@ def resume_tune(run: Path, workspace: Workspace, *, dataset: str | Path | None =
         if manifest.command != COMMAND:
             raise UsageError(f"This is a run of `cv {manifest.command}`, not of `cv {COMMAND}`.", where=run)
         if manifest.status == "done":
+            clear_tuning(run)  # what a kill just after the end left behind
             raise UsageError(
                 "This run is finished: there is nothing to resume.",
                 where=run,

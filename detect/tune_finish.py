@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.errors import DataError, NotFoundError
 from ..core.lock import sole_use
 from ..core.manifest import RunManifest
 from ..core.progress import say
 from ..core.workspace import Workspace
 from ..datasets.model import Dataset
 from ..report.compare import compare_two
+from ..weights.bundle import open_bundle
 from .compared import open_compared
-from .job import TRAINED, WEIGHTS_PATH, DetectorRun, carry_on
-from .tune_folders import trial_folder
+from .job import TRAINED, DetectorRun, carry_on
+from .report import REPORT_NAME
+from .tune_folders import DEFAULTS_FOLDER, trial_folder
 from .tune_study import TrialRow
 
 BEST_RUN = "best_run"  # in the tuning's result: the name of the run that the best trial became
-_DEFAULTS = "defaults"
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,12 @@ def finish_tuning(
 
 
 def _verdict(run: Path, first: TrialRow, best: Path, dataset: Dataset) -> Verdict:
-    """Measure the defaults as the best one was measured, on the same pictures; their model does not stay."""
-    place = Workspace(run / _DEFAULTS)
-    target = place.runs / _DEFAULTS
+    """Measure the defaults as the best one was measured, on the same pictures; their model goes at the very end."""
+    place = Workspace(run / DEFAULTS_FOLDER)
+    target = place.runs / DEFAULTS_FOLDER
     say("measuring the training that changed nothing, to compare with")
     _as_run(trial_folder(run, first.number), target, run.name, dataset, place)
     pair = compare_two(*(open_compared(folder, RunManifest.load(folder)) for folder in (target, best)))
-    for folder in (place.weights, target / WEIGHTS_PATH):
-        shutil.rmtree(folder, ignore_errors=True)
     lead = pair.differences[0] if pair.differences else None
     better = None if lead is None else not lead.within_noise and lead.difference.value > 0
     return Verdict(tuple(pair.sentences()), better)
@@ -86,8 +85,21 @@ def _as_run(trial: Path, target: Path, tuning: str, dataset: Dataset, workspace:
         target.parent.mkdir(parents=True, exist_ok=True)
         trial.rename(target)
     manifest = RunManifest.load(target)
+    if manifest.status == "done" and (done := _finished(target, manifest, workspace)):
+        return done
     manifest.result |= {TRAINED: True, "tuned_by": tuning}
     manifest.status, manifest.ended = "running", None
     with sole_use(target):
         manifest.save(target)
         return carry_on(target, manifest, dataset, workspace)
+
+
+def _finished(run: Path, manifest: RunManifest, workspace: Workspace) -> DetectorRun | None:
+    """A run that came to its end before the tuning was cut off; None when its model is gone."""
+    try:
+        bundle = open_bundle(str(manifest.result["bundle"]), workspace)
+    except (KeyError, DataError, NotFoundError):
+        return None
+    split = bundle.record.metrics_split or "valid"
+    metrics = manifest.result["metrics"].get(split, {})
+    return DetectorRun(run, bundle, metrics, split, manifest.result["leaked"].get(split, 0), run / REPORT_NAME)

@@ -11,11 +11,13 @@ from typing import Any
 import yaml
 
 from ..core.manifest import RunManifest
+from ..core.workspace import Workspace
 from .job import WEIGHTS_PATH
 from .tune_study import TrialRow, best_of
 from .view import VIEW_NAME
 
 _TRIALS = "trials"
+DEFAULTS_FOLDER = "defaults"  # a workspace of its own: what ships must not stand beside what lost
 _OF_TRIAL = "train-yolo"  # a trial is a training as any other
 
 
@@ -65,6 +67,15 @@ def clear_trial(run: Path, number: int) -> None:
     """Remove a trial's checkpoints and its view; what it was and how it went stays."""
     folder = trial_folder(run, number)
     for path in (folder / WEIGHTS_PATH, folder / VIEW_NAME):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def clear_tuning(run: Path) -> None:
+    """Remove all that only an unfinished tuning needs, the model of the training that changed nothing included."""
+    for folder in (run / _TRIALS).glob("*"):
+        clear_trial(run, int(folder.name))
+    place = Workspace(run / DEFAULTS_FOLDER)
+    for path in (place.weights, place.runs / DEFAULTS_FOLDER / WEIGHTS_PATH, run / VIEW_NAME):
         shutil.rmtree(path, ignore_errors=True)
 
 

@@ -24,7 +24,7 @@ from .job import DetectorRun
 from .trial import Judge, TrialScore
 from .trial_process import TrialFailedError, run_trial
 from .tune_finish import BEST_RUN, Verdict, finish_tuning
-from .tune_folders import clear_trial, make_trial, tidy
+from .tune_folders import clear_tuning, make_trial, tidy
 from .tune_page import changed, write_tune_page
 from .tune_space import Space, space_of, suggest, with_values
 from .tune_study import DEFAULTS, TrialRow, TuneStudy, best_of, open_study
@@ -96,6 +96,7 @@ class Tuning:
             manifest.end(self._run, "failed")
             raise
         manifest.end(self._run, "done")
+        clear_tuning(self._run)  # not before: a kill there would leave nothing to go on from
         return done
 
     def _work(self) -> TuneRun:
@@ -120,9 +121,6 @@ class Tuning:
                 "best_trial": best.number + 1, "values": best.values, "verdict": list(verdict.sentences),
             }  # fmt: skip
             report = write_tune_page(self._run, manifest, rows, best, (detector, verdict), study.importances())
-        for row in rows:
-            clear_trial(self._run, row.number)
-        shutil.rmtree(self._run / VIEW_NAME, ignore_errors=True)
         return TuneRun(self._run, tuple(rows), best, detector, verdict, report)
 
     def _try(self, study: TuneStudy) -> None:
