@@ -194,14 +194,15 @@ def _assess(
     bundle: Bundle, dataset: Dataset, split: Split, target: Target | None, leaked: frozenset[Path], config: AssessConfig
 ) -> Assessed:
     evaluation = evaluate_detector(bundle, dataset, split, device=config.device, protocol=config.protocol)
+    more: list[str] = []
+    if target:
+        evaluation, more = _limited(bundle, dataset, evaluation, target, config)
     remarks = [*evaluation.scores.remarks(), *_about_skipped(evaluation, dataset.root)]
     chosen = "was chosen by, and has its thresholds from,"
     model = Learner(bundle.name, bundle.record.dataset, bundle.record.run, bundle.folder)
     known = known_to(model, dataset, split, evaluation.images, chosen=chosen)
     remarks += [known.remark] if known.remark else []
-    if target:
-        evaluation, more = _limited(bundle, dataset, evaluation, target, config)
-        remarks += more
+    remarks += more
     leaked |= known.pictures
     count = sum(image in leaked for image in evaluation.images)
     clean = _clean(evaluation, leaked) if count else None

@@ -73,6 +73,16 @@ def test_thresholds_for_a_target_are_chosen_saved_and_used(ghosts: Dataset, work
     assert "shown above" in (bundle.folder / "README.md").read_text()
 
 
+def test_what_is_said_with_a_target_is_said_of_its_thresholds(ghosts: Dataset, workspace: Workspace) -> None:
+    bundle = make_detector(workspace.weights / "cells")
+    bundle = rewrite_bundle(bundle, bundle.record.model_copy(update={"thresholds": (1.0, 1.0, 1.0)}))
+    lost = "Nothing was taken for"
+    assert any(lost in said for said in assess_detectors([bundle], ghosts).models[0].remarks)
+    (one,) = assess_detectors([bundle], ghosts, AssessConfig(target="recall=0.9")).models
+    assert one.evaluation.scores.as_metrics()["recall"] == 1
+    assert not any(lost in said for said in one.remarks)
+
+
 def test_a_better_model_is_told_from_a_worse_and_from_its_equal(ghosts: Dataset, workspace: Workspace) -> None:
     good = make_detector(workspace.weights / "good")
     bad = make_detector(workspace.weights / "bad", names=("green", "blue", "red"))
