@@ -167,7 +167,7 @@ class Tuning:
         except TrialFailedError as error:
             study.fail(trial, str(error), time.monotonic() - started)
             warn(f"trial {trial.number + 1} failed: {error.what}")
-            if all(row.state == "failed" for row in study.rows() if row.counts):
+            if trial.user_attrs.get(DEFAULTS):
                 raise  # what fails with nothing changed fails always
             return
         with self._one_by_one:

@@ -54,8 +54,11 @@ class TrialRow:
 
     @property
     def counts(self) -> bool:
-        """Whether it is one of the trials that were asked for; one that was interrupted is done again."""
-        return self.state != "interrupted"
+        """Whether it is one of the trials that were asked for.
+
+        One that was interrupted is done again, and so are the defaults that failed: without them nothing can be told.
+        """
+        return self.state != "interrupted" and not (self.defaults and self.state == "failed")
 
 
 class TuneStudy:
