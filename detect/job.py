@@ -116,6 +116,9 @@ def forget(run: Path) -> None:
 
 
 def _view(run: Path, manifest: RunManifest, dataset: Dataset) -> ViewReport:
+    # Before the view is built: its hard links change the files' state, and every picture would be read once more.
+    if "leaked" not in manifest.result:
+        manifest.result["leaked"] = warn_of_leaks(dataset)
     folder = run / VIEW_NAME
     if folder.exists() and not view_stands(folder, dataset):  # the run or the dataset was moved, or somebody tidied up
         shutil.rmtree(folder)
@@ -123,8 +126,6 @@ def _view(run: Path, manifest: RunManifest, dataset: Dataset) -> ViewReport:
     manifest.result["pictures"] = view.counts
     manifest.result["skipped"] = [list(entry) for entry in view.skipped]
     manifest.result["label_problems"] = len(view.label_problems)
-    if "leaked" not in manifest.result:
-        manifest.result["leaked"] = warn_of_leaks(dataset)
     manifest.save(run)
     return view
 

@@ -26,8 +26,9 @@ from ..core.files import whole_folder
 from ..core.images import ImageError, inspect_image, read_image, write_image
 from ..core.progress import progress, warn
 from ..core.words import many
+from ..datasets.check.remembered import Remembered
 from ..datasets.holdout import training_splits
-from ..datasets.model import Boxes, Dataset, Item, LabelProblem, Split, spoilt
+from ..datasets.model import Boxes, Dataset, Item, LabelProblem, spoilt
 from ..weights.bundle import Tiles
 from .sliced import cut, say_cost
 
@@ -96,9 +97,9 @@ def build_view(dataset: Dataset, target: Path, seed: int, tiles: Tiles | None = 
     report = ViewReport(counts={}, boxes={}, held_out=len(splits.valid) if splits.held_out else 0, tiles=tiles)
     if tiles:
         say_cost(dataset, [*splits.train, *splits.valid], tiles, target.parent)
-    with whole_folder(target) as folder:
-        _write_split(dataset, splits.train, "train", folder, report)
-        _write_split(dataset, splits.valid, "valid", folder, report)
+    with whole_folder(target) as folder, Remembered() as seen:
+        _write_split(dataset, splits.train, folder / "train", report, seen)
+        _write_split(dataset, splits.valid, folder / "valid", report, seen)
         _check(report, dataset)
         _write_data_yaml(folder / "data.yaml", target, dataset.names)
         (folder / "view.json").write_text(report.model_dump_json(indent=1), encoding="utf-8")
@@ -124,12 +125,15 @@ def view_stands(target: Path, dataset: Dataset) -> bool:
     return all(source in pictures and (target / name).is_file() for name, source in report.sources.items())
 
 
-def _write_split(dataset: Dataset, items: Sequence[Item], split: Split, folder: Path, report: ViewReport) -> None:
+def _write_split(
+    dataset: Dataset, items: Sequence[Item], folder: Path, report: ViewReport, seen: Remembered
+) -> None:  # fmt: skip
+    split = folder.name
     for part in ("images", "labels"):
-        (folder / split / part).mkdir(parents=True)
+        (folder / part).mkdir(parents=True)
 
     def write(numbered: tuple[int, Item]) -> _Done:
-        return _write_item(dataset, numbered[1], folder / split, numbered[0], report.tiles)
+        return _write_item(dataset, numbered[1], folder, numbered[0], report.tiles, seen)
 
     results: list[_Done] = []
     with (
@@ -152,13 +156,18 @@ def _write_split(dataset: Dataset, items: Sequence[Item], split: Split, folder: 
     report.sources |= {f"{split}/images/{name}": str(item.image) for name, _, item in files}
 
 
-def _write_item(dataset: Dataset, item: Item, folder: Path, number: int, tiles: Tiles | None) -> _Done:
+def _write_item(
+    dataset: Dataset, item: Item, folder: Path, number: int, tiles: Tiles | None, seen: Remembered
+) -> _Done:
+    bgr = None
     try:
+        sound = seen.sound(item.image)
         info = inspect_image(item.image)
-        bgr = read_image(item.image)  # a header may be fine and the pixels damaged
+        if tiles or not info.plain or not sound:  # a header may be fine and the pixels damaged
+            bgr = read_image(item.image)
     except ImageError as error:
         return _Done(item, [], [], skipped=error.reason)
-    if min(bgr.shape[:2]) < _SMALLEST_SIDE:
+    if min(info.width, info.height) < _SMALLEST_SIDE:
         reason = f"it is smaller than {_SMALLEST_SIDE} x {_SMALLEST_SIDE} pixels"
         return _Done(item, [], [], skipped=reason)
     boxes, problems = dataset.boxes(item)
@@ -171,19 +180,19 @@ def _write_item(dataset: Dataset, item: Item, folder: Path, number: int, tiles: 
         problems = [*problems, LabelProblem(item.label, 0, reason, "no-area")]
     stem = f"{number:06d}"
     name = f"{stem}{item.image.suffix.lower()}" if info.plain else f"{stem}.png"
-    if info.plain:
+    if bgr is None or info.plain:
         _link(item.image.resolve(), folder / "images" / name)
     else:
         write_image(folder / "images" / name, bgr)
     _write_rows(folder, stem, rows)
     files = [(name, len(rows))]
-    parts = cut(info.width, info.height, boxes, tiles, number) if tiles else []
-    for part, ((x1, y1, x2, y2), inside) in enumerate(parts, 1):
-        name = f"{stem}-{part:02d}"
-        write_image(folder / "images" / f"{name}.jpg", bgr[y1:y2, x1:x2])
-        rows, _ = _label_rows(inside)
-        _write_rows(folder, name, rows)
-        files.append((f"{name}.jpg", len(rows)))
+    if tiles and bgr is not None:
+        for part, ((x1, y1, x2, y2), inside) in enumerate(cut(info.width, info.height, boxes, tiles, number), 1):
+            name = f"{stem}-{part:02d}"
+            write_image(folder / "images" / f"{name}.jpg", bgr[y1:y2, x1:x2])
+            rows, _ = _label_rows(inside)
+            _write_rows(folder, name, rows)
+            files.append((f"{name}.jpg", len(rows)))
     return _Done(item, files, problems, converted=not info.plain, polygons=boxes.polygons)
 
 
@@ -225,7 +234,7 @@ def _check(report: ViewReport, dataset: Dataset) -> None:
             raise DataError(f"No picture of the '{split}' split can be used; the first: {reason}.", where=path,
                             next_step="replace the pictures, or export the dataset again")  # fmt: skip
     if not report.boxes["train"]:
-        hint = f" {len(report.label_problems)} label rows cannot be used." if report.label_problems else ""
+        hint = f" {many(len(report.label_problems), 'label row')} cannot be used." if report.label_problems else ""
         raise DataError(
             f"No training picture has a labelled box, so there is nothing to learn.{hint}",
             where=dataset.root / "train",
@@ -245,10 +254,12 @@ def _warn(report: ViewReport) -> None:
     if report.skipped:
         named = "; ".join(f"{path} ({reason})" for path, reason in report.skipped[:_NAMED])
         rest = len(report.skipped) - _NAMED
-        warn(f"{len(report.skipped)} pictures cannot be used: {named}{f'; and {rest} more' if rest > 0 else ''}")
+        warn(f"{many(len(report.skipped), 'picture')} cannot be used: {named}{f'; and {rest} more' if rest > 0 else ''}")
     if report.label_problems:
         path, row, reason = report.label_problems[0]
-        warn(f"{len(report.label_problems)} label rows were left out or mended; the first: {path}, row {row}: {reason}")
+        rows = many(len(report.label_problems), "label row")
+        verb = "was" if len(report.label_problems) == 1 else "were"
+        warn(f"{rows} {verb} left out or mended; the first: {path}, row {row}: {reason}")
     if report.polygons:
         warn(f"{many(report.polygons, 'object is', 'objects are')} outlined by polygons: a detector learns the boxes "
              "around them, which hold background too")  # fmt: skip

@@ -13,8 +13,10 @@ import yaml
 from lensmith.core.errors import DataError
 from lensmith.core.images import inspect_image, read_image
 from lensmith.core.workspace import Workspace
+from lensmith.datasets.check.run import check_dataset
 from lensmith.datasets.model import Dataset
 from lensmith.datasets.read import open_dataset
+from lensmith.detect import view
 from lensmith.detect.view import build_view, read_view
 from tests.detect.odd import ODD, UNREADABLE, hashes, make_odd_dataset
 from tests.helpers import make_yolo_dataset
@@ -147,3 +149,24 @@ def test_a_dataset_that_cannot_be_trained_on(workspace: Workspace, tmp_path: Pat
     assert says in str(refused.value)
     assert not (tmp_path / "data").exists()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".data")]
+
+
+def test_what_the_check_found_whole_is_not_decoded_again(
+    odd: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = build_view(odd, tmp_path / "before", seed=0)
+    shutil.rmtree(tmp_path / "before")
+    check_dataset(odd)
+    decoded: list[str] = []
+
+    def read(path: Path) -> np.ndarray:
+        decoded.append(path.name)
+        return read_image(path)
+
+    monkeypatch.setattr(view, "read_image", read)
+    changed = next((odd.root / "valid" / "images").iterdir())
+    changed.write_bytes(changed.read_bytes())
+    report = build_view(odd, tmp_path / "data", seed=0)
+    assert set(decoded) <= {*ODD, *UNREADABLE, changed.name}
+    assert changed.name in decoded  # what the check saw of it does not hold any more
+    assert report == plain
