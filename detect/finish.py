@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.errors import DataError
+from ..core.device import is_memory_full
+from ..core.errors import DataError, DiskFullError, LensmithError
 from ..core.images import ImageError, is_image, read_image
 from ..core.manifest import DatasetRef
 from ..core.progress import say, warn
@@ -43,6 +44,7 @@ from .evaluate import Evaluation, evaluate_items
 from .models import is_transformer
 from .thresholds import choose_thresholds, shortfalls
 from .tiles import Choice, choose_tiles
+from .trouble import is_no_room
 from .view import ViewReport
 
 GOLDEN_SAMPLES = 4
@@ -186,7 +188,12 @@ def strip_checkpoint(source: Path, target: Path, max_det: int) -> None:
 def export_portable(source: Path, target: Path, imgsz: int, max_det: int) -> bool:
     """Export to ONNX with the picture conversion inside; says so and returns False when this model cannot be.
 
-    A training of many hours must not be lost because of it: the bundle then runs with Ultralytics alone.
+    A training of many hours must not be lost because of it: the bundle then runs with Ultralytics alone. What another
+    try may mend is raised, for such a bundle would never get its portable form.
+
+    Raises:
+        DiskFullError: no room to write it.
+        LensmithError: not enough memory.
     """
     from ultralytics import YOLO
 
@@ -198,11 +205,26 @@ def export_portable(source: Path, target: Path, imgsz: int, max_det: int) -> boo
             )
             add_picture_input(Path(str(exported)), target, layout="nchw", scale=1 / 255, channels="rgb")
         except Exception as error:  # noqa: BLE001 - the exporters raise whatever they like
+            _raise_if_passing(error, target)
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             warn(f"this model has no portable form and will need Ultralytics to run: {reason}")
             target.unlink(missing_ok=True)
             return False
     return True
+
+
+def _raise_if_passing(error: Exception, target: Path) -> None:
+    """Raise what has to do with the machine and not with the model; exporters wrap it in errors of their own."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if is_no_room(cause):
+            raise DiskFullError(target) from error
+        if isinstance(cause, Exception) and is_memory_full(cause):
+            raise LensmithError(
+                "There is not enough memory to export the portable model.", where=target,
+                next_step="end other programs, then go on with the run: cv resume",
+            ) from error  # fmt: skip
+        cause = cause.__cause__ or cause.__context__
 
 
 def most_telling(evaluations: Sequence[Evaluation]) -> Evaluation:

@@ -44,6 +44,11 @@ def told_plainly(run: Path) -> Iterator[None]:
         raise told from error
 
 
+def is_no_room(error: BaseException) -> bool:
+    """Whether the disk is full, which libraries in C++ say in words alone."""
+    return (isinstance(error, OSError) and is_disk_full(error)) or "No space left on device" in str(error)
+
+
 def in_plain_words(error: Exception, run: Path) -> LensmithError | None:
     """The message for an error of a training, None for one that is not known."""
     text = str(error)
@@ -51,7 +56,7 @@ def in_plain_words(error: Exception, run: Path) -> LensmithError | None:
     if is_memory_full(error) or "killed by signal: Killed" in text:
         return TooLittleMemoryError("There is not enough memory for this training.", where=run,
                                     next_step="train with a smaller --batch, --imgsz or --size")  # fmt: skip
-    if (isinstance(error, OSError) and is_disk_full(error)) or "No space left on device" in text:
+    if is_no_room(error):
         full = DiskFullError(run)
         full.next_step = f"the last good checkpoint is kept; free some space, then go on with: {resume}"
         return full
