@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from ..core.duration import duration_words
@@ -33,6 +33,7 @@ from .view import VIEW_NAME, build_view, view_stands
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
+_TRIALS = "trials"  # the stage that the time limit is of
 OF_TUNING = "tune"  # in the options: what is of `cv tune` and of no training
 
 
@@ -75,8 +76,8 @@ class Tuning:
         self._options = {name: value for name, value in manifest.options.items() if name != OF_TUNING}
         fields = YoloConfig.model_fields.keys() & self._options.keys()
         self._config = YoloConfig(**{name: self._options[name] for name in fields - {"augment"}})
-        self._one_by_one = Lock()  # trials may end at once, with Ray
-        self._started: float | None = None
+        self._one_by_one = RLock()  # trials may end at once, with Ray
+        self._since = time.monotonic()  # what came before stands in the record
         self._space: Space = space_of(self._asked["space"], self._config, run)
 
     def carry_on(self) -> TuneRun:
@@ -105,7 +106,7 @@ class Tuning:
         with open_study(self._run, seed=manifest.seed, epochs=epochs) as study:
             for number in study.take_up():
                 say(f"trial {number + 1} was cut off, and goes on from its last checkpoint")
-            with self._timed("trials"):
+            with self._timed(_TRIALS):
                 self._try(study)
             rows = study.rows()
             if (ended := sum(row.counts for row in rows)) < int(self._asked["trials"]):
@@ -147,7 +148,11 @@ class Tuning:
     def time_left(self) -> float:
         """Seconds; infinite without a limit."""
         limit = self._asked["time"]
-        return float("inf") if limit is None else float(limit) - self._spent()
+        if limit is None:
+            return float("inf")
+        with self._one_by_one:
+            spent = self._manifest.timings.get(_TRIALS, 0.0) + time.monotonic() - self._since
+        return float(limit) - spent
 
     def begin(self, trial: Trial, again: int | None) -> Path:
         """The folder of a trial, ready to be trained; one that was cut off goes on in its old one."""
@@ -160,6 +165,7 @@ class Tuning:
 
         def judge(epoch: int, score: float) -> bool:
             trial.report(score, epoch)
+            self._note_time(_TRIALS)
             return not trial.should_prune() and self.time_left() > 0
 
         try:
@@ -191,18 +197,19 @@ class Tuning:
         if not folder.exists():
             build_view(self._dataset, folder, self._manifest.seed)
 
-    def _spent(self) -> float:
-        now = time.monotonic() - self._started if self._started is not None else 0.0
-        return self._manifest.timings.get("trials", 0.0) + now
-
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
         """Add the seconds that the block takes to the stage; a run that was resumed has the sum."""
-        started = self._started = time.monotonic()
+        self._since = time.monotonic()
         try:
             yield
         finally:
-            timings = self._manifest.timings
-            timings[stage] = round(timings.get(stage, 0.0) + time.monotonic() - started, 2)
-            self._started = None
+            self._note_time(stage)
+
+    def _note_time(self, stage: str) -> None:
+        """Save the seconds since the last time, so that a kill forgets those of one epoch at most."""
+        with self._one_by_one:
+            now, timings = time.monotonic(), self._manifest.timings
+            timings[stage] = round(timings.get(stage, 0.0) + now - self._since, 3)
+            self._since = now
             self._manifest.save(self._run)

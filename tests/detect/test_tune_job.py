@@ -84,6 +84,25 @@ def test_defaults_that_failed_end_the_tuning_and_are_done_again_by_the_next_one(
         assert [(row.state, row.defaults) for row in study.rows()] == [("failed", True), ("done", True)]
 
 
+def test_a_kill_forgets_no_epoch_of_the_time_limit(workspace: Workspace) -> None:
+    make_yolo_dataset(workspace.datasets / "small")
+    dataset, run = open_dataset("small", workspace), workspace.runs / "tune-small"
+    tuning = make_tuning(run, dataset, workspace, time=3600.0)
+
+    def killed(folder: Path, judge: Judge) -> TrialScore:
+        assert judge(1, 0.5)
+        raise SystemExit  # nothing is written after it, as after a kill
+
+    with open_study(run, seed=0, epochs=2) as study:
+        trial, _ = study.ask()
+        with pytest.raises(SystemExit):
+            tuning.end(study, trial, trial_folder(run, 0), killed)
+    spent = RunManifest.load(run).timings["trials"]
+    assert spent > 0
+    again = Tuning(run, RunManifest.load(run), dataset, workspace)
+    assert again.time_left() < 3600.0 - spent
+
+
 def a_tuning_before_its_end(story: Story, run: Path) -> None:
     """Two trials that are over, each with the checkpoints of a real training."""
     done = RunManifest.load(story.run)
