@@ -136,10 +136,19 @@ def _evaluate_detectors(bundles: list[Bundle], dataset: Dataset, place: Workspac
         say(f"the thresholds are in {saved.folder}")
     if page:
         say(f"The page: {page}")
+    if options.protocol == "predict" and any(_may_be_of_several(bundle) for bundle in bundles):
+        say("Ultralytics' val lets a box be of several classes and so mostly comes out higher: compare with it by"
+            " --protocol ultralytics")  # fmt: skip
     if not saved and options.target and len(bundles) == 1:
         say("next: add --save to use these thresholds from now on")
     elif not page:
         say("next: add --html for curves and pictures of the mistakes")
+
+
+def _may_be_of_several(bundle: Bundle) -> bool:
+    """Whether Ultralytics' `val` may give a box of this detector several classes."""
+    detector = bundle.record.detector
+    return detector is not None and detector.output == "raw" and len(bundle.record.names) > 1
 
 
 def _together(done: Assessment) -> str:

@@ -102,6 +102,7 @@ def test_detectors_are_measured_by_the_same_command(workspace: Workspace) -> Non
     for word in ("threshold", "mAP50-95", "medium", "double"):
         assert word in told.stdout
     assert "none leaks" in told.stderr
+    assert "--protocol ultralytics" in told.stderr
     assert list((workspace.root / "reports").glob("evaluate-boxes-cells.html"))
 
 
