@@ -29,7 +29,9 @@ def tell_detectors(done: Assessment, dataset: str, *, learned_from: bool) -> Non
 
     first = done.models[0].evaluation
     boxes = many(first.scores.boxes, "box", "boxes")
-    typer.echo(plain(f"{len(first)} {first.split} pictures of {dataset} with {boxes}; in brackets the 95% interval"))
+    typer.echo(
+        plain(f"{many(len(first), f'{first.split} picture')} of {dataset} with {boxes}; in brackets the 95% interval")
+    )
     if first.protocol == "ultralytics":
         say("counted as Ultralytics' val does, where a box may be of several classes; cv predict gives it one")
     rows = []

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..core.device import parse_device
 from ..core.errors import UsageError
+from ..core.words import many
 from ..report.target import parse_target
 from .freezing import frozen_layers
 from .models import grid_of, is_transformer
@@ -94,6 +95,13 @@ class YoloConfig(BaseModel):
                 "--freeze keeps layers as they are, and --from-scratch makes them random: they would learn nothing.",
                 next_step="leave one of them out",
             )
+        # Its `rect` sorts the pictures that it has read and settles the shapes of their batches before any is repeated.
+        if self.balance == "resample" and self.settings.get("rect"):
+            raise UsageError(
+                "With rect=true Ultralytics settles the shape of each batch before pictures can come more often.",
+                where="--balance",
+                next_step="leave out --set rect=true, or use --balance weights",
+            )
         self._check_unfreezing()
 
     def _check_for(self, model: str) -> None:
@@ -121,7 +129,7 @@ class YoloConfig(BaseModel):
             )
         if self.unfreeze_after is not None and self.unfreeze_after >= self.epochs:
             raise UsageError(
-                f"Training is over after {self.epochs} epochs, before the frozen layers would learn.",
+                f"Training is over after {many(self.epochs, 'epoch')}, before the frozen layers would learn.",
                 where="--unfreeze-after",
                 next_step=f"give fewer than {self.epochs}, or leave it out to keep them frozen",
             )

@@ -15,7 +15,7 @@ from ..core.arrays import read_arrays, write_arrays
 from ..core.errors import DataError, NotFoundError
 from ..core.files import hashes_of, write_atomic
 from ..core.progress import progress
-from ..core.words import some
+from ..core.words import many, some
 from ..datasets.model import Dataset, Item, Split, spoilt
 from ..predict.decode import thresholds_of
 from ..predict.engines.choose import open_engine
@@ -271,7 +271,7 @@ def evaluate_items(bundle: Bundle, model: Predictor, dataset: Dataset, items: Se
     to_model = np.array([names.index(name) for name in dataset.names], np.int64)
     pictures: list[Picture] = []
     unlabelled: list[Skipped] = []
-    with progress(f"measuring on {len(items)} {split} pictures", len(items)) as advance:
+    with progress(f"measuring on {many(len(items), f'{split} picture')}", len(items)) as advance:
         for prediction in predict_frames(source, model, confidence=LOWEST_CONFIDENCE):
             if not isinstance(prediction.result, Detections):
                 raise DataError("This model classifies whole pictures; it finds no boxes.", where=bundle.folder)

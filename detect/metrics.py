@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.words import some
+from ..core.words import many, some
 from ..predict.results import Skipped
 from ..report.bootstrap import Figure, figure
 from .curves import CONFIDENCES, curves_of
@@ -142,9 +142,8 @@ class DetectorScores:
             return [f"No {self.split} picture has a box, so there is nothing to measure."]
         said = []
         if self.pictures < FEW_PICTURES:
-            said.append(
-                f"Only {self.pictures} {self.split} pictures were measured: read the intervals and not the figures."
-            )
+            pictures, verb = many(self.pictures, f"{self.split} picture"), "was" if self.pictures == 1 else "were"
+            said.append(f"Only {pictures} {verb} measured: read the intervals and not the figures.")
         if none := [one.name for one in self.classes if not one.boxes]:
             said.append(f"No {self.split} picture shows {some(none)}: nothing is known about that.")
         if few := [one.name for one in self.classes if 0 < one.boxes < FEW_BOXES]:

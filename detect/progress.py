@@ -12,6 +12,7 @@ from typing import Any
 from ..core.duration import duration_words
 from ..core.progress import say, warn
 from ..core.table import EpochTable, Line
+from ..core.words import many
 
 _TITLES = ("epoch", "loss", "mAP50", "mAP50-95", "took", "left")
 
@@ -112,8 +113,9 @@ class EpochProgress:
                 self._table.close()
 
     def _begin(self, trainer: Any) -> None:
-        say(f"training {trainer.epochs - trainer.start_epoch} epochs on {_device_words(trainer.device)}, "
-            f"{len(trainer.train_loader.dataset)} pictures at {trainer.args.imgsz} px")  # fmt: skip
+        epochs, pictures = trainer.epochs - trainer.start_epoch, len(trainer.train_loader.dataset)
+        say(f"training {many(epochs, 'epoch')} on {_device_words(trainer.device)}, {many(pictures, 'picture')} at "
+            f"{trainer.args.imgsz} px")  # fmt: skip
         self._batch = trainer.batch_size
         if trainer.best_fitness is not None:  # of a training that goes on
             self._best = float(trainer.best_fitness)
@@ -121,7 +123,8 @@ class EpochProgress:
     def _start_epoch(self, trainer: Any) -> None:
         self._started = time.monotonic()
         if self._batch != trainer.batch_size:
-            warn(f"the GPU's memory is too small for {self._batch} pictures a step: going on with {trainer.batch_size}")
+            before = many(self._batch or 0, "picture")
+            warn(f"the GPU's memory is too small for {before} a step: going on with {trainer.batch_size}")
             self._batch = trainer.batch_size
         self._table.begin(f"epoch {trainer.epoch + 1}/{trainer.epochs}", len(trainer.train_loader))
 

@@ -66,7 +66,8 @@ def warn_of_leaks(dataset: Dataset) -> dict[Split, int]:
     for split in SPLITS:
         if count := sum(item.image in leaked for item in dataset.items(split)):
             found[split] = count
-            warn(f"{count} of the {report.counts[split]} {split} pictures show what pictures of an earlier split show")
+            pictures, verb = many(report.counts[split], f"{split} picture"), "shows" if count == 1 else "show"
+            warn(f"{count} of the {pictures} {verb} what pictures of an earlier split show")
     if found:
         warn(f"scores on them come out too high; see them: cv check-dataset {dataset.name} --html,"
              f" mend it: cv fix-dataset {dataset.name}")  # fmt: skip

@@ -46,6 +46,8 @@ def test_an_epoch_is_heard_once_and_counts_from_one(capsys: pytest.CaptureFixtur
     assert (row.mAP50, row.mAP50_95, row.precision, row.recall) == (0.5, 0.25, 0.75, 0.0)
     told = capsys.readouterr().err
     assert "training 3 epochs on the CPU, 3 pictures at 64 px" in told
+    EpochProgress().on("on_train_start", _trainer(start_epoch=2))
+    assert "training 1 epoch on" in capsys.readouterr().err
     assert "epoch 1/3  loss 2.000  mAP50 0.500  mAP50-95 0.250" in told
 
 
