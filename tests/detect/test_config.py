@@ -19,6 +19,7 @@ from lensmith.detect.config import YoloConfig
         ("yolo26n", {"unfreeze_after": 2}, "--freeze backbone"),
         ("yolo26n", {"target": "speed=1"}, "speed"),
         ("rtdetr-l", {"balance": "weights"}, "--balance resample"),
+        ("yolo26n", {"balance": "resample", "settings": {"rect": True}}, "leave out --set rect=true"),
         ("yolo26n", {"imgsz": 100}, "use 96 or 128"),
         ("yolo26n", {"from_scratch": True, "freeze": "backbone"}, "learn nothing"),
     ],
