@@ -18,6 +18,7 @@ from ..core.lock import sole_use
 from ..core.manifest import DatasetRef, RunManifest
 from ..core.progress import say
 from ..core.words import many
+from ..core.words import many
 from ..core.workspace import Workspace
 from ..datasets.augment import check_spec
 from ..datasets.augment_spec import AugmentSpec, read_spec
