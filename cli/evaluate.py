@@ -62,7 +62,7 @@ def evaluate(
         typer.Option(
             "--protocol",
             help="How a detector's boxes count: one class a box, as cv predict gives them, or as in Ultralytics' val,"
-            " which lets a box be of several classes and so comes out higher.",
+            " which lets a box be of several classes and so differs.",
         ),
     ] = "predict",
     device: DeviceOption = "auto",
@@ -82,6 +82,12 @@ def evaluate(
         raise UsageError("There is nothing to save.", where="--save", next_step="add --target precision=0.95, say")
     if save and len(weights) > 1:
         raise UsageError("Thresholds are saved into one model.", where="--save", next_step="give a single --weights")
+    if save and protocol != "predict":
+        raise UsageError(
+            "Thresholds for cv predict are chosen as it counts: one class a box.",
+            where="--save",
+            next_step="leave out --protocol",
+        )
     place = Workspace.find(workspace)
     opened = open_dataset(dataset, place, to_measure=True)
     bundles = [open_bundle(one, place) for one in weights]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import NotFoundError
+from ..core.errors import NotFoundError, UsageError
 from ..core.progress import progress
 from ..core.words import many, some
 from ..datasets.check.leaks import LeakEffect
@@ -156,8 +156,11 @@ def save_thresholds(bundle: Bundle, assessed: Assessed, dataset: Dataset) -> Bun
         dataset: What it was measured on.
 
     Raises:
+        UsageError: it was measured with a protocol that counts otherwise than `cv predict`.
         DataError: see `rewrite_bundle`.
     """
+    if assessed.evaluation.protocol != "predict":
+        raise UsageError("Thresholds that are saved must be chosen with the protocol 'predict'.", where="protocol")
     record, measured = bundle.record, assessed.evaluation
     metrics = {name: value for name, value in record.metrics.items() if not name.startswith(("precision", "recall"))}
     trained_on = record.dataset and record.dataset.fingerprint

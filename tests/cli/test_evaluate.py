@@ -60,6 +60,8 @@ def test_pictures_to_measure_on_are_all_it_needs(workspace: Workspace, split: st
     [
         pytest.param(("--weights", "a", "--weights", "b", "--target", "recall=0.9", "--save"), 2, "one model",
                      id="save into several"),
+        pytest.param(("--weights", "a", "--target", "recall=0.9", "--save", "--protocol", "ultralytics"), 2,
+                     "leave out --protocol", id="save what is counted otherwise"),
         pytest.param(("--weights", "a", "--target", "f1=0.9"), 2, "no target", id="odd target"),
         pytest.param(("--weights", "nobody"), 3, "nobody", id="no such model"),
     ],

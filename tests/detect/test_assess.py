@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import pytest
 
-from lensmith.core.errors import NotFoundError
+from lensmith.core.errors import NotFoundError, UsageError
 from lensmith.core.manifest import DatasetRef, RunManifest
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.fingerprint import fingerprint
@@ -71,6 +72,15 @@ def test_thresholds_for_a_target_are_chosen_saved_and_used(ghosts: Dataset, work
     assert isinstance(again, Detections)
     assert len(again) == 1, "predict uses them from now on"
     assert "shown above" in (bundle.folder / "README.md").read_text()
+
+
+def test_thresholds_are_not_saved_that_were_chosen_by_other_counting(ghosts: Dataset, workspace: Workspace) -> None:
+    bundle = make_detector(workspace.weights / "cells")
+    (one,) = assess_detectors([bundle], ghosts, AssessConfig(target="precision=0.9")).models
+    counted = replace(one, evaluation=replace(one.evaluation, protocol="ultralytics"))
+    with pytest.raises(UsageError, match="protocol 'predict'"):
+        save_thresholds(bundle, counted, ghosts)
+    assert read_bundle(bundle.folder).record.thresholds is None
 
 
 def test_what_is_said_with_a_target_is_said_of_its_thresholds(ghosts: Dataset, workspace: Workspace) -> None:
