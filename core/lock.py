@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -14,6 +14,7 @@ from .progress import say
 
 _NAME = ".lock"
 _LOOK_AGAIN_SECONDS = 0.2
+_GLANCES, _GLANCE_SECONDS = 10, 0.02  # `is_in_use` holds a lock for a moment, which is not work
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def sole_use(run: Path) -> Iterator[None]:
         raise _cannot_lock(run, error) from None
     with file:
         try:
-            free = _try_lock(file)
+            free = _try_again(lambda: _try_lock(file))
         except OSError as error:
             raise _cannot_lock(run, error) from None
         if not free:
@@ -92,6 +93,14 @@ def only_one(path: Path, what: str) -> Iterator[None]:
             _unlock(file)
 
 
+def _try_again(locked: Callable[[], bool]) -> bool:
+    for _ in range(_GLANCES):
+        if locked():
+            return True
+        time.sleep(_GLANCE_SECONDS)
+    return False
+
+
 def _cannot_lock(path: Path, error: OSError) -> LensmithError:
     return LensmithError(
         f"This cannot be locked against other commands: {error.strerror or error}.",
@@ -136,10 +145,17 @@ else:
 
         Where the disk allows no locks nothing is marked.
         """
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return
+
+        def shared() -> bool:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            except OSError:
+                pass
+            return True
+
+        _try_again(shared)
 
     def is_in_use(path: Path) -> bool:
         """Whether somebody has marked this file, see `mark_in_use`, and not closed it; a file must be there."""

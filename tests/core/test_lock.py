@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lensmith.core.errors import LensmithError, UsageError
-from lensmith.core.lock import is_in_use, mark_in_use, only_one, sole_use
+from lensmith.core.lock import is_held, is_in_use, mark_in_use, marked, only_one, sole_use
 
 
 def test_a_run_that_is_held_and_one_that_cannot_be_locked_are_told_apart(
@@ -42,3 +42,19 @@ def test_an_open_file_that_was_marked_is_in_use_until_it_is_closed(tmp_path: Pat
         assert is_in_use(path)
         os.close(descriptor)
     assert not is_in_use(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there nothing is locked to look")
+def test_who_only_looks_whether_a_run_is_in_use_keeps_nobody_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    path = tmp_path / ".lock"
+    path.touch()
+    for begin in (lambda: sole_use(tmp_path), lambda: marked(tmp_path)):
+        looks = path.open("r+b")
+        fcntl.flock(looks, fcntl.LOCK_EX)
+        monkeypatch.setattr("lensmith.core.lock.time.sleep", lambda _, looks=looks: looks.close())
+        with begin():
+            assert is_held(tmp_path)
