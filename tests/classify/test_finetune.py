@@ -40,7 +40,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClassifierRun]
     )
     config = FinetuneConfig(
         augment=mine, backbone="vgg16", weights="none", imgsz=32, epochs_frozen=1, epochs_tune=1, batch=4, units=8,
-        seed=3, unfreeze="block1_conv1", lr_tune=1e-3, name="pets",
+        seed=3, unfreeze="block1_conv1", lr_tune=1e-3, name="pets", force=True,
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CV_CACHE", str(place.root / "cache"))
