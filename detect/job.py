@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ..core.device import free_memory
-from ..core.errors import DataError, DiskFullError, LensmithError, NotFoundError, is_disk_full
+from ..core.errors import DataError, LensmithError, NotFoundError
 from ..core.files import write_atomic
 from ..core.isolation import isolate_ultralytics
 from ..core.manifest import RunManifest
-from ..core.progress import say, say_resume, warn
+from ..core.progress import say, warn
 from ..core.workspace import Workspace
 from ..datasets.augment_spec import from_record
 from ..datasets.check.leaks import warn_of_leaks
@@ -35,6 +35,7 @@ from .checkpoints import (
     mend_results,
     newest_checkpoint,
 )
+from .ending import told_in
 from .evaluate import evaluation_name, read_evaluation
 from .finish import Trained, make_bundle, most_telling
 from .history import RESULTS_PATH
@@ -72,8 +73,7 @@ class DetectorRun:
 def carry_on(run: Path, manifest: RunManifest, dataset: Dataset, workspace: Workspace) -> DetectorRun:
     """Do what is not done yet, and note in run.json how it ended."""
     isolate_ultralytics()
-    manifest.result.pop("error", None)
-    try:
+    with told_in(run, manifest):
         with _timed(manifest, "prepare"):
             view = _view(run, manifest, dataset)
         with tracked(run, manifest) as tracking:
@@ -85,24 +85,6 @@ def carry_on(run: Path, manifest: RunManifest, dataset: Dataset, workspace: Work
             with _timed(manifest, "finish"):
                 done = _finish(run, manifest, dataset, view, workspace)
             tracking.end(done.metrics)
-    except KeyboardInterrupt:
-        manifest.end(run, "interrupted")
-        say_resume(run.name)
-        raise
-    except BaseException as error:
-        if full := isinstance(error, DiskFullError) or (isinstance(error, OSError) and is_disk_full(error)):
-            error = LensmithError(
-                "The disk is full.", where=run, next_step=f"free some space, then go on with: cv resume {run.name}"
-            )
-        manifest.result["error"] = str(error)[:1000]
-        try:
-            manifest.end(run, "failed")
-        except OSError as also:  # run.json says "running" then, as after a kill
-            if not full:
-                raise also from error
-        if full:
-            raise error from None
-        raise
     manifest.end(run, "done")
     forget(run)
     return done

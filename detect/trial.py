@@ -23,6 +23,7 @@ from ..core.errors import LensmithError
 from ..core.isolation import isolate_ultralytics
 from ..core.lock import sole_use
 from ..core.manifest import RunManifest
+from .ending import of_full_disk
 from .history import best_row, read_history
 from .job import learn
 from .progress import EpochRow, listening
@@ -97,12 +98,12 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     except LensmithError as error:
-        _send(channel, {"error": str(error)})
+        _send(channel, {"error": str(error), "full": of_full_disk(error)})
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - what went wrong is told, and ends this trial alone
         traceback.print_exc()
         first = next(iter(str(error).splitlines()), "")
-        _send(channel, {"error": f"{type(error).__name__}: {first}"})
+        _send(channel, {"error": f"{type(error).__name__}: {first}", "full": of_full_disk(error)})
         return 1
     return 0
 

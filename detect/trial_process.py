@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from ..core.errors import LensmithError
+from ..core.errors import DiskFullError, LensmithError
 from .trial import GO, STOP, Judge, TrialScore
 
 LOG_NAME = "log.txt"
@@ -25,6 +25,7 @@ def run_trial(folder: Path, judge: Judge) -> TrialScore:
 
     Raises:
         TrialFailedError: it failed or was killed; what it said stands in the message.
+        DiskFullError: so would all others.
     """
     command = [sys.executable, "-m", "lensmith.detect.trial", str(folder)]
     with (folder / LOG_NAME).open("ab") as log:
@@ -39,6 +40,8 @@ def run_trial(folder: Path, judge: Judge) -> TrialScore:
                 raise
     if last is not None and "score" in last:
         return TrialScore(**last)
+    if last is not None and last.get("full"):
+        raise DiskFullError(folder)
     if last is not None:
         raise TrialFailedError(str(last["error"]), where=folder)
     code = process.returncode

@@ -15,11 +15,12 @@ from ..core.duration import duration_words
 from ..core.errors import LensmithError
 from ..core.isolation import isolate_ultralytics
 from ..core.manifest import RunManifest
-from ..core.progress import say, say_resume, warn
+from ..core.progress import say, warn
 from ..core.words import many
 from ..core.workspace import Workspace
 from ..datasets.model import Dataset
 from .config import YoloConfig
+from .ending import told_in
 from .job import DetectorRun
 from .trial import Judge, TrialScore
 from .trial_process import TrialFailedError, run_trial
@@ -59,6 +60,11 @@ class TuneRun:
     report: Path
 
     @property
+    def recommended(self) -> DetectorRun:
+        """The run whose model is the one to use: that of the defaults where nothing shows that the best is better."""
+        return self.verdict.defaults or self.detector
+
+    @property
     def values(self) -> dict[str, Any]:
         """What the best trial changed."""
         return self.best.values
@@ -84,19 +90,10 @@ class Tuning:
         """Do what is not done yet, and note in run.json how it ended."""
         manifest = self._manifest
         manifest.status, manifest.ended = "running", None
-        manifest.result.pop("error", None)
-        manifest.save(self._run)
-        try:
+        with told_in(self._run, manifest):
+            manifest.save(self._run)
             done = self._work()
-        except KeyboardInterrupt:
-            manifest.end(self._run, "interrupted")
-            say_resume(self._run.name)
-            raise
-        except BaseException as error:
-            manifest.result["error"] = str(error)[:1000]
-            manifest.end(self._run, "failed")
-            raise
-        manifest.end(self._run, "done")
+            manifest.end(self._run, "done")
         clear_tuning(self._run)  # not before: a kill there would leave nothing to go on from
         return done
 
@@ -117,8 +114,10 @@ class Tuning:
                                     next_step="read why: trials/*/log.txt in that folder")  # fmt: skip
             with self._timed("finish"):
                 detector, verdict = finish_tuning(self._run, manifest, rows, best, self._dataset, self._workspace)
+            used = verdict.defaults or detector
             manifest.result |= {
-                "bundle": detector.bundle.name, "metrics": {detector.split: detector.metrics}, "trials": len(rows),
+                "bundle": used.bundle.name, "metrics": {used.split: used.metrics}, "leaked": {used.split: used.leaked},
+                "trials": len(rows),
                 "best_trial": best.number + 1, "values": best.values, "verdict": list(verdict.sentences),
             }  # fmt: skip
             report = write_tune_page(self._run, manifest, rows, best, (detector, verdict), study.importances())

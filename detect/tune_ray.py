@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import LensmithError
+from ..core.errors import DiskFullError, LensmithError
 from ..core.progress import say
 from .trial import Judge, TrialScore
 from .trial_process import TrialFailedError, run_trial
@@ -108,6 +108,8 @@ def _train_somewhere(folder: Path, judge: Judge, cluster: _Cluster, stop: Event)
     finally:
         for queue in (heard, answers):
             queue.shutdown(force=True)
+    if told.get("full"):
+        raise DiskFullError(folder)
     if "error" in told:
         raise TrialFailedError(told["error"], where=folder)
     return TrialScore(**told)
@@ -123,7 +125,7 @@ def _on_a_machine(folder: str, heard: Any, answers: Any) -> dict[str, Any]:
     try:
         return asdict(run_trial(Path(folder), judge))
     except LensmithError as error:
-        return {"error": str(error)}
+        return {"error": str(error), "full": isinstance(error, DiskFullError)}
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import DataError
+from .ending import of_full_disk
 from .tune_space import Value
 
 if TYPE_CHECKING:
@@ -168,6 +169,8 @@ def open_study(run: Path, *, seed: int, epochs: int) -> Iterator[TuneStudy]:
                 ),
             )  # fmt: skip
         except (DatabaseError, RuntimeError) as error:
+            if of_full_disk(error):
+                raise
             raise DataError(
                 f"The record of the trials is damaged: {next(iter(str(error).splitlines()), '')}",
                 where=path,

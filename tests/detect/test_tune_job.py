@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
+from lensmith.core.errors import DiskFullError, LensmithError
 from lensmith.core.manifest import RunManifest
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.model import Dataset
@@ -101,6 +104,39 @@ def test_a_kill_forgets_no_epoch_of_the_time_limit(workspace: Workspace) -> None
     assert spent > 0
     again = Tuning(run, RunManifest.load(run), dataset, workspace)
     assert again.time_left() < 3600.0 - spent
+
+
+@pytest.mark.parametrize("whose", ["SQLite", "the system", "a trial"])
+def test_a_full_disk_is_told_whoever_notices_it(
+    tuning: Tuning, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    run = workspace.runs / "tune-small"
+
+    def work() -> None:
+        with open_study(run, seed=0, epochs=2) as study:
+            trial, _ = study.ask()
+            if whose == "SQLite":
+                backend = study.study._storage._backend  # pyright: ignore[reportAttributeAccessIssue]
+                event.listen(backend.engine, "begin", lambda one: one.exec_driver_sql("PRAGMA max_page_count = 1"))
+                study.fail(trial, "x" * 10**6, 1.0)
+                pytest.fail("there was room")
+            if whose == "a trial":
+                tuning.end(study, trial, trial_folder(run, 0), full)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def full(folder: Path, judge: Judge) -> TrialScore:
+        raise DiskFullError(folder)
+
+    def end(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tuning, "_work", work)
+    monkeypatch.setattr(RunManifest, "end", end)
+    with pytest.raises(LensmithError, match="disk is full") as error:
+        tuning.carry_on()
+    assert error.value.next_step == "free some space, then go on with: cv resume tune-small"
+    with open_study(run, seed=0, epochs=2) as study:  # and the trial is done again
+        assert study.take_up() == [0]
 
 
 def a_tuning_before_its_end(story: Story, run: Path) -> None:
