@@ -144,17 +144,26 @@ def _learned(run: Path, manifest: RunManifest, view: ViewReport) -> bool:
         say(f"going on after epoch {checkpoint.epoch} of {options['epochs']}")
     debug = bool(os.environ.get("CV_DEBUG"))
     trainer = trainer_for(str(options["model"]))(overrides=overrides | {"verbose": debug})
+    if not trainer.ddp:
+        trainer.add_callback("on_train_batch_end", lambda one: _note_batch(run, manifest, int(one.batch_size)))
     try:
         trainer.train()
     except TooLittleMemoryError:
-        if (batch := int(overrides["batch"])) == 1:
+        batch, least = int(trainer.batch_size), max(int(trainer.world_size), 1)  # one picture for each GPU
+        if (fewer := max(batch // 2, least)) >= batch:
             raise
-        warn(f"the memory does not suffice for {batch} pictures a step: going on with {batch // 2}")
-        manifest.result["batch"] = batch // 2
-        manifest.save(run)
+        warn(f"the memory does not suffice for {batch} pictures a step: going on with {fewer}")
+        _note_batch(run, manifest, fewer)
         return False
     _compare_counts(trainer, view)
     return True
+
+
+def _note_batch(run: Path, manifest: RunManifest, batch: int) -> None:
+    """Let a resume begin with the batch that fitted: in the first epoch the library halves it by itself."""
+    if batch != manifest.result.get("batch", manifest.options["batch"]):
+        manifest.result["batch"] = batch
+        manifest.save(run)
 
 
 def _why_over(checkpoint: Checkpoint, options: Mapping[str, Any], extended: int) -> str | None:
