@@ -38,7 +38,7 @@ class KeptPictures:
         return bgr.copy(), original, size  # some of the library's changes are made in place
 
 
-def keep_pictures(dataset: Any, args: Any, *, shared: bool, spoken_for: int = 0) -> int:
+def keep_pictures(dataset: Any, args: Any, *, shared: bool, spoken_for: int = 0, times: int = 1) -> int:
     """Let a dataset keep its pictures in memory, if there is enough of it; says so where there is not.
 
     Args:
@@ -46,16 +46,17 @@ def keep_pictures(dataset: Any, args: Any, *, shared: bool, spoken_for: int = 0)
         args: The trainer's arguments.
         shared: Whether several processes read pictures; then all are decoded at once and they share the memory.
         spoken_for: Bytes that other pictures are going to take.
+        times: How many processes are going to keep them, each on its own, as one for each of several GPUs does.
 
     Returns:
-        The bytes that the pictures will take, 0 where they are not kept.
+        The bytes that the pictures will take in this process, 0 where they are not kept.
     """
     count = dataset.ni if shared else len(set(dataset.im_files))
     needed = count * args.imgsz * args.imgsz * _CHANNELS
     free = available_memory()
-    if needed + spoken_for > free * _SHARE:
+    if (needed + spoken_for) * times > free * _SHARE:
         say(f"the {'training' if dataset.augment else 'validation'} pictures are read anew in every epoch: in memory "
-            f"they would take {needed / 2**30:.1f} GB, and {free / 2**30:.1f} GB are free")  # fmt: skip
+            f"they would take {needed * times / 2**30:.1f} GB, and {free / 2**30:.1f} GB are free")  # fmt: skip
         return 0
     dataset.cache = "ram"
     if shared:

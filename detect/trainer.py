@@ -12,7 +12,7 @@ import random
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch  # noqa: TID253 - a subclass needs its base, and only training imports this module
@@ -31,12 +31,15 @@ from .balance import imbalance_line, repeat_rare
 from .budget import TimeBudget
 from .checkpoints import BEST, BEST_BEFORE, LAST, LAST_BEFORE, extended_after
 from .freezing import freezing_line, unfreeze
+from .half import half_precision_works
 from .kept import keep_pictures
 from .models import is_transformer, load_architecture
 from .plan import Plan, read_plan
 from .progress import EpochProgress
+from .several import speaking, train_apart
 from .trouble import NotANumberError, told_plainly
 
+_T = TypeVar("_T")
 _SEEDS_APART = 1_000_003  # of two epochs after which a training may go on
 
 
@@ -111,7 +114,10 @@ class SafeTrainer(DetectionTrainer):
             self._balance(dataset)
         if cache:
             shared = self.args.workers > 0
-            taken = keep_pictures(dataset, self.args, shared=shared, spoken_for=0 if shared else self._in_memory)
+            # The library lets the first process read alone; when the others look, its pictures are in memory already.
+            times = max(self.world_size, 1) - (1 if shared and RANK > 0 else 0)
+            spoken_for = 0 if shared else self._in_memory
+            taken = keep_pictures(dataset, self.args, shared=shared, spoken_for=spoken_for, times=times)
             self._in_memory += taken
         spec = read_run_spec(Path(self.args.project))
         if mode == "train" and spec is not None:
@@ -171,15 +177,19 @@ class SafeTrainer(DetectionTrainer):
 
     def _fit_epochs(self, budget: TimeBudget) -> None:
         done, before = self.epoch + 1, self._fitting
-        epochs = budget.epochs(done, float(self.epoch_time or 0))
-        if RANK != -1:  # all processes must agree
-            agreed = [epochs]
-            torch.distributed.broadcast_object_list(agreed, 0)
-            epochs = agreed[0]
+        epochs = self._agreed(budget.epochs(done, float(self.epoch_time or 0)))
         self.epochs, self.args.epochs, self._fitting = epochs, self._most, epochs
         self.stop = bool(self.stop) or epochs <= done
         if epochs != before and RANK in {-1, 0}:
             say(f"the time is enough for {epochs} of {self._most} epochs")
+
+    @staticmethod
+    def _agreed(value: _T) -> _T:
+        """What the first of several processes has; each must ask."""
+        agreed = [value]
+        if RANK != -1:
+            torch.distributed.broadcast_object_list(agreed, 0)
+        return agreed[0]
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         """As in the library, which goes back to the last checkpoint three times; but said, and never into nonsense.
@@ -191,7 +201,7 @@ class SafeTrainer(DetectionTrainer):
         """
         spoilt = self.loss is not None and not bool(self.loss.isfinite())
         advice = "lower the learning rate (--set optimizer=AdamW --set lr0=0.0005), or add --set amp=false on a GPU"
-        if spoilt and epoch == self.start_epoch and RANK == -1:
+        if epoch == self.start_epoch and self._agreed(spoilt):
             kept = f"; epoch {epoch} is kept" if self.resume else ""
             raise NotANumberError(f"The loss is no longer a number in epoch {epoch + 1}{kept}.",
                                   where=self.args.project, next_step=f"train anew and {advice}")  # fmt: skip
@@ -208,8 +218,16 @@ class SafeTrainer(DetectionTrainer):
 
     def train(self) -> None:
         """As in the library; what can go wrong is one message, see `trouble.told_plainly`."""
-        with told_plainly(Path(self.args.project)):
-            super().train()
+        run = Path(self.args.project)
+        if self.ddp:
+            with told_plainly(run):
+                train_apart(self, run)
+        elif RANK == -1:
+            with told_plainly(run):
+                super().train()
+        else:
+            with speaking(run, first=RANK == 0), told_plainly(run):
+                super().train()
 
     def final_eval(self) -> None:
         """Leave the checkpoints alone: the library would rewrite them in place. We measure on the bundle."""
@@ -268,31 +286,3 @@ def put_in_place(new: Path, target: Path, before: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def half_precision_works(model: torch.nn.Module) -> bool:
-    """Whether this GPU's half precision gives what full precision gives, tried on the model itself.
-
-    Some GPUs (the GTX 16 series) answer with NaN. The library tries it on a model that it would download.
-    """
-    device = next(model.parameters()).device
-    if device.type != "cuda":
-        return False
-    pictures = torch.rand(2, 3, 256, 256, generator=torch.Generator().manual_seed(0)).to(device)
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            full = _first(model(pictures))
-            with torch.autocast("cuda"):
-                half = _first(model(pictures))
-    finally:
-        model.train(was_training)
-    works = bool(torch.isfinite(half).all()) and torch.allclose(full, half.float(), rtol=0.1, atol=1.0)
-    if not works:
-        warn("this GPU's half precision gives wrong numbers, so training uses full precision and is slower")
-    return works
-
-
-def _first(output: Any) -> torch.Tensor:
-    return output[0] if isinstance(output, (tuple, list)) else output
