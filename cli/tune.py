@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -94,12 +95,13 @@ def tell_tuning(done: TuneRun, as_json: bool) -> None:
     from ..core.progress import say
     from ..core.words import many
 
-    detector = done.detector
+    detector, used = done.detector, done.recommended
     if as_json:
         print_json({
             "run": str(done.run), "best_run": str(detector.run), "bundle": str(detector.bundle.folder),
             "split": detector.split, "metrics": detector.metrics, "best_trial": done.best.number + 1,
-            "values": done.values, "better": done.verdict.better, "verdict": list(done.verdict.sentences),
+            "values": done.values, "better": done.verdict.better,
+            "recommended": str(used.bundle.folder), "verdict": list(done.verdict.sentences),
             "report": str(done.report), "trials": [asdict(row) for row in done.trials],
         })  # fmt: skip
         return
@@ -108,11 +110,13 @@ def tell_tuning(done: TuneRun, as_json: bool) -> None:
         say(f"  {key:14} {value}")
     for sentence in done.verdict.sentences:
         say(sentence)
-    for key, value in detector.metrics.items():
-        say(f"  {key:10} {value:.3f} on {detector.split}")
-    say(f"the model: {detector.bundle.folder}")
+    for key, value in used.metrics.items():
+        say(f"  {key:10} {value:.3f} on {used.split}")
+    say(f"the model{' of the defaults' if done.verdict.defaults else ''}: {used.bundle.folder}")
+    if done.verdict.defaults:
+        say(f"the model of the best trial: {detector.bundle.folder}")
     say(f"Next: look at the report: {done.report}")
-    say(f"Next: cv predict PICTURES --weights {detector.bundle.name}")
+    say(f"Next: cv predict PICTURES --weights {shlex.quote(used.bundle.name)}")
 
 
 def _whole(text: str, option: str) -> int | str:

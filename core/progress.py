@@ -24,10 +24,23 @@ def warn(text: str) -> None:
 
 
 _told_to_resume: list[str] = []
+_larger_runs: list[str] = []
+
+
+@contextmanager
+def part_of(run: str) -> Iterator[None]:
+    """What the block works on is a part of a larger run, which alone `say_resume` then names."""
+    _larger_runs.append(run)
+    try:
+        yield
+    finally:
+        _larger_runs.pop()
 
 
 def say_resume(run: str) -> None:
     """After Ctrl-C: how to go on with this run; the command then ends without another word."""
+    if _larger_runs:
+        return
     _told_to_resume.append(run)
     say(f"interrupted; go on with: cv resume {run}")
 

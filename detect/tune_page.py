@@ -41,10 +41,11 @@ def write_tune_page(
         The page.
     """
     detector, verdict = done
+    used = verdict.defaults or detector
     name = manifest.dataset.name if manifest.dataset else "a dataset"
     page = Page(
         f"Tuning on {name}",
-        "Many short trainings with other options, judged on the validation pictures; the best one became a model.",
+        "Many short trainings with other options, judged on the validation pictures; the best became a model.",
     )
     page.notes(verdict.sentences)
     page.numbers(_cards(rows, best, detector))
@@ -67,8 +68,8 @@ def write_tune_page(
         page.plot(plots.bars(importances, x_label="share"))
     add_commands(page, [
         ("look at the best training's own report", os.path.relpath(detector.report or detector.run, run)),
-        ("use the model", f"cv predict PICTURES --weights {detector.bundle.name}"),
-        ("train it longer", f"cv resume {detector.run.name} --extend {manifest.options['epochs']}"),
+        ("use the model", f"cv predict PICTURES --weights {used.bundle.name}"),
+        ("train it longer", f"cv resume {used.run.name} --extend {manifest.options['epochs']}"),
     ])  # fmt: skip
     add_facts(page, manifest)
     return page.write(run / REPORT_NAME)
@@ -88,5 +89,5 @@ def _cards(rows: Sequence[TrialRow], best: TrialRow, detector: DetectorRun) -> l
     if first is not None:
         cards.append(("nothing changed", f"{first.score or 0:.3f}", "mAP50-95 on valid"))
     if (score := detector.metrics.get("mAP50-95")) is not None:
-        cards.append((f"on {detector.split}", f"{score:.3f}", "mAP50-95 of the model that ships"))
+        cards.append((f"on {detector.split}", f"{score:.3f}", "mAP50-95 of the best trial"))
     return cards

@@ -187,7 +187,7 @@ def compare_runs(runs: Sequence[ComparedRun]) -> Comparison:
 
 def compare_two(first: ComparedRun, second: ComparedRun) -> Pair:
     """Compare two runs on the test pictures that both have, or on validation pictures where they share none."""
-    found = [_on_split(first, second, split) for split in ("test", "valid") if _both(first, second, split)]
+    found = [compare_on(first, second, split) for split in ("test", "valid") if _both(first, second, split)]
     if not found:
         return Pair(first.name, second.name, None)
     return next((pair for pair in found if pair.differences), found[0])
@@ -197,7 +197,8 @@ def _both(first: ComparedRun, second: ComparedRun, split: str) -> bool:
     return split in first.measured and split in second.measured
 
 
-def _on_split(first: ComparedRun, second: ComparedRun, split: str) -> Pair:
+def compare_on(first: ComparedRun, second: ComparedRun, split: str) -> Pair:
+    """Compare two runs on a split that both were measured on."""
     one, two = first.measured[split], second.measured[split]
     pairs, relabelled = shared_pictures(one, two)
     counts = len(one.pictures), len(two.pictures)

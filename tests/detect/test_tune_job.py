@@ -6,6 +6,7 @@ import errno
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import event
 
@@ -18,9 +19,12 @@ from lensmith.detect import tune_finish, tune_job
 from lensmith.detect.trial import Judge, TrialScore
 from lensmith.detect.trial_process import TrialFailedError
 from lensmith.detect.tune import resume_tune
+from lensmith.detect.tune_finish import judge
 from lensmith.detect.tune_folders import trial_folder
 from lensmith.detect.tune_job import OF_TUNING, Tuning
 from lensmith.detect.tune_study import TuneStudy, open_study
+from lensmith.report.compare import ComparedRun
+from lensmith.report.paired import Measured, Sample
 from lensmith.weights.bundle import open_bundle
 from tests.detect.conftest import Story
 from tests.helpers import make_yolo_dataset
@@ -188,3 +192,42 @@ def test_a_fault_after_the_verdict_leaves_enough_to_go_on(trained: Story, monkey
     assert done.detector.metrics == RunManifest.load(done.detector.run).result["metrics"][done.detector.split]
     assert open_bundle(done.detector.bundle.name, workspace).record.run == done.detector.run.name
     assert not list(run.rglob("*.pt"))
+
+    assert done.verdict.better is False  # the same weights: the defaults are what to use, and have a run of their own
+    used = done.recommended
+    assert used.run.parent == workspace.runs
+    assert used.run != done.detector.run
+    assert open_bundle(used.bundle.name, workspace).record.run == used.run.name
+    assert RunManifest.load(run).result["bundle"] == used.bundle.name != done.detector.bundle.name
+    assert f"--weights {used.bundle.name}" in done.report.read_text()
+
+
+def a_run(name: str, **scores: float) -> ComparedRun:
+    """Measured on twenty pictures a split, with figures that every draw shares."""
+
+    def measured(split: str, score: float) -> Measured:
+        pictures = tuple(f"{split}{number}" for number in range(20))
+        sample = Sample(score, np.full(9, score), 20)
+        return Measured(split, pictures, ("",) * 20, 9, lambda _numbers, _draws: {("", "mAP50-95"): sample})
+
+    manifest = RunManifest(command="train-yolo", options={}, seed=0, device="cpu")
+    splits = {split: measured(split, score) for split, score in scores.items()}
+    return ComparedRun(name, "detect", manifest, {}, splits, "AP50-95", {})
+
+
+@pytest.mark.parametrize(
+    ("defaults", "best", "better"),
+    [
+        pytest.param({"valid": 0.5, "test": 0.6}, {"valid": 0.6, "test": 0.4}, True, id="better, whatever test says"),
+        pytest.param({"valid": 0.5, "test": 0.4}, {"valid": 0.5, "test": 0.6}, False, id="no better"),
+        pytest.param({"valid": 0.5}, {"valid": 0.4}, False, id="worse"),
+        pytest.param({}, {}, None, id="not measured"),
+    ],
+)
+def test_validation_pictures_alone_decide_whether_the_best_trial_is_used(
+    defaults: dict[str, float], best: dict[str, float], better: bool | None
+) -> None:
+    verdict = judge(a_run("whatever", **defaults), a_run("best", **best))
+    assert verdict.better is better
+    assert ("use the defaults" in verdict.sentences[0]) is (better is False)
+    assert any("test pictures" in said for said in verdict.sentences) is ("test" in best), "it is told all the same"
