@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..core.device import parse_device
 from ..core.errors import UsageError
@@ -42,7 +43,8 @@ class YoloConfig(BaseModel):
         patience: Stop after this many epochs without a better one.
         time: Stop after so many seconds of training, those before a resume included; `epochs` is then the most.
         workers: Processes that read pictures for a GPU; on a CPU there are none.
-        cache: Keep the decoded pictures in memory where they fit.
+        cache: Keep the decoded pictures in memory where they fit. Ultralytics then draws mosaics from all pictures, and
+            without it from those it read last: the random numbers are others, and so are the figures, a little.
         balance: Against classes of unequal size: "weights" in the loss, or "resample" shows pictures of rare classes
             more often, see `detect.balance`.
         tiles: Train on and predict from tiles of the pictures, for small objects; "auto" where a probe says it pays.
@@ -143,3 +145,17 @@ class YoloConfig(BaseModel):
                 where="--imgsz",
                 next_step=f"use {lower} or {lower + grid}",
             )
+
+
+def checked(config: YoloConfig, chosen: Mapping[str, Any]) -> YoloConfig:
+    """A configuration with these choices in place of its own.
+
+    Raises:
+        UsageError: what one of them cannot be, by its option's name.
+    """
+    try:
+        return YoloConfig.model_validate(config.model_dump() | dict(chosen))
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-")
+        raise UsageError(f"{first['msg']}, not {first['input']}.", where=f"--{option}") from None

@@ -28,6 +28,8 @@ _OURS = {
     "workers": "--workers",
 }  # fmt: skip
 """What Lensmith sets itself, and what does it there."""
+_OPTIMIZERS = ("auto", "AdamW", "SGD", "MuSGD", "Adam", "Adamax", "NAdam", "RAdam", "RMSprop")
+"""Those of Ultralytics, which looks at the name only when it begins to train."""
 _ELSEWHERE = {
     "auto_augment": "is for classifiers", "erasing": "is for classifiers", "dropout": "is for classifiers",
     "copy_paste": "needs outlines, which a detector's labels do not have",
@@ -43,7 +45,8 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
     """Read `KEY=VALUE` words into arguments for Ultralytics, values as YAML reads them.
 
     Raises:
-        UsageError: no `=`, or an argument that there is not (with the nearest) or that Lensmith sets itself.
+        UsageError: no `=`, an optimizer that there is not, or an argument that there is not (with the nearest) or that
+            Lensmith sets itself.
     """
     settings: dict[str, Any] = {}
     offered = _OFFERED & _packaged_names()
@@ -59,8 +62,17 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
             settings[key] = yaml.safe_load(value) if number is None else number
         except yaml.YAMLError:
             raise UsageError(f"'{value}' cannot be read as a value.", where=f"{_OPTION} {key}") from None
+    _check_optimizer(settings)
     _need_optimizer(settings)
     return settings
+
+
+def _check_optimizer(settings: Mapping[str, Any]) -> None:
+    name = str(settings.get("optimizer", "auto"))
+    if name.lower() not in map(str.lower, _OPTIMIZERS):
+        raise UsageError(
+            f"There is no optimizer '{name}'.", where=_OPTION, next_step=f"take one of: {', '.join(_OPTIMIZERS)}"
+        )
 
 
 def _need_optimizer(settings: Mapping[str, Any]) -> None:

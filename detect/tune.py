@@ -22,11 +22,11 @@ from ..core.progress import say
 from ..core.workspace import Workspace
 from ..datasets.model import Dataset
 from ..datasets.of_run import dataset_of_run
-from .config import YoloConfig
+from .config import YoloConfig, checked
 from .train import resolved
 from .tune_folders import clear_tuning
 from .tune_job import OF_TUNING, TuneRun, Tuning
-from .tune_space import read_space, usual_space
+from .tune_space import check_space, read_space, usual_space
 
 COMMAND = "tune"
 
@@ -80,6 +80,8 @@ def tune_yolo(dataset: Dataset, workspace: Workspace, config: TuneConfig) -> Tun
     config.check()
     space, remarks = (read_space(config.space, config.yolo), []) if config.space else usual_space(config.yolo)
     manifest = resolved(dataset, workspace, config.yolo, COMMAND)
+    model = manifest.options["model"]
+    check_space(space, checked(config.yolo, {"model": model, "size": None}), config.space or "the usual")
     for remark in remarks:
         say(remark)
     manifest.options[OF_TUNING] = {

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, cast
 import yaml
 
 from ..core.errors import DataError, NotFoundError, UsageError
+from ..core.isolation import isolate_ultralytics
 from .augmented import OWN_CHANGES
-from .config import YoloConfig
-from .settings import parse_settings
+from .config import YoloConfig, checked
+from .settings import check_settings, parse_settings
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -46,6 +47,18 @@ class Dimension:
     high: float = 0.0
     log: bool = False
     step: float | None = None
+
+    def samples(self, name: str) -> tuple[Value, ...]:
+        """Every choice, or both ends of the range; of what must be whole and has a step, the last value below the end.
+
+        Picture sizes must fit a grid, so of these it is all.
+        """
+        if self.choices:
+            return self.choices
+        if name not in _WHOLE or not (self.low.is_integer() and self.high.is_integer()):
+            return self.low, self.high
+        values = range(int(self.low), int(self.high) + 1, 1 if self.log else int(self.step or _WHOLE[name]))
+        return tuple(values) if name == "imgsz" else (values[0], values[-1])
 
     def suggest(self, trial: Trial, name: str) -> Value:
         """A value for this trial, as its sampler thinks best."""
@@ -135,8 +148,8 @@ def space_of(record: Mapping[str, Any], config: YoloConfig, where: Path | str) -
     space = {str(name): _dimension(str(name), values, where) for name, values in record.items()}
     for name, one in space.items():
         if name not in _OPTIONS:
-            sample = one.choices[0] if one.choices else one.low
-            parse_settings([f"{name}={sample}", *([] if name == "optimizer" else ["optimizer=AdamW"])])
+            for value in one.samples(name):
+                parse_settings([f"{name}={value}", *([] if name == "optimizer" else ["optimizer=AdamW"])])
     optimizers = space["optimizer"].choices if "optimizer" in space else (config.settings.get("optimizer", "auto"),)
     if needing := [name for name in _OF_AN_OPTIMIZER if name in space and not any(map(_is_own, optimizers))]:
         raise UsageError(
@@ -145,6 +158,29 @@ def space_of(record: Mapping[str, Any], config: YoloConfig, where: Path | str) -
             next_step="add a line: optimizer: [AdamW]",
         )
     return space
+
+
+def check_space(space: Space, config: YoloConfig, where: Path | str) -> None:
+    """See that a training takes every choice and both ends of every range, before the first trial begins.
+
+    Args:
+        space: What is to be tried.
+        config: The training, with its model known.
+        where: Where the space stands.
+
+    Raises:
+        UsageError: a value that it does not take; with the argument's name.
+    """
+    isolate_ultralytics()
+    for name, one in space.items():
+        for value in one.samples(name):
+            try:
+                if name in _OPTIONS:
+                    checked(config, {name: value}).check(config.model)
+                else:
+                    check_settings({name: value})
+            except UsageError as error:
+                raise UsageError(error.what, where=f"{where}: {name}", next_step=error.next_step) from None
 
 
 def suggest(space: Space, trial: Trial, config: YoloConfig) -> dict[str, Value]:

@@ -25,6 +25,7 @@ def test_values_are_read_as_numbers_words_and_truths() -> None:
         ("fliplr", "KEY=VALUE"),
         ("fliplr=[", "cannot be read"),
         ("lr0=0.001", "--set optimizer=AdamW"),
+        ("optimizer=AdamWW", "AdamW, SGD"),
     ],
 )
 def test_what_cannot_be_set_is_said_with_what_does_it(pair: str, says: str) -> None:

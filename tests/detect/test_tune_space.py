@@ -9,13 +9,15 @@ import pytest
 
 from lensmith.core.errors import DataError, LensmithError, NotFoundError, UsageError
 from lensmith.detect.config import YoloConfig
-from lensmith.detect.tune_space import read_space, space_of, suggest, usual_space, with_values
+from lensmith.detect.tune_space import check_space, read_space, space_of, suggest, usual_space, with_values
 
-CONFIG = YoloConfig(epochs=30)
+pytestmark = pytest.mark.torch  # Ultralytics itself checks the values
+CONFIG = YoloConfig(model="yolov8n", epochs=30)
 
 
 def test_the_usual_space_leaves_out_what_is_settled_or_would_change_nothing() -> None:
     space, remarks = usual_space(CONFIG)
+    check_space(space, CONFIG, "the usual")
     assert {"optimizer", "lr0", "mosaic", "freeze", "hsv_s"} <= space.keys()
     assert remarks == []
     space, remarks = usual_space(
@@ -54,6 +56,7 @@ def test_an_own_space_is_read_and_kept(tmp_path: Path) -> None:
         "freeze: [0, backbone]\nfliplr: [0.0, 0.5]\n"
     )
     space = read_space(path, CONFIG)
+    check_space(space, CONFIG, path)
     assert space_of({name: one.as_record() for name, one in space.items()}, CONFIG, path) == space
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     sizes = {suggest(space, study.ask(), CONFIG)["imgsz"] for _ in range(40)}
@@ -69,6 +72,16 @@ def test_an_own_space_is_read_and_kept(tmp_path: Path) -> None:
         ("mosaic: {low: 0, high: 1, least: 3}", DataError, "'mosaic' has no range"),
         ("lr0: [0.1, 0.2]", UsageError, "lr0 has no effect"),
         ("mozaic: [0.1, 0.2]", UsageError, "'mozaic' is not an argument"),
+        ("optimizer: [AdamW, Bogus]", UsageError, "no optimizer 'Bogus'"),
+        ("freeze: [0, banana]", UsageError, "not banana"),
+        ("freeze: [0, 500]", UsageError, "none would be left to learn"),
+        ("imgsz: [320, 333]", UsageError, "333 pixels do not fit"),
+        ("imgsz: {low: 320, high: 640, step: 50}", UsageError, "370 pixels do not fit"),
+        ("batch: {low: 1.5, high: 8}", UsageError, "not 1.5"),
+        ("lr0: {low: 5, high: 100}\noptimizer: [SGD]", UsageError, "lr0=5.0"),
+        ("fliplr: {low: 0.5, high: 3}", UsageError, "fliplr=3.0"),
+        ("close_mosaic: {low: 0.5, high: 3}", UsageError, "close_mosaic=0.5"),
+        ("cos_lr: [true, maybe]", UsageError, "cos_lr=maybe"),
         ("[1, 2]", DataError, "holds no arguments"),
         ("a: {", DataError, "cannot be read as YAML"),
     ],
@@ -79,6 +92,6 @@ def test_a_space_that_makes_no_sense_is_refused(
     path = tmp_path / "space.yaml"
     path.write_text(text)
     with pytest.raises(kind, match=said):
-        read_space(path, CONFIG)
+        check_space(read_space(path, CONFIG), CONFIG, path)
     with pytest.raises(NotFoundError):
         read_space(tmp_path / "no.yaml", CONFIG)
