@@ -12,6 +12,7 @@ from ..core.errors import DataError
 
 RESULTS_PATH = Path("train") / "results.csv"
 _RISE = 1.1  # of the validation loss above its best
+_FEWEST = 10  # epochs; in the first ones the rate still rises and the loss of the new head goes up and down
 _METRICS = {
     "metrics/precision(B)": "precision", "metrics/recall(B)": "recall", "metrics/mAP50(B)": "mAP50",
     "metrics/mAP50-95(B)": "mAP50-95",
@@ -95,10 +96,13 @@ def overfitting(history: Sequence[Row]) -> list[str]:
     """Where training and validation part, in plain sentences with what to do; none where they do not.
 
     They have parted where the validation loss ends a tenth or more above its best while the training loss still fell.
+    Nothing is said of fewer than ten epochs, nor while the boxes get better: where the best epoch is among the last
+    tenth, at least among the last three, more epochs may help, whatever the loss does.
     """
     measured = [row for row in history if row.valid and math.isfinite(row.valid_loss)]
     shipped = best_row(history)
-    if not measured or shipped is None:
+    late = history[-max(len(history) // 10, 3) :]
+    if shipped is None or len(measured) < _FEWEST or any(row.score >= shipped.score for row in late):
         return []
     best, last = min(measured, key=lambda row: row.valid_loss), measured[-1]
     if last.valid_loss < _RISE * best.valid_loss or last.train_loss >= best.train_loss:

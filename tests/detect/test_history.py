@@ -61,14 +61,23 @@ def test_a_file_that_is_no_table_of_epochs(tmp_path: Path, content: str) -> None
         read_history(tmp_path)
 
 
+def course(*losses: tuple[float, float], best: int, epochs: int = 12) -> list[Row]:
+    """Epochs of which the last repeat what `losses` ends with; the boxes are best in epoch `best`."""
+    both = [*losses, *[losses[-1]] * (epochs - len(losses))]
+    return [row(n, *pair, 0.6 if n == best else 0.5) for n, pair in enumerate(both, 1)]
+
+
 @pytest.mark.parametrize(
     ("history", "said"),
     [
-        pytest.param([row(1, 3, 2, 0.6), row(2, 2, 2.3)], "epoch 1, before the rise", id="rises while training falls"),
-        pytest.param([row(1, 3, 2), row(2, 2, 2.3, 0.6)], "its boxes are better", id="a later epoch ships"),
-        pytest.param([row(1, 3, 2), row(2, 2, 2.1)], "", id="rises by less than a tenth"),
-        pytest.param([row(1, 3, 2), row(2, 4, 2.9)], "", id="both rise"),
-        pytest.param([Row(1, 1.0, {"box": 1}, {}, {})], "", id="nothing was validated"),
+        pytest.param(course((3, 2), (2, 2.3), best=1), "epoch 1, before the rise", id="rises while training falls"),
+        pytest.param(course((3, 2), (2, 2.3), best=5), "its boxes are better", id="a later epoch ships"),
+        pytest.param(course((3, 2), (2, 2.1), best=1), "", id="rises by less than a tenth"),
+        pytest.param(course((3, 2), (4, 2.9), best=1), "", id="both rise"),
+        pytest.param(course((3, 2), (2, 2.3), best=1, epochs=9), "", id="too short to tell"),
+        pytest.param(course((3, 2), (2, 2.3), best=12), "", id="the last epoch is the best"),
+        pytest.param(course((3, 2), (2, 2.3), best=10), "", id="one of the last epochs is the best"),
+        pytest.param([Row(n, 1.0, {"box": 1}, {}, {}) for n in range(1, 13)], "", id="nothing was validated"),
     ],
 )
 def test_overfitting_is_said_with_what_helps(history: list[Row], said: str) -> None:

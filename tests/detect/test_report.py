@@ -37,6 +37,7 @@ from tests.report.reading import Reader
 NAMES = ("cat", "<b>dög", "eel")
 RISING = ("1,10,3,2,0.1,0.2,0.3,0.4,1.5,1.5,0.01,0.02", "2,60,1,2,0.1,0.2,0.4,0.5,1,2,0.01,0.02",
           "3,130,1,1,0.1,0.2,0.4,0.45,2,2.5,0.01,0.02")  # fmt: skip
+LEARNED_BY_HEART = (*RISING, *(f"{n},130,1,1,0.1,0.2,0.4,0.45,2,2.5,0.01,0.02" for n in range(4, 12)))
 
 
 def findings(workspace: Workspace, split: Split) -> Evaluation:
@@ -87,7 +88,7 @@ def test_the_page_of_a_run(workspace: Workspace, capfd: pytest.CaptureFixture[st
     for label in sorted((root / "train/labels").iterdir())[3::2]:
         label.write_text("")  # of the second class one is left
     (root / "data.yaml").write_text((root / "data.yaml").read_text().replace("nc: 2", "nc: 3") + "- eel\n")
-    run, bundle = make_run(workspace, *RISING)
+    run, bundle = make_run(workspace, *LEARNED_BY_HEART)
     manifest = RunManifest.load(run)
     worth = Difference("", "mAP50-95", Figure(0.2, 0.1, 0.3), Figure(0.4, 0.3, 0.5), Figure(0.2, 0.1, 0.3), 9)
     trial = Trial(Tiles(size=320), worth, (11.0, 44.0), findings(workspace, "valid"), complete=True)
@@ -110,7 +111,7 @@ def test_the_page_of_a_run(workspace: Workspace, capfd: pytest.CaptureFixture[st
         "No training picture shows eel",
         "The training pictures hold 11 boxes of cat and 1 of <b>dög",
         "After epoch 1 the loss on validation pictures rises (3.00 to 4.50)",
-        "The model that ships is that of epoch 2 of 3",
+        "The model that ships is that of epoch 2 of 11",
         "The epochs took 2 min on cpu",
         "coco.pt (a mirror)",
         "the backbone until epoch 1 was over",
