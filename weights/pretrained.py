@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,9 +12,11 @@ from ..core.errors import DataError, NotFoundError
 from ..core.files import sha256_of
 from ..core.isolation import cache_folder
 from ..core.progress import say
+from ..core.words import some
 from ..core.workspace import Workspace
 from .checksums import PUBLISHED, accepted, check_cached, remember
 from .fetch import MIRROR_VARIABLE, Published, fetch_published
+from .shelf import list_bundles
 
 OFFICIAL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
 
@@ -70,7 +73,7 @@ def find_pretrained(asset: str, workspace: Workspace) -> Pretrained:
             before; it is not kept. Or the file in our cache was changed.
     """
     if not _FILE_NAME.fullmatch(asset):
-        raise NotFoundError(f"'{asset}' is not the name of a weights file.", next_step=_ways_out(asset))
+        raise NotFoundError(f"'{asset}' is not the name of a weights file.", next_step=_ways_out(asset, workspace))
     cached = cache_folder("pretrained") / asset
     if place := on_this_machine(asset, workspace):
         sha256 = sha256_of(place)
@@ -79,7 +82,7 @@ def find_pretrained(asset: str, workspace: Workspace) -> Pretrained:
         return Pretrained(place, sha256, str(place), _checked(asset, sha256))
     known = accepted(asset)
     what = f"The pretrained weights {asset}"
-    origin = fetch_published(Published(asset, f"{OFFICIAL}/{asset}", what, _ways_out(asset), known), cached)
+    origin = fetch_published(Published(asset, f"{OFFICIAL}/{asset}", what, _ways_out(asset, workspace), known), cached)
     sha256 = sha256_of(cached)
     checked = _checked(asset, sha256)
     if checked == "not checked":
@@ -100,8 +103,19 @@ def _checked(asset: str, sha256: str) -> Literal["published", "remembered", "not
     return "published" if asset in PUBLISHED else "remembered"
 
 
-def _ways_out(asset: str) -> str:
+def _ways_out(asset: str, workspace: Workspace) -> str:
+    here = some([shlex.quote(str(path)) for path in _files_here(workspace)], 3)
+    has = f"--weights with a .pt file that is here ({here})" if here else "--weights PATH with a .pt file you have"
     return (
-        f"use --weights PATH with a .pt file you have, or --from-scratch to start without; or put {asset} into the "
-        f"folder weights/ of your workspace, or set {MIRROR_VARIABLE} to a folder or address that has it"
+        f"use {has}, or --from-scratch to start without; or put {asset} into the folder weights/ of your workspace, or"
+        f" set {MIRROR_VARIABLE} to a folder or address that has it"
     )
+
+
+def _files_here(workspace: Workspace) -> list[Path]:
+    """Files to start from: those that lie in the current folder or in `weights/`, then the workspace's own models."""
+    here = Path.cwd()
+    lying = [*sorted(here.glob("*.pt")), *sorted(workspace.weights.glob("*.pt"))]
+    models = (folder / "model.pt" for folder in list_bundles(workspace))
+    found = [path for path in (*lying, *models) if path.is_file()]
+    return [path.relative_to(here) if path.is_relative_to(here) else path for path in dict.fromkeys(found)]

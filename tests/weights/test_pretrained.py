@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import socket
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from lensmith.core.isolation import cache_folder
 from lensmith.core.workspace import Workspace
 from lensmith.weights.checksums import PUBLISHED
 from lensmith.weights.pretrained import find_pretrained, pretrained_from_path
+from tests.predict.make_bundle import make_detector
 
 ASSET = "yolo12n.pt"  # nobody knows a checksum of it
 KNOWN = "yolo11n.pt"
@@ -109,6 +111,25 @@ def test_offline_is_one_error_that_names_the_ways_out(workspace: Workspace, monk
     assert "no connection" in failed.value.what
     assert "--weights PATH" in str(failed.value)
     assert "--from-scratch" in str(failed.value)
+
+
+def test_weights_that_lie_here_are_offered(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CV_WEIGHTS_MIRROR", str(tmp_path / "empty"))
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    (here / "my model.pt").write_bytes(DATA)
+    workspace.weights.mkdir(parents=True)
+    (workspace.weights / "yolov8s.pt").write_bytes(DATA)
+    make_detector(workspace.weights / "cells")
+    (workspace.weights / "cells" / "model.pt").write_bytes(DATA)
+    with pytest.raises(LensmithError) as failed:
+        find_pretrained(ASSET, workspace)
+    own = (workspace.weights / "yolov8s.pt", workspace.weights / "cells" / "model.pt")
+    files = ", ".join(["'my model.pt'", *(shlex.quote(str(path)) for path in own)])
+    assert f"--weights with a .pt file that is here ({files})" in str(failed.value)
 
 
 def test_a_mirror_folder_without_the_file_says_so(
