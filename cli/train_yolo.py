@@ -84,7 +84,11 @@ def train_yolo(
     ] = "auto",
     augment: Annotated[str | None, _option(f"{AUGMENT_HELP} Default: Ultralytics' own changes.", _DATA)] = None,
     cache: Annotated[
-        bool, _option("Keep the decoded pictures in memory where they fit.", _DATA, "--cache/--no-cache")
+        bool, _option(
+            "Keep the decoded pictures in memory where they fit. Mosaics are then drawn from all of them and not from"
+            " the latest ones, so random numbers and figures differ a little from those without.",
+            _DATA, "--cache/--no-cache",
+        ),
     ] = True,
     workers: Annotated[
         int, _option("Processes that read pictures for a GPU; on a CPU there are none.", _DATA, min=0)
