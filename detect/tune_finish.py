@@ -30,7 +30,8 @@ class Verdict:
 
     Attributes:
         sentences: What came out, in plain words: the answer first.
-        better: Whether it is better on the validation pictures by more than chance; None where that cannot be told.
+        better: Whether it is better on the validation pictures by more than chance; None where that cannot be told,
+            or where it seems so and there are no test pictures, which did not choose it, beside them.
         defaults: The run that the training which changed nothing became, because its model is the one to use; None
             where that of the best trial is.
     """
@@ -85,14 +86,18 @@ def judge(defaults: ComparedRun, best: ComparedRun) -> Verdict:
     if valid is None or not valid.differences:
         return Verdict(("Whether the best trial is better than the defaults cannot be told.",))
     lead = valid.differences[0]
-    better = not lead.within_noise and lead.difference.value > 0
-    if better:
-        answer = "The best trial is better than the defaults by more than chance on the validation pictures: use it."
-    else:
-        answer = "Nothing shows that the best trial is better than the defaults, so use the defaults."
     told = compare_two(defaults, best)
     tested = told.sentences() if told.split == "test" else ()
-    return Verdict((answer, *valid.sentences(), *tested), better)
+    better = not lead.within_noise and lead.difference.value > 0
+    if better:
+        answer = (
+            "On the validation pictures the best trial is better than the defaults by more than chance: use it. It was"
+            " chosen out of all trials by these very pictures, which flatters it"
+        )
+        answer += "." if tested else "; without test pictures nobody can tell by how much."
+    else:
+        answer = "Nothing shows that the best trial is better than the defaults, so use the defaults."
+    return Verdict((answer, *valid.sentences(), *tested), better if tested or not better else None)
 
 
 def _measured_defaults(

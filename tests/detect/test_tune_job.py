@@ -221,6 +221,7 @@ def a_run(name: str, **scores: float) -> ComparedRun:
         pytest.param({"valid": 0.5, "test": 0.6}, {"valid": 0.6, "test": 0.4}, True, id="better, whatever test says"),
         pytest.param({"valid": 0.5, "test": 0.4}, {"valid": 0.5, "test": 0.6}, False, id="no better"),
         pytest.param({"valid": 0.5}, {"valid": 0.4}, False, id="worse"),
+        pytest.param({"valid": 0.5}, {"valid": 0.6}, None, id="better by the pictures that chose it, and no others"),
         pytest.param({}, {}, None, id="not measured"),
     ],
 )
@@ -230,4 +231,6 @@ def test_validation_pictures_alone_decide_whether_the_best_trial_is_used(
     verdict = judge(a_run("whatever", **defaults), a_run("best", **best))
     assert verdict.better is better
     assert ("use the defaults" in verdict.sentences[0]) is (better is False)
-    assert any("test pictures" in said for said in verdict.sentences) is ("test" in best), "it is told all the same"
+    assert any("20 test pictures" in said for said in verdict.sentences) is ("test" in best), "it is told all the same"
+    flattered = "chosen out of all trials by these very pictures" in verdict.sentences[0]
+    assert flattered is (best.get("valid", 0) > defaults.get("valid", 0))
