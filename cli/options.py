@@ -33,6 +33,23 @@ AUGMENT_HELP = "Random changes while training: none, light, default, heavy, or a
 BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Pictures per training step.")]
 
 
+def number_or(word: str, text: str, option: str) -> int | str:
+    """What was given for an option: a number, or the one word that may stand in its place.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    from ..core.errors import UsageError
+
+    if text.strip().lower() == word:
+        return word
+    try:
+        return int(text)
+    except ValueError:
+        what = f"'{text}' is neither a number nor '{word}'."
+        raise UsageError(what, where=option, next_step=f"give {option} a whole number, or {word}") from None
+
+
 def print_json(value: Any) -> None:
     """One JSON document or line on stdout, keys hidden."""
     from ..core.redact import redact

@@ -17,11 +17,11 @@ from .options import (
     JsonOption,
     SeedOption,
     WorkspaceOption,
+    number_or,
     print_json,
 )
 
 if TYPE_CHECKING:
-    from ..detect.config import YoloConfig
     from ..detect.train import DetectorRun
 
 _MODEL, _LEARNING, _DATA = "Model", "Learning", "Data"
@@ -118,18 +118,20 @@ def train_yolo(
     from ..core.duration import read_duration
     from ..core.workspace import Workspace
     from ..datasets.read import open_dataset
+    from ..detect.config import YoloConfig, checked
     from ..detect.settings import parse_settings
     from ..detect.train import train_yolo as train
 
     place = Workspace.find(workspace)
-    config = _config(
-        model=model, size=size, epochs=epochs, imgsz=_number(imgsz, "--imgsz", "auto"),
-        batch=_number(batch, "--batch", "auto"), device=device, freeze=_number(freeze, "--freeze", "backbone"),
-        unfreeze_after=unfreeze_after, weights=weights, from_scratch=from_scratch, patience=patience,
-        time=None if time is None else read_duration(time, "--time"), name=name, seed=seed, cache=cache,
-        workers=workers, balance=balance, tiles=tiles, target=target, augment=augment,
-        settings=parse_settings(settings or []), tensorboard=tensorboard, mlflow=mlflow, force=force,
-    )  # fmt: skip
+    config = checked(YoloConfig(), {
+        "model": model, "size": size, "epochs": epochs, "imgsz": number_or("auto", imgsz, "--imgsz"),
+        "batch": number_or("auto", batch, "--batch"), "device": device,
+        "freeze": number_or("backbone", freeze, "--freeze"), "unfreeze_after": unfreeze_after, "weights": weights,
+        "from_scratch": from_scratch, "patience": patience,
+        "time": None if time is None else read_duration(time, "--time"), "name": name, "seed": seed, "cache": cache,
+        "workers": workers, "balance": balance, "tiles": tiles, "target": target, "augment": augment,
+        "settings": parse_settings(settings or []), "tensorboard": tensorboard, "mlflow": mlflow, "force": force,
+    })  # fmt: skip
     if rehearse:
         from ..detect.rehearse import rehearse as try_out
         from .rehearsal import tell_rehearsal
@@ -150,34 +152,6 @@ def epoch_lines(as_json: bool) -> Iterator[None]:
 
     with listening(lambda row: print_json(row.as_record())):
         yield
-
-
-def _config(**chosen: Any) -> YoloConfig:
-    """The options together; what one of them cannot be is said by its name."""
-    from pydantic import ValidationError
-
-    from ..core.errors import UsageError
-    from ..detect.config import YoloConfig
-
-    try:
-        return YoloConfig(**chosen)
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = str(first["loc"][0]).replace("_", "-")
-        raise UsageError(f"{first['msg']}, not {first['input']}.", where=f"--{option}") from None
-
-
-def _number(text: str, option: str, word: str) -> int | str:
-    """A number, or the one word that may stand in its place."""
-    from ..core.errors import UsageError
-
-    if text.strip().lower() == word:
-        return word
-    try:
-        return int(text)
-    except ValueError:
-        what = f"'{text}' is neither a number nor '{word}'."
-        raise UsageError(what, where=option, next_step=f"give {option} a whole number, or {word}") from None
 
 
 def tell_detector(done: DetectorRun, as_json: bool) -> None:

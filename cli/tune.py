@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import DatasetArgument, DeviceOption, JsonOption, SeedOption, WorkspaceOption, print_json
+from .options import DatasetArgument, DeviceOption, JsonOption, SeedOption, WorkspaceOption, number_or, print_json
 
 if TYPE_CHECKING:
     from ..detect.tune_job import TuneRun
@@ -63,26 +63,20 @@ def tune(
 
     Example: cv tune chess --trials 20 --epochs 30 --imgsz 320
     """
-    from pydantic import ValidationError
-
     from ..core.duration import read_duration
-    from ..core.errors import UsageError
     from ..core.workspace import Workspace
     from ..datasets.read import open_dataset
-    from ..detect.config import YoloConfig
+    from ..detect.config import YoloConfig, checked
     from ..detect.settings import parse_settings
     from ..detect.tune import TuneConfig, tune_yolo
 
     place = Workspace.find(workspace)
-    try:
-        yolo = YoloConfig.model_validate({
-            "model": model, "epochs": epochs, "imgsz": _whole(imgsz, "--imgsz"), "batch": _whole(batch, "--batch"),
-            "device": device, "weights": weights, "from_scratch": from_scratch, "augment": augment,
-            "settings": parse_settings(settings or []), "name": name, "force": force, "seed": seed,
-        })  # fmt: skip
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"{first['msg']}, not {first['input']}.", where=f"--{first['loc'][0]}") from None
+    yolo = checked(YoloConfig(), {
+        "model": model, "epochs": epochs, "imgsz": number_or("auto", imgsz, "--imgsz"),
+        "batch": number_or("auto", batch, "--batch"), "device": device, "weights": weights,
+        "from_scratch": from_scratch, "augment": augment, "settings": parse_settings(settings or []), "name": name,
+        "force": force, "seed": seed,
+    })  # fmt: skip
     limit = read_duration(time, "--time") if time else None
     config = TuneConfig(yolo, trials=trials, time=limit, space=space, ray=ray, ray_address=ray_address)
     tell_tuning(tune_yolo(open_dataset(dataset, place), place, config), as_json)
@@ -117,13 +111,3 @@ def tell_tuning(done: TuneRun, as_json: bool) -> None:
         say(f"the model of the best trial: {detector.bundle.folder}")
     say(f"Next: look at the report: {done.report}")
     say(f"Next: cv predict PICTURES --weights {shlex.quote(used.bundle.name)}")
-
-
-def _whole(text: str, option: str) -> int | str:
-    from ..core.errors import UsageError
-
-    if text == "auto":
-        return text
-    if text.isdecimal():
-        return int(text)
-    raise UsageError(f"'{text}' is neither a number nor auto.", where=option, next_step=f"give {option} 320, say")

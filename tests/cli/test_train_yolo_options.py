@@ -33,6 +33,16 @@ def test_wrong_options_are_refused_before_anything_is_made(
     assert not workspace.runs.exists()
 
 
+@pytest.mark.parametrize("command", ["train-yolo", "tune"])
+def test_commands_say_alike_what_an_option_takes(workspace: Workspace, command: str) -> None:
+    make_yolo_dataset(workspace.datasets / "small")
+    word = run_cv(command, "small", "--imgsz", "large", cwd=workspace.root)
+    assert (word.returncode, "'large' is neither a number nor 'auto'" in word.stderr) == (2, True)
+    assert "give --imgsz a whole number, or auto" in word.stderr
+    small = run_cv(command, "small", "--imgsz", "8", cwd=workspace.root)
+    assert (small.returncode, "where: --imgsz" in small.stderr) == (2, True)
+
+
 @pytest.mark.torch
 def test_every_epoch_is_a_line_of_json_and_the_last_line_is_the_result(workspace: Workspace) -> None:
     make_yolo_dataset(workspace.datasets / "small")
