@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.device import resolve_device, usable_cores
+from ...core.device import free_memory, is_memory_full, resolve_device, usable_cores
 from ...core.errors import DataError, LensmithError
 from ...core.extras import need_extra
 from ...core.isolation import isolate_ultralytics
@@ -59,17 +59,31 @@ class TorchDetector:
         return "final" if getattr(self.model, "end2end", False) else "raw"
 
     def infer(self, pictures: np.ndarray) -> np.ndarray:
-        """See `Engine.infer`."""
+        """See `Engine.infer`; pictures that do not fit into the memory together go through it in halves.
+
+        Raises:
+            LensmithError: not even one picture fits.
+        """
+        try:
+            return self._infer(pictures)
+        except RuntimeError as error:
+            if not is_memory_full(error):
+                raise
+            if len(pictures) == 1:
+                what, other = (
+                    ("The memory", "") if self.device == "cpu" else ("The GPU's memory", ", or use --device cpu")
+                )
+                raise LensmithError(f"{what} is full.", next_step=f"close what else uses it{other}") from None
+        free_memory()  # here, where the error does not hold what the failed step had taken any more
+        half = len(pictures) // 2
+        return np.concatenate([self.infer(pictures[:half]), self.infer(pictures[half:])])
+
+    def _infer(self, pictures: np.ndarray) -> np.ndarray:
         import torch
 
         with torch.inference_mode():
             batch = torch.from_numpy(np.ascontiguousarray(pictures[..., ::-1])).to(self.device)
-            try:
-                output = self.model(batch.permute(0, 3, 1, 2).contiguous().float() / 255)
-            except torch.cuda.OutOfMemoryError:
-                raise LensmithError(
-                    "The GPU's memory is full.", next_step="close what else uses it, or run with --device cpu"
-                ) from None
+            output = self.model(batch.permute(0, 3, 1, 2).contiguous().float() / 255)
         first = output[0] if isinstance(output, (tuple, list)) else output
         return first.float().cpu().numpy()
 
