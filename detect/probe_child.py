@@ -6,9 +6,11 @@ Run by `detect.probe`, which stops it when it takes too long; memory that it ask
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ..core.device import is_memory_full
@@ -19,7 +21,8 @@ from ..core.memory import peak_memory
 def main() -> None:
     """Read the order from standard input, see `probe.Order`."""
     order = json.loads(sys.stdin.read())
-    _limit_memory(order["limit"])
+    if order["device"] == "cpu":  # on a GPU nothing is measured of it, and CUDA's start may want more than is free
+        _limit_memory(order["limit"])
     isolate_ultralytics()
     import torch
 
@@ -77,18 +80,41 @@ def _pictures(batch: int, order: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _autobatch(network: Any, order: Mapping[str, Any]) -> int:
-    """Ultralytics' own measurement on a GPU: the batch that takes 60% of its memory."""
-    from ultralytics.utils.autobatch import check_train_batch_size
+    """Ultralytics' own measurement on a GPU: the batch that takes 60% of its memory.
 
-    return int(
-        check_train_batch_size(
-            network.to(order["device"]),
-            imgsz=order["imgsz"],
-            amp=True,
-            max_num_obj=round(order["most_boxes"]),
-            dataset_size=order["pictures"],
-        )
-    )
+    Raises:
+        SystemExit: it could not measure; by default it would go on with 16, and say so in its log alone.
+    """
+    import torch
+    from ultralytics.utils.autobatch import autobatch
+
+    failed, device = 0, torch.device(order["device"])
+    with torch.autocast(device.type), _last_remark() as remarks:
+        batch = autobatch(network.to(device).train(), order["imgsz"], batch_size=failed,
+                          max_num_obj=round(order["most_boxes"]), dataset_size=order["pictures"])  # fmt: skip
+    if batch == failed:
+        raise SystemExit(remarks[-1] if remarks else "Ultralytics could not measure it")
+    return int(batch)
+
+
+@contextmanager
+def _last_remark() -> Iterator[list[str]]:
+    """What Ultralytics warns of while the block runs, in one line each; nothing of it is printed."""
+    from ultralytics.utils import LOGGER, remove_colorstr
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            remarks.append(" ".join(remove_colorstr(record.getMessage()).split()))
+
+    remarks: list[str] = []
+    before, level = LOGGER.handlers, LOGGER.level
+    LOGGER.handlers = [Ear(logging.WARNING)]
+    LOGGER.setLevel(logging.WARNING)
+    try:
+        yield remarks
+    finally:
+        LOGGER.handlers = before
+        LOGGER.setLevel(level)
 
 
 def _limit_memory(limit: int) -> None:
