@@ -43,8 +43,8 @@ def compare(
         print_json({**found.as_record(), "page": str(page)})
         return
     number = {name: str(place) for place, name in enumerate(found.names, 1)}
-    for name, place in number.items():
-        typer.echo(plain(f"{place}: {name}"))
+    for run in found.runs:
+        typer.echo(plain(f"{number[run.name]}: {run.name}{f', {run.epochs}' if run.epochs else ''}"))
     for pair in found.pairs:
         _tell_pair(pair, (number[pair.first], number[pair.second]), found.runs[0].leading)
     if not all(pair.differences for pair in found.pairs):

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from ..core.runs import RunEntry
 
 _LEAKS = "*"  # beside a score that is too good
+_EARLIER = "†"  # beside the score of a model from before an extension that is not done
+_INTERNAL = {"start_sha256"}  # for `cv resume`, not for a person; --json has it
+_CHECKED = {
+    "published": "yes, it is the file that Ultralytics published",
+    "remembered": "it is the file that was first fetched here; no published checksum is known",
+    "not checked": "no: nobody has published a checksum of this file",
+}
 _RESUMED = ("train-yolo", "finetune", "tune")  # the commands whose runs `cv resume` goes on with
 
 
@@ -51,13 +58,15 @@ def runs(
         folder = locate(name, place.runs, "run", marker=MANIFEST_NAME)
         manifest = RunManifest.load(folder)
         entry = alive_or_killed(folder, summarize(folder))
+        trained = trained_for(folder, manifest)
         if as_json:
             print_json({
                 "folder": str(folder), **manifest.model_dump(mode="json"), "status": entry.status, "split": entry.split,
-                "metrics": entry.metrics, "files": _files(folder), "next": _next(entry, folder),
+                "metrics": entry.metrics, "trained_for": trained, "files": _files(folder),
+                "next": _next(entry, folder),
             })  # fmt: skip
         else:
-            _show(folder, manifest, entry)
+            _show(folder, manifest, entry, trained)
         return
     found = choose(list_runs(place), dataset=dataset, status=status, command=command, sort=sort)
     if as_json:
@@ -75,11 +84,13 @@ def _list(found: list[RunEntry], home: Path, sort: str | None, *, filtered: bool
         return
     found = found if sort else _with_their_tuning(found)
     names = {entry.name for entry in found}
+    earlier = {entry.name for entry in found if _value(entry, sort) is not None and _of_earlier(entry, home)}
     rows = [("command", "status", "dataset", "model", "score", "took", "started")]
     rows += [
         (
             ("  " if not sort and entry.tuned_by in names else "") + (entry.command or "?"), entry.status,
-            entry.dataset or "-", Path(entry.model or "-").name, _score(entry, sort), _took(entry), _date(entry),
+            entry.dataset or "-", Path(entry.model or "-").name,
+            _score(entry, sort) + (_EARLIER if entry.name in earlier else ""), _took(entry), _date(entry),
         )
         for entry in found
     ]  # fmt: skip
@@ -93,6 +104,18 @@ def _list(found: list[RunEntry], home: Path, sort: str | None, *, filtered: bool
             typer.echo(plain(f"    {entry.name}{of}{f': {what}' if what else ''}"))
     if any(entry.leaked and _value(entry, sort) is not None for entry in found):
         say(f"{_LEAKS} too good: some of these pictures show what the model was trained on, see cv check-dataset")
+    if earlier:
+        say(f"{_EARLIER} of the model from before --extend, which is not done: cv resume goes on with it")
+
+
+def _of_earlier(entry: RunEntry, home: Path) -> bool:
+    """Whether a run's figures are of the model that it had before an extension that was not brought to its end."""
+    if entry.status in {"done", "damaged"} or entry.command != "train-yolo":
+        return False
+    from ..core.manifest import RunManifest
+
+    result = RunManifest.load(home / entry.name).result
+    return bool(result.get("extended")) and not result.get("trained")
 
 
 def _with_their_tuning(found: list[RunEntry]) -> list[RunEntry]:
@@ -126,7 +149,18 @@ def _date(entry: RunEntry) -> str:
     return f"{entry.started.astimezone():%Y-%m-%d %H:%M}" if entry.started else "-"
 
 
-def _show(folder: Path, manifest: RunManifest, entry: RunEntry) -> None:
+def trained_for(folder: Path, manifest: RunManifest) -> str | None:
+    """How many epochs a detector was trained for and why it ended there; None for other runs."""
+    if manifest.command != "train-yolo":
+        return None
+    from ..detect.ended import how_it_ended
+    from ..detect.history import read_history
+
+    ended = how_it_ended(manifest, read_history(folder))
+    return str(ended) if ended else None
+
+
+def _show(folder: Path, manifest: RunManifest, entry: RunEntry, trained: str | None) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Column, Table
@@ -135,18 +169,21 @@ def _show(folder: Path, manifest: RunManifest, entry: RunEntry) -> None:
 
     console = Console()
     table = Table("", Column(overflow="fold"), show_header=False)
-    for key, value in _facts(folder, manifest, entry).items():
+    for key, value in _facts(folder, manifest, entry, trained).items():
         table.add_row(key, escape(plain(value)))
     console.print(table)
     options = Table("option", Column("value", overflow="fold"))
     for key, value in manifest.options.items():
-        options.add_row(escape(key), escape(plain(_told(value))))
+        if value not in (None, "", [], {}) and key not in _INTERNAL:
+            options.add_row(escape(key), escape(plain(_told(key, value))))
     console.print(options)
-    for line in _next(entry, folder):
-        say(f"next: {line}")
+    if next_lines := _next(entry, folder):
+        say("next:")
+    for line in next_lines:
+        say(f"  {line}")
 
 
-def _facts(folder: Path, manifest: RunManifest, entry: RunEntry) -> dict[str, str]:
+def _facts(folder: Path, manifest: RunManifest, entry: RunEntry, trained: str | None) -> dict[str, str]:
     data = manifest.dataset
     facts = {
         "run": entry.name,
@@ -160,6 +197,9 @@ def _facts(folder: Path, manifest: RunManifest, entry: RunEntry) -> dict[str, st
         "took": _took(entry) + _stages(manifest.timings),
         "versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
     }
+    if trained:
+        facts["trained for"] = trained
+    earlier = _of_earlier(entry, folder.parent)
     if entry.error:
         facts["what went wrong"] = entry.error
     for name, value in entry.metrics.items():
@@ -167,7 +207,8 @@ def _facts(folder: Path, manifest: RunManifest, entry: RunEntry) -> dict[str, st
             low, high = (entry.metrics.get(f"{name}{end}") for end in ("_low", "_high"))
             between = f" ({low:.3f} to {high:.3f})" if low is not None and high is not None else ""
             leak = f"; too good, {entry.leaked} of the pictures leak" if entry.leaked else ""
-            facts[name] = f"{value:.3f}{between} on {entry.split}{leak}"
+            before = ", of the model from before --extend" if earlier else ""
+            facts[name] = f"{value:.3f}{between} on {entry.split}{leak}{before}"
     if entry.bundle:
         facts["model"] = entry.bundle
     if entry.tuned_by:
@@ -181,12 +222,22 @@ def _stages(timings: Mapping[str, float]) -> str:
     return f": {', '.join(f'{name} {duration_words(seconds)}' for name, seconds in timings.items())}" if timings else ""
 
 
-def _told(value: Any) -> str:
-    """An option's value; of a spec of augmentation its name."""
+def _told(key: str, value: Any) -> str:
+    """An option's value in words; of a spec of augmentation its name."""
+    from ..core.duration import duration_words
+
+    if key == "start_checked":
+        return _CHECKED.get(value, str(value))
+    if key == "time" and isinstance(value, int | float):
+        return duration_words(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return "; ".join(str(one) for one in value)
     if isinstance(value, Mapping):
         name = value.get("name")
-        return str(name) if name else ", ".join(f"{key}={one}" for key, one in value.items()) or "-"
-    return "-" if value is None else str(value)
+        return str(name) if name else ", ".join(f"{part}={one}" for part, one in value.items())
+    return str(value)
 
 
 def _files(folder: Path) -> dict[str, str]:

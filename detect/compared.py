@@ -12,6 +12,7 @@ from ..core.arrays import read_arrays
 from ..core.manifest import RunManifest
 from ..report.compare import ComparedRun
 from ..report.paired import Key, Measured, Sample
+from .ended import how_it_ended
 from .evaluate import Evaluation, Picture, evaluation_name, read_evaluation
 from .history import read_history
 from .matching import match_pictures
@@ -33,6 +34,7 @@ def open_compared(run: Path, manifest: RunManifest) -> ComparedRun:
         "training loss": [row.train_loss for row in history],
         "validation loss": [row.valid_loss for row in history],
     }
+    ended = how_it_ended(manifest, history)
     splits = [split for split in ("valid", "test") if (run / evaluation_name(split)).is_file()]
     return ComparedRun(
         name=run.name,
@@ -42,6 +44,8 @@ def open_compared(run: Path, manifest: RunManifest) -> ComparedRun:
         measured={split: _measured(run, split) for split in splits},
         leading="AP50-95",
         pictures=manifest.result.get("pictures", {}),
+        epochs=str(ended) if ended else "",
+        cut_short=ended is not None and ended.cause in {"time", "stopped"},
     )
 
 

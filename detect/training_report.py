@@ -16,6 +16,7 @@ from ..report.paired import Difference
 from ..report.parts import told
 from ..report.plots import curves
 from ..weights.bundle import BundleRecord
+from .ended import how_it_ended
 from .history import Row, best_row
 
 _LOSSES = {
@@ -104,8 +105,7 @@ def _about_epochs(manifest: RunManifest, history: Sequence[Row], run: str) -> st
     best = best_row(history)
     if best is None:
         return "The run kept no history."
-    options, last = manifest.options, history[-1].epoch
-    epochs, patience, limit = (options.get(key) for key in ("epochs", "patience", "time"))
+    last, ended = history[-1].epoch, how_it_ended(manifest, history)
     # Ultralytics breaks ties between epochs by its own rounding, which its checkpoint alone knows.
     shipped = manifest.result.get("best_epoch", best.epoch)
     row = next((row for row in history if row.epoch == shipped), best)
@@ -113,16 +113,9 @@ def _about_epochs(manifest: RunManifest, history: Sequence[Row], run: str) -> st
         f"The model that ships is that of epoch {row.epoch} of {last}: its mAP50-95 on validation pictures, as"
         f" Ultralytics counts it, was the highest ({row.score:.3f})."
     )
-    if stopped := manifest.result.get("stopped"):
-        text += f" {stopped}, so training ended there."
-    elif isinstance(epochs, int) and last < epochs:
-        if isinstance(patience, int) and last - row.epoch >= patience:
-            text += f" Training stopped early: {many(patience, 'epoch')} brought no better one (--patience)."
-        elif limit:
-            text += (
-                f" Training stopped before its {epochs} epochs were over: the {duration_words(limit)} of --time were."
-            )
-    elif epochs == row.epoch == last and last > 1:
+    if ended and ended.why:
+        text += f" It was trained for {ended}."
+    elif row.epoch == last == manifest.options.get("epochs") and last > 1:
         text += f" The last epoch was the best: more epochs may still help (cv resume {run} --extend 20)."
     seconds = sum(one.seconds for one in history)
     return (

@@ -28,6 +28,8 @@ class ComparedRun:
         measured: What its model said, by split.
         leading: Of the figures, which one an overview of the classes shows.
         pictures: How many each split had for it.
+        epochs: How many it was trained for, of how many, and why it ended there; empty where nobody knows.
+        cut_short: It ended because time was over and not because it had learned what it could.
     """
 
     name: str
@@ -37,6 +39,8 @@ class ComparedRun:
     measured: Mapping[str, Measured]
     leading: str
     pictures: Mapping[str, int]
+    epochs: str = ""
+    cut_short: bool = False
 
 
 @dataclass(frozen=True)
@@ -228,7 +232,9 @@ def _about_data(runs: Sequence[ComparedRun]) -> tuple[tuple[str, ...], ...]:
 def _about_time(runs: Sequence[ComparedRun]) -> tuple[tuple[str, ...], ...]:
     stages = dict.fromkeys(stage for run in runs for stage in run.manifest.timings)
     rows = [("device", *(run.manifest.device for run in runs))]
-    rows.append(("epochs", *(str(max(map(len, run.curves.values()), default=0) or "-") for run in runs)))
+    counts = [max(map(len, run.curves.values()), default=0) for run in runs]
+    rows.append(("trained for", *(run.epochs or (many(count, "epoch") if count else "-")
+                                  for run, count in zip(runs, counts, strict=True))))  # fmt: skip
     for stage in stages:
         values = (run.manifest.timings.get(stage) for run in runs)
         rows.append((f"seconds: {stage}", *("-" if value is None else f"{value:.1f}" for value in values)))
@@ -257,6 +263,11 @@ def _remarks(runs: Sequence[ComparedRun]) -> list[str]:
         said.append("The runs did not learn from the same data: a difference may come from that and not from options.")
     if len({run.manifest.device for run in runs}) > 1:
         said.append("They ran on different devices, so the seconds cannot be compared.")
+    said += [
+        f"'{run.name}' was trained for {run.epochs}: with more time it might be better than it looks here."
+        for run in runs
+        if run.cut_short
+    ]
     said += [
         f"'{run.name}' kept no answers of its model: an older version made it. Train it again to compare it."
         for run in runs

@@ -22,7 +22,12 @@ def write_comparison(comparison: Comparison, workspace: Workspace) -> Path:
     """Write `reports/compare-A-B.html`, whole or not at all, and return its path."""
     names = comparison.names
     what = "detectors" if comparison.runs[0].task == "detect" else "classifiers"
-    page = Page(f"{len(names)} {what} beside each other", " ".join(f"{n}: {name}." for n, name in enumerate(names, 1)))
+    page = Page(
+        f"{len(names)} {what} beside each other",
+        " ".join(
+            f"{n}: {run.name}{f', {run.epochs}' if run.epochs else ''}." for n, run in enumerate(comparison.runs, 1)
+        ),
+    )
     page.notes([*(said for pair in comparison.pairs for said in pair.sentences()), *comparison.remarks])
     for pair in comparison.pairs:
         _add_pair(page, pair)

@@ -61,7 +61,7 @@ def test_two_detectors(workspace: Workspace) -> None:
     # Other classes first, and the same pictures in another order, under other names.
     copies = [image.rename(image.with_name(f"copy-{image.name}")) for image in images][::-1]
     detector(workspace, "new", findings(copies, 36, NAMES[::-1]), imgsz=640)
-    detector(workspace, "same", findings(copies[::-1], 20), data="cd")
+    detector(workspace, "same", findings(copies[::-1], 20), data="cd", epochs=100, time=30.0)
     done = run_cv("compare", "old", "new", "same", cwd=workspace.root)
     assert done.returncode == 0, done.stderr
     assert "mAP50-95 of 'new' is " in done.stdout
@@ -71,12 +71,23 @@ def test_two_detectors(workspace: Workspace) -> None:
         done.stdout
     )
     assert "did not learn from the same data" in done.stderr
-    assert done.stdout.startswith("1: old\n2: new\n3: same\n")
+    assert done.stdout.startswith(
+        "1: old, 2 of 2 epochs\n2: new, 2 of 2 epochs\n3: same, 2 of 100 epochs (the 30 s of --time were over)\n"
+    )
+    assert "'same' was trained for 2 of 100 epochs (the 30 s of --time were over): with more time" in done.stderr
     assert "\naugment  light (sha256 12345678)  not given  not given\nimgsz    320 " in done.stdout
     page = workspace.root / "reports" / "compare-old-new-same.html"
     html = page.read_text(encoding="utf-8")
     reader = Reader(html)
-    for said in ("3 detectors beside each other", "<b>dög", "within noise", "better", "12.5", "imgsz"):
+    for said in (
+        "3 detectors beside each other",
+        "<b>dög",
+        "within noise",
+        "better",
+        "12.5",
+        "imgsz",
+        "2 of 100 epochs (the 30 s",
+    ):
         assert said in reader.text, said
     assert html.count("<svg") == 4  # two metrics, two losses
     assert not {"script", "link", "iframe"} & set(reader.tags)

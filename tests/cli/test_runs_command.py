@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lensmith.core.workspace import Workspace
 from tests.core.test_runs import make_run
+from tests.detect.test_history import write_results
 from tests.helpers import run_cv
 
 
@@ -32,7 +33,7 @@ def test_runs_are_listed_and_shown(tmp_path: Path) -> None:
     shown = run_cv("runs", "train-yolo-chess-0002", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "yolo26n" in shown.stdout
-    assert "next: cv resume train-yolo-chess-0002" in shown.stderr
+    assert "next:\n  cv resume train-yolo-chess-0002\n" in shown.stderr
     told = json.loads(run_cv("runs", "train-yolo-chess-0001", "--json", cwd=tmp_path).stdout)
     assert told["metrics"] == {"mAP50": 0.01}
     assert told["next"] == [
@@ -79,3 +80,33 @@ def test_a_leaked_score_is_marked_and_a_tuning_stands_above_what_it_made(tmp_pat
     assert "8 of the pictures leak" in " ".join(shown.split())
     found = json.loads(run_cv("runs", "--json", cwd=tmp_path).stdout)
     assert [(run["leaked"], run["tuned_by"]) for run in found] == [(0, None), (8, tuning), (0, None)]
+
+
+def test_how_far_a_training_came_and_only_what_was_chosen(tmp_path: Path) -> None:
+    options = {
+        "model": "yolo26n", "size": None, "epochs": 100, "time": 1800.0, "patience": 50, "cache": True, "settings": {},
+        "chosen": [], "start_sha256": "ab" * 32, "start_checked": "not checked",
+    }  # fmt: skip
+    run = make_run(Workspace(tmp_path), 1, options=options)
+    write_results(run, "1,10,1,2,0.1,0.2,0.3,0.4,1.5,2.5,0.01,0.02", "2,20,1,2,0.1,0.2,0.4,0.5,1,2,0.01,0.02")
+    shown = " ".join(run_cv("runs", run.name, cwd=tmp_path).stdout.replace("│", " ").split())
+    assert "trained for 2 of 100 epochs (the 30 min of --time were over)" in shown
+    assert "time 30 min " in shown
+    assert "cache yes" in shown
+    assert "no: nobody has published a checksum" in shown
+    assert not {"size", "settings", "chosen", "start_sha256", "None"} & set(shown.split())
+    told = json.loads(run_cv("runs", run.name, "--json", cwd=tmp_path).stdout)
+    assert told["trained_for"] == "2 of 100 epochs (the 30 min of --time were over)"
+
+
+def test_an_extension_that_is_not_done_has_the_figures_of_the_model_before(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    figures = {"metrics": {"test": {"mAP50": 0.5}}, "bundle": "chess", "extended": [{"after": 3}]}
+    run = make_run(workspace, 1, status="interrupted", result=figures)
+    make_run(workspace, 2, result={**figures, "trained": True})
+    done = run_cv("runs", cwd=tmp_path)
+    assert "0.500 (test)  " in done.stdout
+    assert done.stdout.count("0.500 (test)†") == 1
+    assert "† of the model from before --extend" in done.stderr
+    shown = " ".join(run_cv("runs", run.name, cwd=tmp_path).stdout.split())
+    assert "of the model from before --extend" in shown
