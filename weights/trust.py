@@ -39,12 +39,6 @@ _CALLS = re.compile(
     r"|ultralytics(\.yolo)?\.utils\.IterableSimpleNamespace"
     r"|numpy\.dtype|numpy(\._core|\.core)\.multiarray\.scalar|_codecs\.encode)"
 )
-_OTHER_TASKS = {
-    "ClassificationModel": "classifies whole pictures", "SegmentationModel": "draws outlines",
-    "YOLOESegModel": "draws outlines", "PoseModel": "finds body points", "OBBModel": "finds rotated boxes",
-    "WorldModel": "takes its classes as words", "YOLOEModel": "takes its classes as words",
-    "SemanticSegmentationModel": "labels every pixel", "DepthModel": "measures depth",
-}  # fmt: skip
 # What else Ultralytics writes, and what came before it: refused like any other class, but by its name.
 _OTHER_MODELS = {
     "ultralytics.nn.tasks.SegmentationModel": "is of a model that draws outlines",
@@ -183,13 +177,6 @@ def _step(opcode: pickletools.OpcodeInfo, stack: list[object], mark: object) -> 
 
 
 def _hostile(path: Path, name: str) -> DataError:
-    home, _, kind = name.rpartition(".")
-    if home == "ultralytics.nn.tasks" and kind in _OTHER_TASKS:
-        return DataError(
-            f"This checkpoint is no detector: it {_OTHER_TASKS[kind]}.",
-            where=path,
-            next_step="start from a detector: `cv models` lists them",
-        )
     return DataError(
         f"This checkpoint was not loaded: it asks for '{name}', which no detector needs and which may run a program.",
         where=path,
