@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 def tell_rehearsal(done: Rehearsal, as_json: bool) -> int:
     """Say what a rehearsal showed, or print it as JSON; the exit code is 1 when a stage failed."""
+    from ..core.duration import duration_words
     from ..core.progress import say
 
     if as_json:
@@ -27,17 +28,12 @@ def tell_rehearsal(done: Rehearsal, as_json: bool) -> int:
     total = sum(stage.seconds for stage in done.stages)
     say(f"Every stage went well, in {total:.0f} s. Nothing was kept.")
     if (estimate := done.estimate) is not None:
+        whole, epoch = (duration_words(max(one, 1)) for one in (estimate.seconds, estimate.epoch_seconds))
         kept = f"{estimate.run_bytes / 1e6:.0f} MB in runs/ and {estimate.bundle_bytes / 1e6:.0f} MB in weights/"
         say(
-            f"The long run will take about {_duration(estimate.seconds)} ({_duration(estimate.epoch_seconds)} an epoch)"
-            f" and leave {kept}; while it trains it needs up to {estimate.most_bytes / 1e6:.0f} MB."
+            f"The long run will take about {whole} ({epoch} an epoch) and leave {kept};"
+            f" while it trains it needs up to {estimate.most_bytes / 1e6:.0f} MB."
             " That is rough: half or twice as much is possible."
         )
     say("next: run the same command without --rehearse")
     return 0
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
