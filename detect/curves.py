@@ -70,7 +70,8 @@ def confuse(found: Detections, xyxy: np.ndarray, class_id: np.ndarray, classes: 
     """What was taken for what in one picture: int64 `(classes + 1, classes + 1)`, row truth, column answer.
 
     The last row is what was found where nothing is, the last column what was not found. A true box and a detection
-    belong together when they overlap by half, whatever their classes; those that overlap most first.
+    belong together when they overlap by half, whatever their classes: first those of the same class, then the others,
+    in either case those that overlap most before those that overlap less.
 
     Args:
         found: The detections that are shown.
