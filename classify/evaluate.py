@@ -11,8 +11,8 @@ import numpy as np
 
 from ..core.errors import DataError, NotFoundError
 from ..core.progress import progress
-from ..core.words import many, some
-from ..datasets.check.tell import shown_path
+from ..core.words import some
+from ..datasets.check.tell import skipped_sentences
 from ..datasets.model import Dataset, Item, Split
 from ..predict.decode import apply_temperature
 from ..predict.ensemble import open_models
@@ -86,11 +86,7 @@ class Evaluation:
 
     def about_skipped(self, root: Path) -> list[str]:
         """A sentence that names the pictures of this dataset which could not be read; none where there are none."""
-        if not self.skipped:
-            return []
-        pictures = many(len(self.skipped), f"{self.split} picture")
-        named = some([f"{shown_path(Path(entry.path), root)}: {entry.reason}" for entry in self.skipped])
-        return [f"{pictures} could not be read and did not count: {named}"]
+        return skipped_sentences(self.split, self.skipped, root)
 
     def calibrated(self, temperature: float | None, thresholds: Sequence[float] | None) -> Evaluation:
         """The same answers with another temperature, and other thresholds where they are given."""

@@ -12,10 +12,9 @@ import numpy as np
 
 from ..core.errors import NotFoundError, UsageError
 from ..core.progress import progress
-from ..core.words import many, some
 from ..datasets.check.leaks import LeakEffect
 from ..datasets.check.run import check_dataset
-from ..datasets.check.tell import shown_path
+from ..datasets.check.tell import skipped_sentences
 from ..datasets.fingerprint import fingerprint
 from ..datasets.holdout import first_split
 from ..datasets.known import Learner, known_to
@@ -200,7 +199,7 @@ def _assess(
     more: list[str] = []
     if target:
         evaluation, more = _limited(bundle, dataset, evaluation, target, config)
-    remarks = [*evaluation.scores.remarks(), *_about_skipped(evaluation, dataset.root)]
+    remarks = [*evaluation.scores.remarks(), *skipped_sentences(split, evaluation.skipped, dataset.root)]
     chosen = "was chosen by, and has its thresholds from,"
     model = Learner(bundle.name, bundle.record.dataset, bundle.record.run, bundle.folder)
     known = known_to(model, dataset, split, evaluation.images, chosen=chosen)
@@ -235,14 +234,6 @@ def _limited(
     thresholds = choose_thresholds(valid, target)[: len(bundle.record.names)]
     remarks += shortfalls(valid.with_thresholds(thresholds), target)
     return evaluation.with_thresholds(thresholds), remarks
-
-
-def _about_skipped(evaluation: Evaluation, root: Path) -> list[str]:
-    if not evaluation.skipped:
-        return []
-    pictures = many(len(evaluation.skipped), f"{evaluation.split} picture")
-    named = some([f"{shown_path(Path(entry.path), root)}: {entry.reason}" for entry in evaluation.skipped])
-    return [f"{pictures} could not be used and did not count: {named}"]
 
 
 def _compare(evaluations: Sequence[Evaluation]) -> list[tuple[str, str, Difference]]:

@@ -14,7 +14,7 @@ from ..core.words import many, some
 from ..core.workspace import Workspace
 from ..datasets.check.finding import CheckReport
 from ..datasets.check.run import check_dataset
-from ..datasets.check.tell import shown_path
+from ..datasets.check.tell import shown_path, skipped_sentences
 from ..datasets.model import SPLITS, Dataset
 from ..report.page import Page
 from ..report.parts import add_commands, add_facts, add_left_out, add_skipped
@@ -22,6 +22,7 @@ from ..report.target import Target, parse_target
 from ..weights.bundle import Bundle
 from .assess import Assessed, Assessment, leak_effect_of
 from .evaluate import Evaluation
+from .finish import most_telling
 from .gallery import add_gallery
 from .history import overfitting, read_history
 from .metrics import FIGURES
@@ -40,14 +41,14 @@ def write_report(run: Path, bundle: Bundle, evaluations: Sequence[Evaluation], d
     Args:
         run: The run's folder, with `run.json` and Ultralytics' `results.csv`.
         bundle: What the run ended with.
-        evaluations: What it found in validation pictures, then in test pictures; the last that has a box leads.
+        evaluations: What it found in validation pictures, then in test pictures; see `most_telling`.
         dataset: What it was trained on; what a check finds in it is remembered since the start.
 
     Raises:
         DataError: `run.json` or `results.csv` is damaged.
     """
     manifest, history = RunManifest.load(run), read_history(run)
-    main = next((one for one in reversed(evaluations) if one.scores.boxes), evaluations[-1])
+    main = most_telling(evaluations)
     report = check_dataset(dataset)
     record = bundle.record
     family = record.detector.family if record.detector else "unknown"
@@ -138,9 +139,7 @@ def _caveats(evaluations: Sequence[Evaluation], main: Evaluation, report: CheckR
     if leak := leak_effect_of(main, frozenset(report.leaked)):
         said.append(leak.sentence(name))
     for one in evaluations:
-        if one.skipped:
-            paths = [f"{shown_path(Path(entry.path), report.dataset.root)}: {entry.reason}" for entry in one.skipped]
-            said.append(f"{many(len(paths), f'{one.split} picture')} could not be used: {some(paths)}")
+        said += skipped_sentences(one.split, one.skipped, report.dataset.root)
     return said
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...core.words import many
+from ...core.words import many, some
 from ..model import SPLITS
 from .finding import CheckReport, Finding, Severity
 
@@ -49,6 +49,20 @@ def _tell_finding(finding: Finding, root: Path) -> Iterator[str]:
 def shown_path(path: Path, root: Path) -> str:
     """A path as it is shown: relative to the dataset where it lies in it, with forward slashes."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def skipped_sentences(split: str, skipped: Sequence[tuple[str, str]], root: Path) -> list[str]:
+    """A sentence that names the pictures which a measurement left out; none where there are none.
+
+    Args:
+        split: Which pictures were measured.
+        skipped: Path and reason of each that was left out.
+        root: The dataset's folder.
+    """
+    if not skipped:
+        return []
+    named = some([f"{shown_path(Path(path), root)}: {reason}" for path, reason in skipped])
+    return [f"{many(len(skipped), f'{split} picture')} could not be used and did not count: {named}"]
 
 
 def as_values(report: CheckReport) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def test_pictures_that_go_while_training_runs_are_named_and_it_goes_on(
     assert "test-1-001.png" in said, said
     assert "valid-0-001.png" in said
     for split in ("valid", "test"):  # each once, however often they are looked at
-        assert said.count(f"1 {split} picture could not be read and did not count") == 1
+        assert said.count(f"1 {split} picture could not be used and did not count") == 1
     valid, test = json.loads((done.run / "evaluation.json").read_text())["splits"]
     assert (valid["pictures"], len(valid["skipped"])) == (5, 1)
     assert (test["pictures"], len(test["skipped"])) == (5, 1)

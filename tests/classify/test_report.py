@@ -79,7 +79,7 @@ def test_the_page_of_a_run(workspace: Workspace, capfd: pytest.CaptureFixture[st
         f"{scores.accuracy.low:.3f} to {scores.accuracy.high:.3f}",
         "epoch 1 of the tuned stage: 0.900 on the validation pictures, after 0.700 with the backbone frozen",
         "without the 1 that leaks",
-        "1 test picture could not be read and did not count: test/green/broken & <i>odd.png",
+        "1 test picture could not be used and did not count: test/green/broken & <i>odd.png",
         "broken & <i>odd.png",
         "the steepest fall",
         "features of 4 views, openvino bf16, computed in 2.5 s",
