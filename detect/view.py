@@ -21,6 +21,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from ..core.device import usable_cores
 from ..core.errors import DataError
 from ..core.files import whole_folder
 from ..core.images import ImageError, inspect_image, read_image, write_image
@@ -137,7 +138,7 @@ def _write_split(
 
     results: list[_Done] = []
     with (
-        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+        ThreadPoolExecutor(usable_cores()) as pool,
         progress(f"looking at the {split} pictures", len(items)) as advance,
     ):
         for done in pool.map(write, enumerate(items)):
@@ -254,7 +255,8 @@ def _warn(report: ViewReport) -> None:
     if report.skipped:
         named = "; ".join(f"{path} ({reason})" for path, reason in report.skipped[:_NAMED])
         rest = len(report.skipped) - _NAMED
-        warn(f"{many(len(report.skipped), 'picture')} cannot be used: {named}{f'; and {rest} more' if rest > 0 else ''}")
+        pictures = many(len(report.skipped), "picture")
+        warn(f"{pictures} cannot be used: {named}{f'; and {rest} more' if rest > 0 else ''}")
     if report.label_problems:
         path, row, reason = report.label_problems[0]
         rows = many(len(report.label_problems), "label row")
