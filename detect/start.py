@@ -59,6 +59,19 @@ class Start:
         }
 
 
+def check_choices(config: YoloConfig, workspace: Workspace, dataset: Dataset) -> None:
+    """Find what is wrong with the choices and can be told without loading torch; errors as in `choose_start`.
+
+    For before a long look at the dataset. Nothing is checked where "auto" leaves the detector open.
+    """
+    if "auto" in {config.model, config.size}:
+        return
+    model, _ = _choose_model(config, _Found(dataset), workspace)
+    config.check(model or (None if config.weights else DEFAULT_MODEL))
+    if not config.from_scratch:
+        _weights_file(config, model or DEFAULT_MODEL, workspace)
+
+
 def choose_start(config: YoloConfig, workspace: Workspace, dataset: Dataset) -> Start:
     """Resolve every "auto", find the weights, and look into them before anything is loaded.
 
@@ -163,16 +176,7 @@ def _find_weights(
     """The detector's name, its weights, and the classes they know."""
     if config.weights is None:
         model = model or DEFAULT_MODEL
-        if not has_pretrained(model) and on_this_machine(asset_name(model), workspace) is None:
-            raise UsageError(
-                f"Nobody publishes pretrained weights of {model}.",
-                where="--model",
-                next_step="use --from-scratch, give a file with --weights, or take a model that `cv models` has a "
-                "file for",
-            )
-        weights = find_pretrained(asset_name(model), workspace)
-    else:
-        weights = pretrained_from_path(config.weights)
+    weights = _weights_file(config, model or DEFAULT_MODEL, workspace)
     check_checkpoint(weights.path)
     found, classes = _model_in(weights.path)
     if model and model != found:
@@ -182,6 +186,19 @@ def _find_weights(
             next_step=f"leave --model out, or use --model {found}",
         )
     return found, weights, classes
+
+
+def _weights_file(config: YoloConfig, model: str, workspace: Workspace) -> Pretrained:
+    """The file to start from, not looked into; `model` counts where the person named no file."""
+    if config.weights is not None:
+        return pretrained_from_path(config.weights)
+    if not has_pretrained(model) and on_this_machine(asset_name(model), workspace) is None:
+        raise UsageError(
+            f"Nobody publishes pretrained weights of {model}.",
+            where="--model",
+            next_step="use --from-scratch, give a file with --weights, or take a model that `cv models` has a file for",
+        )
+    return find_pretrained(asset_name(model), workspace)
 
 
 def _model_in(path: Path) -> tuple[str, tuple[str, ...]]:

@@ -26,11 +26,12 @@ from ..datasets.fingerprint import fingerprint
 from ..datasets.model import Dataset
 from ..datasets.of_run import dataset_of_run
 from ..weights.shelf import free_bundle_name
+from .ahead import imported_ahead
 from .checkpoints import EXTENDED, LAST, newest_checkpoint
 from .config import YoloConfig
 from .job import TRAINED, WEIGHTS_PATH, DetectorRun, carry_on, forget
 from .settings import check_settings
-from .start import choose_start
+from .start import check_choices, choose_start
 
 COMMAND = "train-yolo"
 
@@ -71,9 +72,14 @@ def resolved(dataset: Dataset, workspace: Workspace, config: YoloConfig, command
         isolate_ultralytics()
         check_settings(config.settings)
     augment = _read_augment(config)
+    check_choices(config, workspace, dataset)
+    if config.name:
+        free_bundle_name(config.name, config.name, workspace)  # asked before the long look at the pictures
+    with imported_ahead():
+        refuse_problems(dataset, force=config.force)
+        digest = fingerprint(dataset)
     start = choose_start(config, workspace, dataset)
     name = free_bundle_name(config.name, f"{dataset.name}-{start.model}", workspace)
-    refuse_problems(dataset, force=config.force)
     return RunManifest(
         command=command,
         options=config.model_dump(mode="json")
@@ -82,7 +88,7 @@ def resolved(dataset: Dataset, workspace: Workspace, config: YoloConfig, command
         | {"augment": augment.as_record() if augment else None},
         seed=config.seed,
         device=device,
-        dataset=DatasetRef(name=dataset.name, fingerprint=fingerprint(dataset), path=str(dataset.root)),
+        dataset=DatasetRef(name=dataset.name, fingerprint=digest, path=str(dataset.root)),
     )
 
 
