@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +23,6 @@ from lensmith.report.paired import Difference, compare_samples
 from lensmith.weights.bundle import Bundle, open_bundle
 
 _MEASURE = ("", "mAP50-95")
-_PAIRS = (
-    ("clean", "peer-{}-raw", "ours-{}-fixed"),
-    ("clean", "peer-{}-raw", "ours-{}-raw"),
-    ("clean", "peer-{}-raw", "peer-{}-fixed"),
-    ("fixed", "peer-{}-fixed", "ours-{}-fixed"),
-)
 
 
 @dataclass(frozen=True)
@@ -39,16 +34,18 @@ class Trial:
         about: The dataset: "chess".
         data: "raw", as it came, or "fixed".
         work: Where everything is.
+        seed: Of all random numbers.
     """
 
     who: str
     about: str
     data: str
     work: Path
+    seed: int = 0
 
     @property
     def name(self) -> str:
-        return f"{self.who}-{self.about}-{self.data}"
+        return f"{self.who}-{self.about}-{self.data}" + (f"-seed{self.seed}" if self.seed else "")
 
     @property
     def dataset(self) -> str:
@@ -94,24 +91,20 @@ def print_table(trials: list[Trial], workspace: Workspace) -> None:
     clean = _clean_names(raw, fixed)
     given, repaired = _count(raw), _count(fixed)
     print(f"\n{about}: mAP50-95 (mAP50) on test pictures; {given} as given, {len(clean)} clean, {repaired} fixed")
-    print("| trained by | on | as given | clean | fixed |\n|---|---|---|---|---|")
-    on: dict[str, dict[str, Evaluation]] = {"clean": {}, "fixed": {}}
+    print("| trained by | on | seed | as given | clean | fixed |\n|---|---|---|---|---|---|")
+    on_clean: dict[Trial, Evaluation] = {}
     for trial in trials:
         bundle = trial.bundle(workspace)
-        on_raw = evaluate_detector(bundle, raw, "test", device="cpu")
+        as_given = evaluate_detector(bundle, raw, "test", device="cpu")
         on_fixed = evaluate_detector(bundle, fixed, "test", device="cpu")
-        on_clean = on_fixed.without(frozenset(image for image in on_fixed.images if image.name not in clean))
-        if on_clean is not None:
-            on["clean"][trial.name] = on_clean
-        if trial.data == "fixed":
-            on["fixed"][trial.name] = on_fixed
-        cells = [on_raw, on_clean, on["fixed"].get(trial.name)]
-        print(f"| {trial.who} | {trial.data} | {' | '.join(map(_cell, cells))} |", flush=True)
-    for where, first, second in _PAIRS:
-        pair = (first.format(about), second.format(about))
-        if all(name in on[where] for name in pair):
-            told = _difference(*(on[where][name] for name in pair))
-            print(f"on {where} pictures, {pair[1]} beside {pair[0]}: {told.points()} points, {told.verdict}")
+        cleaned = on_fixed.without(frozenset(image for image in on_fixed.images if image.name not in clean))
+        if cleaned is not None:
+            on_clean[trial] = cleaned
+        cells = [as_given, cleaned, on_fixed if trial.data == "fixed" else None]
+        print(f"| {trial.who} | {trial.data} | {trial.seed} | {' | '.join(map(_cell, cells))} |", flush=True)
+    for first, second in itertools.combinations(on_clean, 2):
+        told = _difference(on_clean[first], on_clean[second])
+        print(f"on clean pictures, {second.name} beside {first.name}: {told.points()} points, {told.verdict}")
 
 
 def _clean_names(raw: Dataset, fixed: Dataset) -> frozenset[str]:
