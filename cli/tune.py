@@ -88,6 +88,7 @@ def tell_tuning(done: TuneRun, as_json: bool) -> None:
 
     from ..core.progress import say
     from ..core.words import many
+    from ..detect.tune_page import in_short
 
     detector, used = done.detector, done.recommended
     if as_json:
@@ -101,7 +102,7 @@ def tell_tuning(done: TuneRun, as_json: bool) -> None:
         return
     say(f"\nbest of {many(len(done.trials), 'trial')}: number {done.best.number + 1}")
     for key, value in done.values.items():
-        say(f"  {key:14} {value}")
+        say(f"  {key:14} {in_short(value)}")
     for sentence in done.verdict.sentences:
         say(sentence)
     for key, value in used.metrics.items():

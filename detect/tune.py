@@ -25,7 +25,8 @@ from ..datasets.of_run import dataset_of_run
 from .config import YoloConfig, checked
 from .train import resolved
 from .tune_folders import clear_tuning
-from .tune_job import OF_TUNING, TuneRun, Tuning
+from .tune_job import TuneRun, Tuning
+from .tune_page import OF_TUNING
 from .tune_space import check_space, read_space, usual_space
 
 COMMAND = "tune"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from .trial import Judge, TrialScore
 from .trial_process import TrialFailedError, run_trial
 from .tune_finish import BEST_RUN, Verdict, finish_tuning
 from .tune_folders import clear_tuning, make_trial, tidy
-from .tune_page import changed, write_tune_page
+from .tune_page import OF_TUNING, changed, write_tune_page
 from .tune_space import Space, space_of, suggest, with_values
 from .tune_study import DEFAULTS, TrialRow, TuneStudy, best_of, open_study
 from .view import VIEW_NAME, build_view, view_stands
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 _TRIALS = "trials"  # the stage that the time limit is of
-OF_TUNING = "tune"  # in the options: what is of `cv tune` and of no training
 
 
 @dataclass(frozen=True)
@@ -178,14 +177,15 @@ class Tuning:
         with self._one_by_one:
             study.finish(trial, score.score, score.epochs, time.monotonic() - started, stopped=score.stopped)
             rows = study.rows()
-            say(self._line(next(row for row in rows if row.number == trial.number), best_of(rows)))
+            say(self._line(next(row for row in rows if row.number == trial.number), rows))
             tidy(self._run, rows)
 
-    def _line(self, row: TrialRow, best: TrialRow | None) -> str:
+    def _line(self, row: TrialRow, rows: Sequence[TrialRow]) -> str:
+        best, ended = best_of(rows), sum(one.counts for one in rows)  # those that are done again have a number too
         how = "the best so far" if best is row or best is None else f"best: {best.score:.3f}, trial {best.number + 1}"
         stopped = f"stopped after {many(row.epochs, 'epoch')}; " if row.state == "stopped" else ""
         return (
-            f"trial {row.number + 1} of {self._asked['trials']}: mAP50-95 {row.score:.3f} on valid in"
+            f"trial {row.number + 1} ({ended} of {self._asked['trials']}): mAP50-95 {row.score:.3f} on valid in"
             f" {duration_words(row.seconds)} ({stopped}{how}); changed: {changed(row)}"
         )
 

@@ -21,7 +21,8 @@ from lensmith.detect.trial_process import TrialFailedError
 from lensmith.detect.tune import resume_tune
 from lensmith.detect.tune_finish import judge
 from lensmith.detect.tune_folders import trial_folder
-from lensmith.detect.tune_job import OF_TUNING, Tuning
+from lensmith.detect.tune_job import Tuning
+from lensmith.detect.tune_page import OF_TUNING
 from lensmith.detect.tune_study import TuneStudy, open_study
 from lensmith.report.compare import ComparedRun
 from lensmith.report.paired import Measured, Sample
