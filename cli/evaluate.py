@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ..classify.metrics import ClassifierScores
     from ..core.workspace import Workspace
     from ..datasets.model import Dataset
-    from ..weights.bundle import Bundle
+    from ..detect.assess import Assessment as DetectorAssessment
+    from ..weights.bundle import Bundle, BundleRecord
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ def _evaluate_detectors(bundles: list[Bundle], dataset: Dataset, place: Workspac
         split=options.split, target=options.target, device=options.device, protocol=options.protocol
     )  # fmt: skip
     done = assess_detectors(bundles, dataset, config)
+    before = bundles[0].record
     saved = save_thresholds(bundles[0], done.models[0], dataset) if options.save else None
     page = None
     if options.html:
@@ -139,16 +141,38 @@ def _evaluate_detectors(bundles: list[Bundle], dataset: Dataset, place: Workspac
         return
     tell_detectors(done, dataset.name, learned_from=next(dataset.items("train"), None) is not None)
     if saved:
-        say(f"the thresholds are in {saved.folder}")
+        say(f"the thresholds are in {saved.folder}: {_changed(before, saved.record)}")
     if page:
         say(f"The page: {page}")
     if options.protocol == "predict" and any(_may_be_of_several(bundle) for bundle in bundles):
         say("Ultralytics' val lets a box be of several classes and so mostly comes out higher: compare with it by"
             " --protocol ultralytics")  # fmt: skip
-    if not saved and options.target and len(bundles) == 1:
-        say("next: add --save to use these thresholds from now on")
-    elif not page:
-        say("next: add --html for curves and pictures of the mistakes")
+    for line in _next(options, done, [bundle.name for bundle in bundles], dataset.name, saved=saved is not None):
+        say(line)
+
+
+def _next(options: _Options, done: DetectorAssessment, names: list[str], dataset: str, *, saved: bool) -> list[str]:
+    """What to do with what was found about detectors."""
+    import shlex
+
+    again = " ".join(["cv evaluate", shlex.quote(dataset), *(f"--weights {shlex.quote(name)}" for name in names)])
+    if options.target and len(names) == 1 and not saved and options.protocol == "predict":
+        if done.models[0].missed:
+            return ["next: better not --save these thresholds; ask for less, or train with more pictures"]
+        return ["next: add --save to use these thresholds from now on"]
+    if not options.html:
+        return [f"next: {again} --html, for curves and pictures of the mistakes"]
+    best = max(done.models, key=lambda one: one.evaluation.scores.as_metrics().get("mAP50-95", 0.0)).evaluation.model
+    return [f"next: cv predict PICTURES --weights {shlex.quote(best)} --save"]
+
+
+def _changed(before: BundleRecord, after: BundleRecord) -> str:
+    """The thresholds of a detector, old and new: "cat 0.250 -> 0.712"."""
+    old = before.thresholds or [before.confidence] * len(before.names)
+    return ", ".join(
+        f"{name} {was:.3f} -> {now:.3f}"
+        for name, was, now in zip(after.names, old, after.thresholds or (), strict=True)
+    )
 
 
 def _may_be_of_several(bundle: Bundle) -> bool:

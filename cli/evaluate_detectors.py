@@ -45,9 +45,13 @@ def tell_detectors(done: Assessment, dataset: str, *, learned_from: bool) -> Non
         typer.echo(plain(f"{second_name} against {first_name}: {difference.measure} {difference.points()}: {verdict}"))
     for one in done.models:
         _tell_model(one, named=len(done.models) > 1)
+    common = [remark for remark in done.models[0].remarks if all(remark in one.remarks for one in done.models)]
+    for remark in common:
+        warn(remark)
     for one in done.models:
         for remark in one.remarks:
-            warn(remark)
+            if remark not in common:
+                warn(f"{one.evaluation.model}: {remark}" if len(done.models) > 1 else remark)
         if one.leak:
             warn(one.leak.sentence(one.evaluation.model))
     if learned_from and first.split != "train" and not any(one.leak for one in done.models):

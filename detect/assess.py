@@ -27,7 +27,7 @@ from .errors import Kind, cost_of_errors, count_errors, sort_errors
 from .evaluate import Evaluation, Protocol, check_fits, evaluate_detector
 from .metrics import DetectorScores
 from .precision import draws_for
-from .thresholds import choose_thresholds, shortfalls
+from .thresholds import choose_thresholds, missed, shortfalls
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class Assessed:
         counts: How many mistakes of each kind each class has.
         costs: How many points of mAP50, 0..1, each kind costs.
         remarks: What a reader of its figures must know, in plain sentences.
+        missed: Those of them that say why its thresholds are not worth keeping, see `thresholds.missed`.
     """
 
     evaluation: Evaluation
@@ -71,6 +72,7 @@ class Assessed:
     counts: dict[Kind, list[int]]
     costs: dict[Kind, float]
     remarks: tuple[str, ...]
+    missed: tuple[str, ...] = ()
 
     def as_record(self) -> dict[str, Any]:
         """Everything, for JSON."""
@@ -209,9 +211,11 @@ def _assess(
     count = sum(image in leaked for image in evaluation.images)
     clean = _clean(evaluation, leaked) if count else None
     mistakes = sort_errors(evaluation)
+    short = missed(evaluation, target) if target else []
     return Assessed(
         evaluation, clean, _effect(evaluation, count, clean) if count else None,
-        count_errors(evaluation, mistakes), cost_of_errors(evaluation, mistakes), tuple(remarks),
+        count_errors(evaluation, mistakes), cost_of_errors(evaluation, mistakes), (*short, *remarks),
+        tuple(short),
     )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from .gallery import add_gallery
 from .history import overfitting, read_history
 from .metrics import FIGURES
 from .report_parts import add_classes, add_curves, add_lead_figures, add_sizes, add_thresholds, compare_rows
+from .thresholds import missed
 from .training_report import add_tiles, add_training
 
 REPORT_NAME = "report.html"
@@ -59,7 +60,9 @@ def write_report(run: Path, bundle: Bundle, evaluations: Sequence[Evaluation], d
         f" measured on {many(len(main), 'picture')} of its {main.split} split, through the loop that predicts.",
     )
     add_lead_figures(page, main.scores)
-    new = [*_caveats(evaluations, main, report, bundle.name), *overfitting(history)]
+    target = parse_target(manifest.options["target"]) if manifest.options.get("target") else None
+    short = missed(main, target) if target else []
+    new = [*short, *_caveats(evaluations, main, report, bundle.name), *overfitting(history)]
     page.notes([*new, *_about_boxes(report)])
     for sentence in new:  # what is wrong with the boxes was said before the training
         warn(sentence)
@@ -68,7 +71,6 @@ def write_report(run: Path, bundle: Bundle, evaluations: Sequence[Evaluation], d
     if len(evaluations) > 1:
         page.section("On each split")
         page.table(["split", "pictures", "boxes", *FIGURES], compare_rows({one.split: one for one in evaluations}))
-    target = parse_target(manifest.options["target"]) if manifest.options.get("target") else None
     _add_evaluation(page, main, dataset.root, target)
     lost = manifest.result.get("skipped") or []
     add_left_out(page, [(shown_path(Path(path), dataset.root), reason) for path, reason in lost])

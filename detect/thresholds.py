@@ -19,6 +19,7 @@ from .evaluate import LOWEST_CONFIDENCE, Evaluation
 
 LEAN = 20
 DEFAULT = 0.25
+_USELESS = 0.1  # a precision: of ten boxes that are shown then, not even one is right
 _LOWEST, _HIGHEST = 0.01, 0.95  # for the best F1; a model that has hardly learned has it at the very edge
 
 
@@ -74,6 +75,34 @@ def shortfalls(evaluation: Evaluation, target: Target) -> list[str]:
         said.append(
             f"Among the validation pictures there is no box, or no detection, of {some(guessed)}: the threshold is a"
             " guess there."
+        )
+    return said
+
+
+def missed(evaluation: Evaluation, target: Target) -> list[str]:
+    """Why the thresholds that were chosen for a target do not keep what it asks for, in plain sentences; mostly none.
+
+    Args:
+        evaluation: Of the pictures that tell, test pictures where there are any, with these thresholds.
+        target: What they were chosen for.
+    """
+    scores = evaluation.scores
+    if not scores.boxes:
+        return []
+    pictures = many(scores.pictures, f"{scores.split} picture")
+    reached = scores.precision if target.metric == "precision" else scores.recall
+    if reached is None:
+        return [f"Asked for a {target.metric} of {target.value:.2f}; on the {pictures} no box is shown at all."]
+    said = []
+    if reached.value < target.value:
+        said.append(
+            f"Asked for a {target.metric} of {target.value:.2f}; on the {pictures} it came to {reached.value:.2f}"
+            f" ({reached.low:.2f} to {reached.high:.2f})."
+        )
+    if scores.precision is not None and scores.precision.value < _USELESS:
+        said.append(
+            f"With these thresholds the precision is {scores.precision.value:.2f} on the {pictures}: nearly all boxes"
+            " that are shown are wrong."
         )
     return said
 

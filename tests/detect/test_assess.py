@@ -18,9 +18,12 @@ from lensmith.datasets.read import open_dataset
 from lensmith.detect.as_val import rectangles
 from lensmith.detect.assess import AssessConfig, assess_detectors, leak_effect_of, save_thresholds
 from lensmith.detect.evaluate import evaluate_detector
+from lensmith.detect.thresholds import missed
 from lensmith.predict.model import open_model
 from lensmith.predict.results import Detections
+from lensmith.report.target import parse_target
 from lensmith.weights.bundle import read_bundle, rewrite_bundle
+from tests.helpers import run_cv
 from tests.predict.make_bundle import blocks, make_detector
 
 
@@ -72,6 +75,24 @@ def test_thresholds_for_a_target_are_chosen_saved_and_used(ghosts: Dataset, work
     assert isinstance(again, Detections)
     assert len(again) == 1, "predict uses them from now on"
     assert "shown above" in (bundle.folder / "README.md").read_text()
+
+
+def test_a_target_that_test_pictures_miss_is_said_and_not_advised(ghosts: Dataset, workspace: Workspace) -> None:
+    for label in sorted((ghosts.root / "test" / "labels").iterdir())[::2]:
+        label.write_text("")
+    bundle = make_detector(workspace.weights / "cells")
+    dataset = open_dataset(ghosts.root, workspace, to_measure=True)
+    (one,) = assess_detectors([bundle], dataset, AssessConfig(target="precision=0.9")).models
+    (said,) = one.missed
+    assert said.startswith("Asked for a precision of 0.90; on the 12 test pictures it came to 0.")
+    assert one.remarks[0] == said
+    lost = one.evaluation.with_thresholds([1.0, 1.0, 1.0])
+    assert "no box is shown at all" in missed(lost, parse_target("precision=0.9"))[0]
+
+    told = run_cv("evaluate", "ghosts", "--weights", "cells", "--target", "precision=0.9", cwd=workspace.root)
+    assert "better not --save these thresholds" in told.stderr
+    told = run_cv("evaluate", "ghosts", "--weights", "cells", "--target", "precision=0.9", "--save", cwd=workspace.root)
+    assert f"blue 0.250 -> {one.evaluation.thresholds[0]:.3f}, green" in told.stderr
 
 
 def test_thresholds_are_not_saved_that_were_chosen_by_other_counting(ghosts: Dataset, workspace: Workspace) -> None:
