@@ -10,6 +10,7 @@ _IN_ADDRESS = re.compile(
     r"""[^&\s"'<>)]+""",
     re.IGNORECASE,
 )
+_OUR_WORDS = re.compile(r"(?<![?&])\bKEY=VALUE\b(?![\w&])")  # how an argument is written, in help and errors
 _LOGIN_IN_ADDRESS = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s?#]+@", re.IGNORECASE)
 MASK = "***"
 
@@ -24,5 +25,5 @@ def redact(text: str) -> str:
     """`text` without registered keys, values of key-like address parameters, and logins in addresses."""
     for secret in sorted(_SECRETS, key=len, reverse=True):
         text = text.replace(secret, MASK)
-    text = _IN_ADDRESS.sub(rf"\1{MASK}", text)
+    text = "KEY=VALUE".join(_IN_ADDRESS.sub(rf"\1{MASK}", part) for part in _OUR_WORDS.split(text))
     return _LOGIN_IN_ADDRESS.sub(rf"\1{MASK}@", text)
