@@ -14,8 +14,9 @@ _LIBRARIES = ("torch", "ultralytics.models.yolo.detect")
 
 @contextmanager
 def imported_ahead() -> Iterator[None]:
-    """Begin to import Ultralytics in a thread while the block runs; whoever imports it after that waits for the rest.
+    """Import Ultralytics in a thread while the block runs, and wait for the rest of it at the block's end.
 
+    Two threads that import parts of it in another order meet half-made modules (KeyError: 'ultralytics.models').
     The thread is waited for when the program ends: an import that is torn down half-way can take the process with it.
     When the block fails, the thread stops at the next library.
     """
@@ -31,9 +32,11 @@ def imported_ahead() -> Iterator[None]:
             except Exception:  # noqa: BLE001 - it comes again, to be told, where the library is used
                 return
 
-    threading.Thread(target=fetch, name="imports").start()
+    thread = threading.Thread(target=fetch, name="imports")
+    thread.start()
     try:
         yield
     except BaseException:
         unwanted.set()
         raise
+    thread.join()
