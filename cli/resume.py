@@ -18,6 +18,9 @@ def resume(
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="Where the dataset is now, if it was moved: a name or a folder.")
     ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="Where a detector goes on: cpu, auto, 0, ... Default: where it was.")
+    ] = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -40,14 +43,17 @@ def resume(
 
         with epoch_lines(as_json):
             done = (
-                extend_yolo(folder, place, extend, dataset=dataset)
+                extend_yolo(folder, place, extend, dataset=dataset, device=device)
                 if extend
-                else resume_yolo(folder, place, dataset=dataset)
+                else resume_yolo(folder, place, dataset=dataset, device=device)
             )
         tell_detector(done, as_json)
     elif extend is not None:
         raise UsageError("Only the training of a detector can be extended.", where="--extend",
                          next_step="train anew with more epochs")  # fmt: skip
+    elif device is not None:
+        raise UsageError("Only the training of a detector can go on elsewhere than it began.", where="--device",
+                         next_step="leave --device out, or train anew")  # fmt: skip
     elif command == "finetune":
         from ..classify.finetune import resume_finetune
         from .finetune import tell_classifier

@@ -92,7 +92,9 @@ def resolved(dataset: Dataset, workspace: Workspace, config: YoloConfig, command
     )
 
 
-def resume_yolo(run: Path, workspace: Workspace, *, dataset: str | Path | None = None) -> DetectorRun:
+def resume_yolo(
+    run: Path, workspace: Workspace, *, dataset: str | Path | None = None, device: str | None = None
+) -> DetectorRun:
     """Go on with a training that was interrupted or failed, from its newest whole checkpoint.
 
     The run, its workspace and its dataset may have been moved meanwhile.
@@ -101,6 +103,7 @@ def resume_yolo(run: Path, workspace: Workspace, *, dataset: str | Path | None =
         run: The run's folder.
         workspace: Where the dataset is looked for and the bundle goes.
         dataset: The dataset's name or folder now; None where it is where it was, or in the workspace under its name.
+        device: From now on, as in `core.device.parse_device`; None for that of the run.
 
     Raises:
         UsageError: the run is finished, is no training of a detector, or another process is at work on it.
@@ -120,10 +123,12 @@ def resume_yolo(run: Path, workspace: Workspace, *, dataset: str | Path | None =
                 next_step=f"its model is '{manifest.result.get('bundle')}'; to train it for 20 more epochs: "
                 f"cv resume {run.name} --extend 20",
             )
-        return _go_on(run, manifest, workspace, dataset)
+        return _go_on(run, _moved_to(device, manifest), workspace, dataset)
 
 
-def extend_yolo(run: Path, workspace: Workspace, epochs: int, *, dataset: str | Path | None = None) -> DetectorRun:
+def extend_yolo(
+    run: Path, workspace: Workspace, epochs: int, *, dataset: str | Path | None = None, device: str | None = None
+) -> DetectorRun:
     """Go on with a finished training for more epochs, with its optimizer's state.
 
     Everything is as if the longer training had been asked for from the beginning: the learning rate, which had fallen
@@ -136,6 +141,7 @@ def extend_yolo(run: Path, workspace: Workspace, epochs: int, *, dataset: str | 
         workspace: Where the dataset is looked for and the bundle goes.
         epochs: How many epochs to add to those that were done.
         dataset: As for `resume_yolo`.
+        device: As for `resume_yolo`.
 
     Raises:
         UsageError: the run is not finished, or as for `resume_yolo`.
@@ -169,7 +175,7 @@ def extend_yolo(run: Path, workspace: Workspace, epochs: int, *, dataset: str | 
         name = free_bundle_name(None, first_name, workspace)
         options |= {"epochs": last.epoch + epochs, "time": None, "name": name}
         say(_schedule_line(last.epoch, options))
-        return _go_on(run, manifest, workspace, dataset)
+        return _go_on(run, _moved_to(device, manifest), workspace, dataset)
 
 
 def _manifest_of(run: Path) -> RunManifest:
@@ -179,9 +185,20 @@ def _manifest_of(run: Path) -> RunManifest:
     return manifest
 
 
+def _moved_to(device: str | None, manifest: RunManifest) -> RunManifest:
+    if device is not None:
+        manifest.options["device"] = device
+    return manifest
+
+
 def _go_on(run: Path, manifest: RunManifest, workspace: Workspace, dataset: str | Path | None) -> DetectorRun:
     found = dataset_of_run(run, manifest, workspace, dataset)
-    _check_device(str(manifest.options.get("device", "auto")))
+    device = str(manifest.options.get("device", "auto"))
+    try:
+        manifest.device = _check_device(device)
+    except UsageError as error:
+        error.next_step = f"go on elsewhere: cv resume {run.name} --device auto; `cv doctor` shows what there is"
+        raise
     if not any((run / WEIGHTS_PATH).glob("*.pt")):
         _check_same_weights(manifest.options)
     manifest.status, manifest.ended = "running", None

@@ -224,6 +224,20 @@ def test_a_run_that_ended_before_its_model_was_made_makes_it(moved: tuple[Worksp
     assert [row.epoch for row in read_history(run)] == [1, 2]
 
 
+def test_a_run_whose_gpu_is_gone_goes_on_elsewhere(moved: tuple[Workspace, Path]) -> None:
+    workspace, run = moved
+    manifest = RunManifest.load(run)
+    manifest.status, manifest.options["device"] = "interrupted", "7"
+    manifest.save(run)
+    with pytest.raises(UsageError, match="no GPU 7") as raised:
+        resume_yolo(run, workspace)
+    assert f"cv resume {run.name} --device auto" in str(raised.value)
+    assert RunManifest.load(run).status == "interrupted"
+    assert resume_yolo(run, workspace, device="cpu").run == run
+    manifest = RunManifest.load(run)
+    assert (manifest.status, manifest.device, manifest.options["device"]) == ("done", "cpu", "cpu")
+
+
 def test_an_unfinished_run_cannot_be_extended(moved: tuple[Workspace, Path]) -> None:
     workspace, run = moved
     manifest = RunManifest.load(run)
