@@ -32,7 +32,7 @@ def tell_rehearsal(done: Rehearsal, as_json: bool) -> int:
         kept = f"{estimate.run_bytes / 1e6:.0f} MB in runs/ and {estimate.bundle_bytes / 1e6:.0f} MB in weights/"
         say(
             f"The long run will take about {whole} ({epoch} an epoch) and leave {kept};"
-            f" while it trains it needs up to {estimate.most_bytes / 1e6:.0f} MB."
+            f" while it trains it needs up to {estimate.most_bytes / 1e6:.0f} MB of disk space."
             " That is rough: half or twice as much is possible."
         )
     say("next: run the same command without --rehearse")

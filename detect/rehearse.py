@@ -106,7 +106,9 @@ def rehearse(dataset: Dataset, workspace: Workspace, config: YoloConfig) -> Rehe
     estimate = estimate_of(dataset, config, measured, rehearsing.imgsz)
     free = shutil.disk_usage(workspace.root).free
     if free < estimate.most_bytes:
-        warn(f"the long run may need {estimate.most_bytes >> 20} MB, and the disk has {free >> 20} MB left")
+        warn(
+            f"the long run may need {estimate.most_bytes >> 20} MB of disk space, and the disk has {free >> 20} MB left"
+        )
     return Rehearsal(tuple(rehearsing.stages), estimate)
 
 

@@ -22,7 +22,7 @@ from ..datasets.read import open_dataset
 from .config import YoloConfig
 from .train import resume_yolo, train_yolo
 
-DATASET = "rehearsal"
+DATASET = "eight-pictures"
 
 
 def time_steps() -> list[float]:
