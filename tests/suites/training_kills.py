@@ -37,17 +37,22 @@ MOMENTS = 20
 STEPS = 12
 _EPOCHS = 3
 _CONFIG = YoloConfig(model="yolov8n", from_scratch=True, epochs=_EPOCHS, imgsz=64, batch=4, device="cpu", name="model",
-                     tiles="off", force=True)  # fmt: skip
+                     tiles="off", force=True, settings={"nbs": 4})  # fmt: skip
 _CHANGES = {"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"}
 
 
 @dataclass(frozen=True)
 class Whole:
-    """What an undisturbed training takes: seconds of the processor, steps on the disk; and its learning rates."""
+    """What an undisturbed training takes: seconds of the processor, steps on the disk; and what it ends with.
+
+    That is its learning rates, and how often the optimizer and the average of the weights have moved: with a nominal
+    batch as large as the real one at each batch, so that a resume which lost the state of either has moved them less.
+    """
 
     seconds: float
     steps: int
     rates: list[str]
+    moved: list[int]
 
 
 def main() -> None:
@@ -60,7 +65,11 @@ def main() -> None:
     ended = _in_fork(lambda: _train(workspace), count=workspace.root)
     if "value" not in ended:
         raise SystemExit(f"an undisturbed training failed: {ended}")
-    whole = Whole(ended["seconds"], ended["steps"], _rows(_run_of(workspace))[1])
+    run = _run_of(workspace)
+    moved = _in_fork(lambda: _moved(run)).get("value", []) if run else []
+    if len(set(moved)) != 1 or moved[0] < _EPOCHS:
+        raise SystemExit(f"an undisturbed training moved its optimizer and average {moved} times")
+    whole = Whole(ended["seconds"], ended["steps"], _rows(run)[1], moved)
     for number in map(int, sys.argv[2:]):
         label, broken = _case(number, root / f"case-{number}", whole)
         print(json.dumps({"number": number, "label": label, "broken": broken}), flush=True)
@@ -118,6 +127,8 @@ def _wrong(run: Path, workspace: Workspace, whole: Whole) -> list[str]:
         wrong.append(f"results.csv has epochs {epochs}")
     if rates != whole.rates:
         wrong.append(f"the learning rate was {rates}, not {whole.rates}")
+    if (moved := _moved(run)) != whole.moved:
+        wrong.append(f"optimizer and average have moved {moved} times, not {whole.moved}")
     if (status := RunManifest.load(run).status) != "done":
         wrong.append(f"the run is {status}")
     if open_bundle("model", workspace).record.run != run.name:
@@ -126,6 +137,15 @@ def _wrong(run: Path, workspace: Workspace, whole: Whole) -> list[str]:
     wrong += [f"left behind: {name}" for name in ("data", "export") if (run / name).exists()]
     kept = {path.name for path in (run / "train" / "weights").iterdir()}
     return wrong if kept == {"last.pt", "best.pt"} else [*wrong, f"weights holds {sorted(kept)}"]
+
+
+def _moved(run: Path) -> list[int]:
+    """How often each parameter's optimizer state has moved, each number once, and how often the average has."""
+    from ultralytics.nn.tasks import torch_safe_load
+
+    checkpoint, _ = torch_safe_load(run / "train" / "weights" / "last.pt")
+    steps = {int(state["step"]) for state in checkpoint["optimizer"]["state"].values()}
+    return [*sorted(steps), int(checkpoint["updates"])]
 
 
 def _workspace(root: Path) -> Workspace:
