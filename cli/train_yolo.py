@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -158,21 +159,51 @@ def tell_detector(done: DetectorRun, as_json: bool) -> None:
     """Say how good the new model is and what to do with it."""
     from ..core.progress import say
 
+    limits = {key: done.bundle.record.interval(key) for key in done.metrics}
     if as_json:
         print_json({"run": str(done.run), "bundle": str(done.bundle.folder), "name": done.bundle.name,
                     "split": done.split, "leaked": done.leaked, "metrics": done.metrics,
+                    "intervals": {key: between for key, between in limits.items() if between},
                     "report": done.report and str(done.report)})  # fmt: skip
         return
     say(f"\nfinished: {done.bundle.folder}")
+    if taken := _taken_name(done):
+        say(f"there is a model called '{taken}' already, so this one is '{done.bundle.name}'")
     if done.metrics:
-        say(f"measured on the {done.split} pictures:")
+        say(f"measured on the {done.split} pictures; in brackets the 95% interval:")
         for key, value in done.metrics.items():
-            say(f"  {key:10} {value:.3f}")
+            between = limits[key]
+            say(f"  {key:10} {value:.3f}" + (f" ({between[0]:.3f} to {between[1]:.3f})" if between else ""))
     else:
         say(f"not measured: no picture of the {done.split} split has a box")
-    name = shlex.quote(done.bundle.name)
     if done.report:
         say(f"the whole story: {done.report}")
     say("next:")
-    say(f"  cv predict PICTURES --weights {name} --save")
-    say(f"  cv live --weights {name}")
+    for line in _next(done):
+        say(f"  {line}")
+
+
+def _taken_name(done: DetectorRun) -> str | None:
+    """The name that the model would have if it were free; None where it has that, or the one that was asked for."""
+    from ..core.files import slug
+
+    record = done.bundle.record
+    if record.dataset is None or record.detector is None:
+        return None
+    name = slug(f"{record.dataset.name}-{record.detector.family}")
+    return name if re.fullmatch(rf"{re.escape(name)}-\d+", done.bundle.name) else None
+
+
+def _next(done: DetectorRun) -> list[str]:
+    """Commands to go on with."""
+    from ..core.manifest import RunManifest
+    from ..detect.history import read_history
+
+    name, data = shlex.quote(done.bundle.name), done.bundle.record.dataset
+    lines = [f"cv predict PICTURES --weights {name} --save", f"cv live --weights {name}"]
+    if data and done.metrics:
+        lines.append(f"cv evaluate {shlex.quote(data.name)} --weights {name} --html")
+    history = read_history(done.run)
+    if len(history) > 1 and RunManifest.load(done.run).result.get("best_epoch") == history[-1].epoch:
+        lines.append(f"cv resume {shlex.quote(done.run.name)} --extend 20   (the last epoch was the best)")
+    return lines

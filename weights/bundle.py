@@ -156,6 +156,11 @@ class BundleRecord(_Strict):
             raise ValueError(f"there are {len(self.thresholds)} thresholds for {len(self.names)} classes")
         return self
 
+    def interval(self, metric: str) -> tuple[float, float] | None:
+        """The 95% interval of one of the metrics, 0..1; None where none is known."""
+        low, high = self.metrics.get(f"{metric}_low"), self.metrics.get(f"{metric}_high")
+        return None if low is None or high is None else (low, high)
+
 
 class Bundle:
     """An opened bundle. Its hashes were checked when it was opened."""

@@ -60,8 +60,8 @@ def told_metrics(record: BundleRecord) -> list[tuple[str, str]]:
     for name, value in metrics.items():
         if name.endswith(("_low", "_high")):
             continue
-        low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
-        limits = f" (95% interval {low:.4f} to {high:.4f})" if low is not None and high is not None else ""
+        between = record.interval(name)
+        limits = f" (95% interval {between[0]:.4f} to {between[1]:.4f})" if between else ""
         split = record.metrics_split or "unknown split"
         if name in _CHOSEN_BY:
             split, name = _CHOSEN_BY[name], "accuracy"

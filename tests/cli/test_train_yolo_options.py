@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from lensmith.core.manifest import RunManifest
+from lensmith.cli.train_yolo import tell_detector
+from lensmith.core.manifest import DatasetRef, RunManifest
 from lensmith.core.workspace import Workspace
+from lensmith.detect.job import DetectorRun
+from lensmith.weights.bundle import rewrite_bundle
+from tests.detect.test_history import write_results
 from tests.helpers import make_yolo_dataset, run_cv
+from tests.predict.make_bundle import make_detector
 
 
 @pytest.mark.parametrize(
@@ -53,3 +58,30 @@ def test_every_epoch_is_a_line_of_json_and_the_last_line_is_the_result(workspace
     assert [epoch["epoch"] for epoch in epochs] == [1, 2]
     assert {"epochs", "loss", "losses", "mAP50", "mAP50-95", "learning_rate", "left_seconds"} <= epochs[0].keys()
     assert RunManifest.load(Path(result["run"])).status == "done"
+    assert all(low <= result["metrics"][key] <= high for key, (low, high) in result["intervals"].items())
+
+
+def test_the_end_of_a_training_in_words(workspace: Workspace, capfd: pytest.CaptureFixture[str]) -> None:
+    bundle = make_detector(workspace.weights / "small-cells-2")
+    record = bundle.record.model_copy(
+        update={
+            "dataset": DatasetRef(name="small", fingerprint="ab" * 32),
+            "metrics": {"mAP50": 0.5, "mAP50_low": 0.25, "mAP50_high": 0.75, "pictures": 3},
+            "detector": bundle.record.detector and bundle.record.detector.model_copy(update={"family": "cells"}),
+        }
+    )
+    run = write_results(workspace.runs / "first", "1,10,1,2,0.1,0.2,0.3,0.4,1.5,2.5,0.01,0.02",
+                        "2,20,1,2,0.1,0.2,0.4,0.5,1,2,0.01,0.02")  # fmt: skip
+    manifest = RunManifest(command="train-yolo", options={}, seed=0, device="cpu", result={"best_epoch": 2})
+    manifest.end(run, "done")
+    done = DetectorRun(run, rewrite_bundle(bundle, record), {"mAP50": 0.5}, "test")
+    tell_detector(done, as_json=False)
+    said = capfd.readouterr().err
+    assert "mAP50      0.500 (0.250 to 0.750)" in said
+    assert "a model called 'small-cells' already, so this one is 'small-cells-2'" in said
+    assert "cv evaluate small --weights small-cells-2 --html" in said
+    assert "cv resume first --extend 20" in said
+    manifest.result["best_epoch"] = 1
+    manifest.save(run)
+    tell_detector(done, as_json=False)
+    assert "--extend" not in capfd.readouterr().err
