@@ -2,9 +2,9 @@
 
 They are rules of thumb with their reasons, not measurements on the person's data; `cv tune` and `cv compare` measure.
 
-- **Family**: YOLO26, the newest with pretrained weights from Ultralytics. Where its file is not on this machine and
-  that of YOLO11 or YOLOv8 is, that one: nothing has to be fetched. RT-DETR never: it wants more pictures, more epochs
-  and several times the memory (`cv models`).
+- **Family**: YOLO26, the newest with pretrained weights from Ultralytics. Where no file of it is on this machine and
+  one of YOLO11 or YOLOv8 is, in `weights/` or our cache, that one: nothing has to be fetched. RT-DETR never: it wants
+  more pictures, more epochs and several times the memory (`cv models`).
 - **Size by data**: n below 200 pictures or 1,000 boxes, s below 2,000 pictures, m below 10,000, else l. A larger model
   has more to learn than a few hundred pictures teach; x pays only where time does not count: a person must ask for it.
 - **Size by device**: on a CPU at most s, and n where an epoch of s would take more than ten minutes at 30e9 operations
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..core.device import usable_cores
 from ..core.workspace import Workspace
@@ -92,11 +93,22 @@ def choose_size(family: str, found: Survey, imgsz: int, device: str) -> Chosen:
 
 def choose_family(workspace: Workspace) -> Chosen:
     """The family for `--model auto`; see the module."""
-    for family in _FAMILIES:
-        if any(pretrained_file(card.name, workspace) for card in cards() if card.family == family):
-            newest = "the newest, and " if family == _FAMILIES[0] else ""
-            return Chosen(family, f"--model auto is {family}: {newest}its weights are on this machine")
+    newest, *older = _FAMILIES
+    if _files_of(newest, workspace):
+        return Chosen(newest, f"--model auto is {newest}: the newest, and its weights are on this machine")
+    for family in older:
+        # What lies about in the current folder was put there for something else, and may be gone tomorrow.
+        kept = [path for path in _files_of(family, workspace) if path.parent != Path.cwd()]
+        if kept:
+            reason = f"{kept[0]} is here, and no weights of the newer {newest} are"
+            return Chosen(family, f"--model auto is {family}: {reason} (--model {newest}n would fetch them)")
     return Chosen(_FAMILIES[0], f"--model auto is {_FAMILIES[0]}: the newest with pretrained weights")
+
+
+def _files_of(family: str, workspace: Workspace) -> list[Path]:
+    """The pretrained files of a family that are on this machine, the smallest model's first."""
+    found = (pretrained_file(card.name, workspace) for card in cards() if card.family == family)
+    return [path for path in found if path]
 
 
 def _by_data(found: Survey) -> tuple[int, str]:

@@ -95,7 +95,6 @@ def choose_start(config: YoloConfig, workspace: Workspace, dataset: Dataset) -> 
     else:
         model, weights, classes = _find_weights(config, model, workspace)
         config.check(model)
-        say(f"starting from {weights.path}")
     imgsz, batch = config.imgsz, config.batch
     if imgsz == "auto":
         imgsz, reason = choose_imgsz(found.survey, model, config.device)
@@ -104,7 +103,8 @@ def choose_start(config: YoloConfig, workspace: Workspace, dataset: Dataset) -> 
         batch, reason = choose_batch(model, imgsz, found.survey, config.device)
         why.append(reason)
     start = Start(model, weights, classes, imgsz, batch, tuple(why))
-    for sentence in (*why, tell_classes(start, dataset.names)):
+    from_what = f"starting from {weights.path}" if weights else None
+    for sentence in (*why, from_what, tell_classes(start, dataset.names)):
         if sentence:
             say(sentence)
     return start

@@ -82,12 +82,18 @@ def test_the_size_grows_with_the_data_as_far_as_memory_goes(monkeypatch: pytest.
     assert "does not fit GPU 0" in tight.why
 
 
-def test_weights_that_are_here_decide_the_family(workspace: Workspace, tmp_path: Path) -> None:
-    assert choose_family(workspace).value == "yolo26"
+def test_weights_that_are_here_decide_the_family(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loose = tmp_path / "elsewhere"
+    loose.mkdir()
+    (loose / "yolov8n.pt").write_bytes(b"x")
+    monkeypatch.chdir(loose)
+    assert choose_family(workspace).value == "yolo26", "a loose file in the current folder decides nothing"
     workspace.weights.mkdir()
     (workspace.weights / "yolo11s.pt").write_bytes(b"x")
     assert choose_family(workspace).value == "yolo11"
-    assert "on this machine" in choose_family(workspace).why
+    assert "yolo11s.pt is here, and no weights of the newer yolo26 are" in choose_family(workspace).why
 
 
 @pytest.mark.parametrize(
