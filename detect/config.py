@@ -158,4 +158,8 @@ def checked(config: YoloConfig, chosen: Mapping[str, Any]) -> YoloConfig:
     except ValidationError as error:
         first = error.errors()[0]
         option = str(first["loc"][0]).replace("_", "-")
+        if first["type"] == "literal_error":
+            offered = str(first.get("ctx", {}).get("expected")).replace("'", "").replace(" or ", ", ")
+            what = f"There is no {option} '{first['input']}'."
+            raise UsageError(what, where=f"--{option}", next_step=f"take one of: {offered}") from None
         raise UsageError(f"{first['msg']}, not {first['input']}.", where=f"--{option}") from None

@@ -22,6 +22,7 @@ _PRETRAINED = re.compile(
     r"|yolo(11|12|26)[nsmlx]|rtdetr-[lx]"
 )
 YOLOV7 = "Ultralytics never took YOLOv7 in, and its own checkpoints cannot be read"
+_IN_ORDER = "tnsbmclxe"  # sizes from the smallest up, those of YOLOv9 and YOLOv10 among them
 YOLOV7_NEAREST = {"yolov7": "yolo11l", "yolov7-tiny": "yolo11s"}
 _OTHER_TASKS = {
     "-cls": "classifies whole pictures (use `cv finetune` for that)",
@@ -118,6 +119,10 @@ def grid_of(model: str) -> int:
 
 
 def _near(wanted: str) -> str:
+    if family := re.match(r"yolov?(?:10|11|12|26|\d)(?=[a-z])", wanted):
+        sizes = [name for name in detector_names() if re.fullmatch(rf"{family[0]}[a-z]", name)]
+        if sizes:
+            return " or ".join(sorted(sizes, key=lambda name: _IN_ORDER.find(name[-1])))
     near = difflib.get_close_matches(wanted, detector_names(), n=3, cutoff=0.5)
     return " or ".join(near) if near else f"{DEFAULT_MODEL}, yolo11n, yolov8n, or a larger one of each (s, m, l, x)"
 

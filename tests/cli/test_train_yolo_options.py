@@ -23,7 +23,7 @@ from tests.predict.make_bundle import make_detector
         (["--freeze", "most"], "neither a number nor 'backbone'"),
         (["--unfreeze-after", "3"], "add --freeze backbone"),
         (["--time", "soon"], "span of time"),
-        (["--size", "huge"], "--size"),
+        (["--size", "huge"], "take one of: n, s, m, l, x, auto"),
         (["--set", "epochs=5"], "use --epochs"),
     ],
 )

@@ -45,7 +45,8 @@ def test_a_known_name_has_a_packaged_architecture(given: str, name: str, scale: 
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ("yolo26q", "yolo26n"),
+        ("yolo26q", "use yolo26n or yolo26s or yolo26m or yolo26l or yolo26x"),
+        ("yolov9z", "use yolov9t or yolov9s or yolov9m or yolov9c or yolov9e"),
         ("yolov7", "yolo11l"),
         ("yolov7-tiny", "yolo11s"),
         ("yolo11n-seg", "outlines"),
