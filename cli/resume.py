@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import JsonOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from ..core.workspace import Workspace
 
 
 def resume(
@@ -30,12 +33,15 @@ def resume(
 
     Example: cv resume finetune-flowers-vgg16-20260301-101500
     """
-    from ..core.errors import UsageError
+    from ..core.errors import NotFoundError, UsageError
     from ..core.manifest import MANIFEST_NAME, RunManifest
     from ..core.workspace import Workspace, locate
 
     place = Workspace.find(workspace)
-    folder = locate(run, place.runs, "run", marker=MANIFEST_NAME)
+    try:
+        folder = locate(run, place.runs, "run", marker=MANIFEST_NAME)
+    except NotFoundError as error:
+        raise NotFoundError(error.what, where=error.where, next_step=_resumable(place) or error.next_step) from None
     command = RunManifest.load(folder).command
     if command == "train-yolo":
         from ..detect.train import extend_yolo, resume_yolo
@@ -70,3 +76,14 @@ def resume(
             where=folder,
             next_step=f"run `cv {command}` again",
         )
+
+
+def _resumable(place: Workspace) -> str:
+    """Which runs can be resumed, in words; empty where there is none."""
+    from ..core.runs import list_runs
+    from ..core.words import some
+    from .runs import RESUMED
+
+    ended = {"interrupted", "killed", "failed"}
+    names = [entry.name for entry in list_runs(place) if entry.command in RESUMED and entry.status in ended]
+    return f"these can be resumed: {some(names, 5)}" if names else ""

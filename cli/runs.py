@@ -22,7 +22,7 @@ _CHECKED = {
     "remembered": "it is the file that was first fetched here; no published checksum is known",
     "not checked": "no: nobody has published a checksum of this file",
 }
-_RESUMED = ("train-yolo", "finetune", "tune")  # the commands whose runs `cv resume` goes on with
+RESUMED = ("train-yolo", "finetune", "tune")  # the commands whose runs `cv resume` goes on with
 
 
 def runs(
@@ -255,7 +255,7 @@ def _next(entry: RunEntry, folder: Path) -> list[str]:
 
     run, bundle, dataset = (shlex.quote(text or "") for text in (entry.name, entry.bundle, entry.dataset))
     if entry.status in {"interrupted", "killed", "failed"}:
-        if entry.command in _RESUMED:
+        if entry.command in RESUMED:
             return [f"cv resume {run}"]
         return [f"cv {entry.command} again: a run of it cannot be resumed"]
     if entry.status == "running" or not entry.bundle:

@@ -40,6 +40,8 @@ def test_runs_are_listed_and_shown(tmp_path: Path) -> None:
         "cv predict PICTURES --weights chess-yolo26n", "cv evaluate chess --weights chess-yolo26n",
     ]  # fmt: skip
 
+    nowhere = run_cv("resume", "nonesuch", cwd=tmp_path)
+    assert (nowhere.returncode, "can be resumed: train-yolo-chess-0002\n" in nowhere.stderr) == (3, True)
     missing = run_cv("runs", "train-yolo-ches-0001", cwd=tmp_path)
     assert missing.returncode == 3
     assert "train-yolo-chess-0001" in missing.stderr
