@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _INK = "#1d2430"  # becomes the page's own colour of text, which is light on a dark page
 _SHADE = (0.07, 0.34, 0.66)  # red, green, blue; white figures can be read on it, whatever is below
+_WHITE_ABOVE = 0.6  # share of a row
 _COLOURS = (
     "#1f77d0",
     "#e07b1a",
@@ -124,11 +125,13 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str], columns: Sequence
     size = min(0.55 * len(columns) + 2.2, 12)
     figure, axes = _figure(size, size * 0.9)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(np.dstack([np.broadcast_to(part, share.shape) for part in _SHADE] + [share]), vmin=0, vmax=1)
+    # A jump in the middle: between these two, neither dark nor white figures can be read well.
+    shade = np.where(share > _WHITE_ABOVE, 0.8 + 0.2 * share, share)
+    axes.imshow(np.dstack([np.broadcast_to(part, share.shape) for part in _SHADE] + [shade]), vmin=0, vmax=1)
     if len(names) <= 20:
         for true, predicted in np.ndindex(*counts.shape):
             if counts[true, predicted]:
-                colour = "white" if share[true, predicted] > 0.7 else _INK
+                colour = "white" if share[true, predicted] > _WHITE_ABOVE else _INK
                 axes.text(
                     predicted, true, str(counts[true, predicted]), ha="center", va="center", color=colour, fontsize=9
                 )
