@@ -28,6 +28,7 @@ def assign(
     seed: int,
     *,
     fixed: np.ndarray | None = None,
+    wanted: np.ndarray | None = None,
 ) -> np.ndarray:
     """Choose a split for each group.
 
@@ -42,13 +43,16 @@ def assign(
         ratios: A positive weight for each split, the most important one first; they need not add up to 1.
         seed: Decides between groups that are alike. The same arguments give the same answer on every machine.
         fixed: int64 `(groups,)`: the split of groups that stay where they are, -1 for those to be placed.
+        wanted: `(splits, classes)`: how many examples of each class each split should get; None shares each class out
+            as the pictures are.
 
     Returns:
         int64 `(groups,)`: the index of the split of each group.
     """
     places = np.full(len(sizes), -1, np.int64) if fixed is None else fixed.astype(np.int64)
     shares = np.array(ratios, np.float64) / sum(ratios)
-    state = _State(counts, sizes, shares, places)
+    targets = np.outer(shares, counts.sum(axis=0)) if wanted is None else np.maximum(wanted, 0.5)
+    state = _State(counts, sizes, shares, places, targets)
     order = np.random.default_rng(seed).permutation(len(sizes))
     free = places < 0
     has = counts > 0
@@ -76,6 +80,7 @@ def share_out(
     seed: int,
     *,
     fixed: np.ndarray | None = None,
+    wanted: np.ndarray | None = None,
 ) -> np.ndarray:
     """Choose one of several parts for each picture; the order of the pictures makes no difference.
 
@@ -86,6 +91,7 @@ def share_out(
         ratios: The weight of each part.
         seed: See `assign`.
         fixed: int64 `(items,)`: the part of pictures that stay there, the same for all of a group; -1 for the others.
+        wanted: See `assign`.
 
     Returns:
         int64 `(items,)`: the index of a part.
@@ -94,7 +100,7 @@ def share_out(
     counts = np.array([objects[group].sum(axis=0) for group in ordered], np.int64).reshape(-1, objects.shape[1])
     sizes = np.array([len(group) for group in ordered], np.int64)
     firsts = [group[0] for group in ordered]
-    places = assign(counts, sizes, ratios, seed, fixed=None if fixed is None else fixed[firsts])
+    places = assign(counts, sizes, ratios, seed, fixed=None if fixed is None else fixed[firsts], wanted=wanted)
     parts = np.zeros(len(items), np.int64)
     for group, place in zip(ordered, places.tolist(), strict=True):
         parts[group] = place
@@ -104,12 +110,14 @@ def share_out(
 class _State:
     """What has been shared out so far. Plain lists: a step touches a few numbers, and numpy would cost more."""
 
-    def __init__(self, counts: np.ndarray, sizes: np.ndarray, shares: np.ndarray, places: np.ndarray) -> None:
+    def __init__(
+        self, counts: np.ndarray, sizes: np.ndarray, shares: np.ndarray, places: np.ndarray, targets: np.ndarray
+    ) -> None:
         self.places = places
         self.splits = len(shares)
         self.sizes: list[int] = sizes.tolist()
         self.size_target: list[float] = (shares * sizes.sum()).tolist()
-        self.class_target: list[list[float]] = np.outer(shares, counts.sum(axis=0)).tolist()
+        self.class_target: list[list[float]] = targets.tolist()
         self.size = [0] * self.splits
         self.got = [[0] * counts.shape[1] for _ in shares]
         self.groups_with = [[0] * counts.shape[1] for _ in shares]

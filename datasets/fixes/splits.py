@@ -71,12 +71,12 @@ def close_leaks(shelf: Shelf, leaking: Sequence[bool], shares: Sequence[float]) 
         (
             "The groups of alike pictures that lay in two splits were shared out by class; nothing else moved. (Had"
             " each gone where most of it was, a split would have lost a class or changed its size by a fifth.)",
-            lambda: _share_anew(shelf, np.where(free, -1, before), shares),
+            lambda: _share_anew(shelf, np.where(free, -1, before), before, shares),
         ),
         (
             "All pictures were split anew by class, alike ones together: so many lay in two splits that nothing less"
             " leaves every split its size and its classes.",
-            lambda: _share_anew(shelf, np.full(len(before), -1, np.int64), shares),
+            lambda: _share_anew(shelf, np.full(len(before), -1, np.int64), before, shares),
         ),
     )
     tried: list[tuple[float, np.ndarray, str]] = []
@@ -181,12 +181,14 @@ def _to_majority(shelf: Shelf, before: np.ndarray, leaking: Sequence[bool]) -> n
     return after
 
 
-def _share_anew(shelf: Shelf, fixed: np.ndarray, shares: Sequence[float]) -> np.ndarray:
+def _share_anew(shelf: Shelf, fixed: np.ndarray, before: np.ndarray, shares: Sequence[float]) -> np.ndarray:
+    """Each split gets as many objects of each class as it had: training must not pay for a true score."""
     there = np.flatnonzero(np.array(shares) > 0)
     place_of = np.full(len(SPLITS) + 1, -1, np.int64)  # the last one is where -1 points
     place_of[there] = np.arange(len(there))
     ratios = [shares[number] for number in there.tolist()]
-    parts = share_out(shelf.items, shelf.objects, shelf.bound, ratios, shelf.seed, fixed=place_of[fixed])
+    had = np.array([shelf.objects[before == number].sum(axis=0) for number in there.tolist()])
+    parts = share_out(shelf.items, shelf.objects, shelf.bound, ratios, shelf.seed, fixed=place_of[fixed], wanted=had)
     return there[parts]
 
 

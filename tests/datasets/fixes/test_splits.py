@@ -76,6 +76,19 @@ def test_many_rare_classes_do_not_blow_a_split_up() -> None:
         assert 0.8 * size <= moved.splits.count(split) <= 1.2 * size + 2
 
 
+def test_a_split_that_had_more_than_its_share_of_the_objects_keeps_them() -> None:
+    rng = np.random.default_rng(0)
+    splits: list[Split] = ["train"] * 140 + ["valid"] * 40 + ["test"] * 20
+    objects = rng.poisson(np.repeat([12.0, 3.0, 12.0], (140, 40, 20))[:, None], (200, 2))
+    items = [Item(Path(f"/data/{index:03d}.jpg"), split) for index, split in enumerate(splits)]
+    order = rng.permutation(200)
+    bound = [order[start : start + 2].tolist() for start in range(0, 80, 2)] + [[int(index)] for index in order[80:]]
+    leaking = [len({splits[index] for index in group}) > 1 for group in bound]
+    moved = close_leaks(Shelf(items, objects, bound, 0), leaking, [splits.count(split) for split in SPLITS])
+    had, has = (objects[[one == "train" for one in where]].sum() for where in (splits, moved.splits))
+    assert has > 0.955 * had, f"training loses {had - has} of its {had} objects"
+
+
 @settings(deadline=None, max_examples=100)
 @given(shelves())
 def test_spreading_classes_takes_none_away(given_shelf: tuple[Shelf, list[bool], list[int]]) -> None:
