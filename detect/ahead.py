@@ -17,8 +17,7 @@ def imported_ahead() -> Iterator[None]:
     """Import Ultralytics in a thread while the block runs, and wait for the rest of it at the block's end.
 
     Two threads that import parts of it in another order meet half-made modules (KeyError: 'ultralytics.models').
-    The thread is waited for when the program ends: an import that is torn down half-way can take the process with it.
-    When the block fails, the thread stops at the next library.
+    So it is waited for when the block fails too, but then it stops at the next library.
     """
     isolate_ultralytics()
     unwanted = threading.Event()
@@ -39,4 +38,5 @@ def imported_ahead() -> Iterator[None]:
     except BaseException:
         unwanted.set()
         raise
-    thread.join()
+    finally:
+        thread.join()
