@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="Part of a name: yolo26, rtdetr, -p6. Default: all.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Part of a name: yolo26, rtdetr, -p6.")] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Variants too: p2 for small objects, p6 for large pictures, ghost, ...")
+    ] = False,
     imgsz: Annotated[
         int, typer.Option("--imgsz", min=64, help="Side of the training pictures in pixels, for the memory.")
     ] = 640,
@@ -25,7 +28,7 @@ def models(
     """List the detectors by name, with their size and what fits this machine.
 
     Numbers are what a model learns, in millions. Memory is an estimate for training, within a few percent on a CPU;
-    using a model takes far less. "batch 8" fits with --batch 8.
+    using a model takes far less. "batch 8" fits with --batch 8. Who has no reason for another takes yolo26n.
 
     Example: cv models yolo26 --imgsz 320
     """
@@ -36,19 +39,21 @@ def models(
     if as_json:
         print_json(found.as_record())
     else:
-        _print(found)
+        _print(found, every=every or name is not None)
 
 
-def _print(found: Listing) -> None:
+def _print(found: Listing, *, every: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
     from ..core.progress import say
+    from ..detect.models import DEFAULT_MODEL
 
+    shown = [row for row in found.rows if every or "-" not in row.card.family.removeprefix("rtdetr-")]
     table = Table()
     for head in ("name", "numbers", "file", "memory", "fits", "pretrained"):
         table.add_column(head, no_wrap=True, justify="left" if head in {"name", "fits", "pretrained"} else "right")
-    for row in found.rows:
+    for row in shown:
         fits = "yes" if row.fits else f"batch {row.largest_batch}" if row.largest_batch else "no"
         table.add_row(row.card.name, f"{row.card.parameters / 1e6:.1f} M", f"{row.card.file_bytes / 1e6:.0f} MB",
                       f"{row.memory / 1e9:.1f} GB", fits, row.pretrained_words)  # fmt: skip
@@ -59,5 +64,11 @@ def _print(found: Listing) -> None:
         say(
             "pretrained: here on this machine, official file with a known checksum, unchecked where none is known, none"
         )
+        if any(not row.fits and row.largest_batch for row in shown):
+            say("fits: 'batch 8' means that it fits with --batch 8, not with what was asked for")
+        say(f"The default is {DEFAULT_MODEL}: right to begin with; a larger one (s, m, ...) pays with some thousands of"
+            " boxes")  # fmt: skip
+    if rest := len(found.rows) - len(shown):
+        say(f"{rest} variants (p2, p6, ghost, ...) are left out: --all lists them, and so does a name")
     for old, near in found.not_here.items():
         say(f"{old}: not here; {found.why_not_here}. The nearest is {near}.")

@@ -13,6 +13,13 @@ def test_models_are_listed_for_people_and_for_programs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "yolo26n-p6" in done.stdout
     assert "320 pixels" in done.stderr
+    done = run_cv("models", "--device", "cpu", cwd=tmp_path)
+    assert "yolo26n " in done.stdout
+    assert "yolov3 " in done.stdout
+    assert "rtdetr-l " in done.stdout
+    assert "-p6" not in done.stdout
+    assert "The default is yolo26n" in done.stderr
+    assert "-p6" in run_cv("models", "--all", "--device", "cpu", cwd=tmp_path).stdout
     done = run_cv("models", "--json", "--device", "cpu", cwd=tmp_path)
     found = json.loads(done.stdout)
     assert {"yolov3", "yolov5xu", "rtdetr-x", "yolo26x"} - {row["name"] for row in found["models"]} == {"yolov5xu"}
