@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..core.files import slug
@@ -29,20 +29,21 @@ def write_comparison(comparison: Comparison, workspace: Workspace) -> Path:
         ),
     )
     page.notes([*(said for pair in comparison.pairs for said in pair.sentences()), *comparison.remarks])
+    heads = _heads(comparison)
     for pair in comparison.pairs:
-        _add_pair(page, pair)
+        _add_pair(page, pair, heads)
     _add_own_figures(page, comparison)
     _add_curves(page, comparison)
     page.section("The data")
-    page.table(["", *names], comparison.data)
+    page.table(["", *heads.values()], comparison.data)
     page.section("Options that differ", "" if comparison.options else "None.")
     if comparison.options:
-        page.table(["option", *names], comparison.options)
+        page.table(["option", *heads.values()], comparison.options)
     page.section("Time and device")
-    page.table(["", *names], comparison.timings)
+    page.table(["", *heads.values()], comparison.timings)
     page.section("Versions that differ", "" if comparison.versions else "None.")
     if comparison.versions:
-        page.table(["", *names], comparison.versions)
+        page.table(["", *heads.values()], comparison.versions)
     return page.write(workspace.root / "reports" / f"{_file_name(names)}.html")
 
 
@@ -53,7 +54,16 @@ def _file_name(names: Sequence[str]) -> str:
     return slug(whole)
 
 
-def _add_pair(page: Page, pair: Pair) -> None:
+def _heads(comparison: Comparison) -> dict[str, str]:
+    """What stands above a run's column: its number and what was trained; its name is too long for that."""
+    found = {}
+    for number, run in enumerate(comparison.runs, 1):
+        model = run.manifest.options.get("model") or run.manifest.options.get("backbone")
+        found[run.name] = f"{number}: {Path(str(model)).name}" if model else str(number)
+    return found
+
+
+def _add_pair(page: Page, pair: Pair, heads: Mapping[str, str]) -> None:
     if not pair.differences:
         return
     whole = [one for one in pair.differences if not one.of]
@@ -70,7 +80,7 @@ def _add_pair(page: Page, pair: Pair) -> None:
         for one in whole
     )
     page.table(
-        ["figure", pair.first, pair.second, "points more", ""],
+        ["figure", heads[pair.first], heads[pair.second], "points more", ""],
         [[one.measure, told_short(one.first), told_short(one.second), one.points(), one.verdict] for one in whole],
         "In brackets 95% intervals, from drawing the pictures with replacement; for the difference both models get the"
         " same pictures in each draw. Where its interval holds 0, the difference is within noise.",
@@ -80,7 +90,7 @@ def _add_pair(page: Page, pair: Pair) -> None:
         return
     order = sorted(range(len(classes)), key=lambda n: (classes[n].within_noise, -abs(classes[n].difference.value)))
     page.table(
-        ["class", "figure", "pictures", pair.first, pair.second, "points more", ""],
+        ["class", "figure", "pictures", heads[pair.first], heads[pair.second], "points more", ""],
         [
             [one.of, one.measure, one.pictures, f"{one.first.value:.3f}", f"{one.second.value:.3f}", one.points(),
              one.verdict]

@@ -57,11 +57,18 @@ def detector(workspace: Workspace, name: str, evaluation: Evaluation, **options:
 
 def test_two_detectors(workspace: Workspace) -> None:
     images = make_pictures(workspace.root / "pictures", 40)
-    detector(workspace, "old", findings(images, 20), imgsz=320, augment={"name": "light", "sha256": "12345678abc"})
+    detector(
+        workspace,
+        "old",
+        findings(images, 20),
+        imgsz=320,
+        model="yolo26n",
+        augment={"name": "light", "sha256": "12345678abc"},
+    )
     # Other classes first, and the same pictures in another order, under other names.
     copies = [image.rename(image.with_name(f"copy-{image.name}")) for image in images][::-1]
-    detector(workspace, "new", findings(copies, 36, NAMES[::-1]), imgsz=640)
-    detector(workspace, "same", findings(copies[::-1], 20), data="cd", epochs=100, time=30.0)
+    detector(workspace, "new", findings(copies, 36, NAMES[::-1]), imgsz=640, model="yolo26n")
+    detector(workspace, "same", findings(copies[::-1], 20), data="cd", model="yolo26n", epochs=100, time=30.0)
     done = run_cv("compare", "old", "new", "same", cwd=workspace.root)
     assert done.returncode == 0, done.stderr
     assert "mAP50-95 of 'new' is " in done.stdout
