@@ -30,7 +30,8 @@ SMALL_SIDE = 24.0
 grid."""
 _LARGER = 1.5  # times the network's input: pictures below it lose little by being shrunk
 _APART = 1.25  # two sizes of tiles nearer to each other than this are not worth trying both
-_LONGEST = 600.0  # seconds that a trial may take
+_LONGEST = 300.0  # seconds that a trial may take
+_GLANCE = 12  # pictures that are looked at first: where tiles make these worse, the others need not be waited for
 _FEWEST = 30  # pictures that a trial looks at in any case
 _TIMED = 8  # pictures
 _MEASURE = ("", "mAP50-95")
@@ -174,18 +175,27 @@ def try_tiles(
         items: The validation pictures.
         sizes: What to try.
     """
-    trials = [trial for tiles in sizes if (trial := _try(plain, model, dataset, items, tiles))]
+
+    def tried(tiles: Tiles) -> Trial | None:
+        first = _try(plain, model, dataset, items, tiles, _GLANCE)
+        if first is not None and (first.complete or first.difference.difference.value <= 0):
+            return first
+        return _try(plain, model, dataset, items, tiles)
+
+    trials = [trial for tiles in sizes if (trial := tried(tiles))]
     return max(trials, key=lambda trial: trial.difference.difference.value, default=None)
 
 
-def _try(plain: Evaluation, model: Model, dataset: Dataset, items: Sequence[Item], tiles: Tiles) -> Trial | None:
+def _try(
+    plain: Evaluation, model: Model, dataset: Dataset, items: Sequence[Item], tiles: Tiles, most: int | None = None
+) -> Trial | None:
     counts = _parts(plain, tiles)
     if max(counts, default=1) == 1:
         return None
     readable = {one.image for one in plain.pictures}
     known = [item for item in items if item.image in readable]
     each, whole = float(np.mean(counts)), _seconds_a_picture(model, known)
-    most = max(int(_LONGEST / (whole * each)), _FEWEST)
+    most = most or max(int(_LONGEST / (whole * each)), _FEWEST)
     chosen = [known[i] for i in np.unique(np.linspace(0, len(known) - 1, min(most, len(known))).astype(int))]
     looked_at = {item.image for item in chosen}
     if not any(len(one.class_id) for one in plain.pictures if one.image in looked_at):
