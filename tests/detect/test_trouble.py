@@ -22,7 +22,7 @@ _WORKER = "DataLoader worker (pid 4711) is killed by signal: "
     [
         (RuntimeError("CUDA out of memory. Tried to allocate 20 MiB"), TooLittleMemoryError, "smaller --batch"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), TooLittleMemoryError, "not enough memory"),
-        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), TooLittleMemoryError,
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), TooLittleMemoryError,
          "smaller --batch"),
         (MemoryError(), TooLittleMemoryError, "not enough memory"),
         (RuntimeError(f"{_WORKER}Killed."), TooLittleMemoryError, "not enough memory"),
