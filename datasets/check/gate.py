@@ -11,7 +11,7 @@ from ...core.words import many
 from ..model import Dataset
 from .finding import CheckReport, Finding
 from .run import check_dataset
-from .tell import shown_path
+from .tell import examples
 
 _MEASURING = frozenset({
     "copy-across", "sibling-across", "near-across", "frame-across", "split-shared", "class-absent",
@@ -61,8 +61,8 @@ def refuse_problems(dataset: Dataset, *, force: bool) -> CheckReport:
 def _listed(errors: tuple[Finding, ...], root: Path) -> str:
     lines: list[str] = []
     for found in errors[:_SHOWN]:
-        first = f" The first: {shown_path(found.files[0], root)}" if found.files else ""
-        lines.append(f"  {found.what}{first} [{found.kind}]")
+        lines.append(f"  {found.what} [{found.kind}]")
+        lines += [f"      {example}" for example in examples(found, root)]
     if len(errors) > _SHOWN:
         lines.append(f"  and {len(errors) - _SHOWN} more")
     return "\n".join(lines)

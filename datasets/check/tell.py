@@ -32,18 +32,22 @@ def tell(report: CheckReport) -> Iterator[str]:
 
 def _tell_finding(finding: Finding, root: Path) -> Iterator[str]:
     yield f"  {finding.what}  [{finding.kind}]"
-    shown = [shown_path(path, root) for path in finding.files]
-    if finding.pairs:
-        examples = [f"{first} and {second}" for first, second in zip(shown[::2], shown[1::2], strict=True)]
-    else:
-        examples = shown
-    for example in examples[:_EXAMPLES]:
-        yield f"      {example}"
-    if len(examples) > _EXAMPLES:
-        yield f"      and {len(examples) - _EXAMPLES} more"
+    yield from (f"      {example}" for example in examples(finding, root))
     yield f"      Why it matters: {finding.why}"
     if finding.fix:
         yield f"      cv fix-dataset {finding.fix}."
+
+
+def examples(finding: Finding, root: Path) -> Iterator[str]:
+    """Up to three of a finding's files, or pairs of them, and how many more there are; a line each."""
+    shown = [shown_path(path, root) for path in finding.files]
+    if finding.pairs:
+        named = [f"{first} and {second}" for first, second in zip(shown[::2], shown[1::2], strict=True)]
+    else:
+        named = shown
+    yield from named[:_EXAMPLES]
+    if len(named) > _EXAMPLES:
+        yield f"and {len(named) - _EXAMPLES} more"
 
 
 def shown_path(path: Path, root: Path) -> str:

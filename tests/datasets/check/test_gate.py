@@ -71,6 +71,17 @@ def test_errors_are_named_with_a_place_and_a_way_out(
     assert ("cv fix-dataset 'my pets'" in told) == (kind not in {"label-misread", "label-without-picture"})
 
 
+def test_three_files_of_each_kind_of_error_are_named(workspace: Workspace) -> None:
+    root = make_yolo_dataset(workspace.datasets / "some", COUNTS)
+    for number in range(5):
+        (root / f"train/labels/train-00{number}.txt").write_text("7 0.5 0.5 0.1 0.1\n")
+    with pytest.raises(DataError) as refused:
+        gate(root, workspace)
+    said = str(refused.value)
+    assert [f"train-00{number}.txt" in said for number in range(5)] == [True, True, True, False, False]
+    assert "      and 2 more\n" in said
+
+
 def test_force_goes_on_and_says_with_what(workspace: Workspace, capfd: pytest.CaptureFixture[str]) -> None:
     root = make_yolo_dataset(workspace.datasets / "pets", COUNTS)
     cut_short(root)
