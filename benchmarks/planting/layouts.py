@@ -21,6 +21,7 @@ class YamlFault(NamedTuple):
 
 
 YAML_FAULTS: tuple[YamlFault, ...] = (
+    YamlFault("labels-keypoints", "of four points", {"kpt_shape": "[4, 2]"}),
     YamlFault("yaml-path", "absolute, of another computer", {"train": "/home/maria/pets/train/images"}),
     YamlFault("yaml-path", "absolute, of Windows", {"val": "D:/pets/valid/images", "test": "D:/pets/test/images"}),
     YamlFault("yaml-path", "with backslashes", {"train": "C:\\Users\\maria\\pets\\train\\images"}),
@@ -44,7 +45,7 @@ GOOD_YAML: tuple[dict[str, str], ...] = (
     {"train": "[train/images]", "val": "./valid/images"},
     {"nc": ""},
     {"names": "{0: cat, 1: car, 2: bird}"},
-    {"roboflow": "{workspace: w, project: p, version: 1, license: MIT, url: u}", "kpt_shape": "[4, 2]"},
+    {"roboflow": "{workspace: w, project: p, version: 1, license: MIT, url: u}"},
 )
 
 

@@ -169,7 +169,7 @@ def plant_whole_files(site: Site) -> None:
 
 
 def plant_polygons(site: Site, share: float) -> list[Path]:
-    """Rewrite the boxes of some pictures as polygons of eight corners. All of them is no fault, some is."""
+    """Rewrite the boxes of some pictures as polygons of eight corners. All of them is worth knowing, some is a fault."""
     shots = [site.take() for _ in range(round(len(site.free) * share))]
     for shot in shots:
         lines = []
@@ -178,9 +178,9 @@ def plant_polygons(site: Site, share: float) -> list[Path]:
             corners = (cx, y1, x2, y1, x2, cy, x2, y2, cx, y2, x1, y2, x1, cy, x1, y1)
             lines.append(f"{class_id} " + " ".join(f"{value:.6f}" for value in corners) + "\n")
         shot.label.write_text("".join(lines))
-    if 0 < share < 1:
+    if share:
         site.plant(
-            "label-polygons-mixed",
+            "label-polygons-mixed" if share < 1 else "label-polygons",
             f"{share:.0%} of the pictures",
             *(shot.label for shot in site.shots),
             *(shot.image for shot in site.shots),
