@@ -14,7 +14,7 @@ from lensmith.datasets.read import open_dataset
 from tests.helpers import make_folder_dataset
 
 pytestmark = pytest.mark.keras
-PLAIN = FinetuneConfig(backbone="cnn", imgsz=16, units=4, batch=4, epochs_tune=1, device="cpu")
+PLAIN = FinetuneConfig(backbone="cnn", imgsz=16, units=4, batch=4, epochs_tune=1, device="cpu", force=True)
 
 
 def spoil(folder: Path) -> list[Path]:
