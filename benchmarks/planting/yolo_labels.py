@@ -169,7 +169,7 @@ def plant_whole_files(site: Site) -> None:
 
 
 def plant_polygons(site: Site, share: float) -> list[Path]:
-    """Rewrite the boxes of some pictures as polygons of eight corners. All of them is worth knowing, some is a fault."""
+    """Rewrite the boxes of some pictures as polygons of eight corners. All is worth knowing, some is a fault."""
     shots = [site.take() for _ in range(round(len(site.free) * share))]
     for shot in shots:
         lines = []
