@@ -14,6 +14,7 @@ from typing import Any
 from ..core.device import told_when_memory_is_full
 from ..core.errors import DiskFullError, LensmithError, is_disk_full
 from ..core.files import write_atomic
+from ..core.interrupt import kept_interrupts
 from ..core.manifest import DatasetRef, RunManifest
 from ..core.progress import say, say_resume
 from ..core.words import many
@@ -100,7 +101,8 @@ class Job:
         manifest.result.pop("error", None)
         manifest.save(self.run)
         try:
-            done = self._work(model)
+            with kept_interrupts():
+                done = self._work(model)
         except KeyboardInterrupt:
             manifest.end(self.run, "interrupted")
             say_resume(self.run.name)

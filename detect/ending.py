@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..core.errors import DiskFullError, LensmithError, is_disk_full
+from ..core.interrupt import kept_interrupts
 from ..core.manifest import RunManifest
 from ..core.progress import say_resume
 
@@ -21,7 +22,8 @@ def told_in(run: Path, manifest: RunManifest) -> Iterator[None]:
     """
     manifest.result.pop("error", None)
     try:
-        yield
+        with kept_interrupts():
+            yield
     except KeyboardInterrupt:
         manifest.end(run, "interrupted")
         say_resume(run.name)
