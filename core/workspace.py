@@ -74,6 +74,12 @@ class Workspace:
                              next_step="give a workspace that you may write to: --workspace FOLDER")  # fmt: skip
 
 
+_FIRST_OF = {
+    "dataset": "; cv import-dataset FOLDER brings one in, cv pull-dataset gets one from Roboflow",
+    "run": "; cv train-yolo or cv finetune starts one",
+}
+
+
 def locate(given: str | Path, home: Path, kind: str, *, marker: str | None = None) -> Path:
     """Turn what a person typed into an existing folder or file: a path as it is, or a name under `home`.
 
@@ -107,5 +113,5 @@ def locate(given: str | Path, home: Path, kind: str, *, marker: str | None = Non
     elif known:
         hint = "there are: " + ", ".join(known[:10])
     else:
-        hint = f"there is no {kind} in {home} yet"
+        hint = f"there is no {kind} in {home} yet{_FIRST_OF.get(kind, '')}"
     raise NotFoundError(f"There is no {kind} called '{given}'.", where=named, next_step=hint)
