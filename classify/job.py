@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ..core.device import told_when_memory_is_full
-from ..core.errors import DiskFullError, LensmithError, is_disk_full
+from ..core.ending import told_in
+from ..core.errors import LensmithError
 from ..core.files import write_atomic
-from ..core.interrupt import kept_interrupts
 from ..core.manifest import DatasetRef, RunManifest
-from ..core.progress import say, say_resume
+from ..core.progress import say
 from ..core.words import many
 from ..core.workspace import Workspace
 from ..datasets.check.leaks import warn_of_leaks
@@ -100,28 +100,8 @@ class Job:
         manifest.status, manifest.ended = "running", None
         manifest.result.pop("error", None)
         manifest.save(self.run)
-        try:
-            with kept_interrupts():
-                done = self._work(model)
-        except KeyboardInterrupt:
-            manifest.end(self.run, "interrupted")
-            say_resume(self.run.name)
-            raise
-        except BaseException as error:
-            if full := _is_disk_full(error):
-                error = LensmithError(
-                    "The disk is full.", where=self.run,
-                    next_step=f"free some space, then go on with: cv resume {self.run.name}",
-                )  # fmt: skip
-            manifest.result["error"] = str(error)[:1000]
-            try:
-                manifest.end(self.run, "failed")
-            except OSError as also:  # run.json says "running" then, as after a kill
-                if not full:
-                    raise also from error
-            if full:
-                raise error from None
-            raise
+        with told_in(self.run, manifest):
+            done = self._work(model)
         manifest.end(self.run, "done")
         forget(self.run)  # not before: killed in between, a run would have to begin again
         return done
@@ -258,13 +238,6 @@ class Job:
             yield
         finally:
             timings[what] = round(timings.get(what, 0.0) + time.monotonic() - started, 2)
-
-
-def _is_disk_full(error: BaseException) -> bool:
-    """HDF5 says it in words alone."""
-    if isinstance(error, OSError) and is_disk_full(error):
-        return True
-    return isinstance(error, DiskFullError) or "No space left on device" in str(error)
 
 
 def has_learned(run: Path) -> bool:

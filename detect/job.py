@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.device import free_memory
+from ..core.ending import told_in
 from ..core.errors import DataError, LensmithError, NotFoundError
 from ..core.files import write_atomic
 from ..core.isolation import isolate_ultralytics
@@ -35,7 +36,6 @@ from .checkpoints import (
     mend_results,
     newest_checkpoint,
 )
-from .ending import told_in
 from .evaluate import evaluation_name, read_evaluation
 from .finish import Trained, make_bundle, most_telling
 from .history import RESULTS_PATH

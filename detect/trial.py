@@ -19,11 +19,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
+from ..core.ending import of_full_disk
 from ..core.errors import LensmithError
 from ..core.isolation import isolate_ultralytics
 from ..core.lock import sole_use
 from ..core.manifest import RunManifest
-from .ending import of_full_disk
 from .history import best_row, read_history
 from .job import learn
 from .progress import EpochRow, listening

@@ -12,6 +12,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from ..core.duration import duration_words
+from ..core.ending import told_in
 from ..core.errors import LensmithError
 from ..core.isolation import isolate_ultralytics
 from ..core.manifest import RunManifest
@@ -20,7 +21,6 @@ from ..core.words import many
 from ..core.workspace import Workspace
 from ..datasets.model import Dataset
 from .config import YoloConfig
-from .ending import told_in
 from .job import DetectorRun
 from .trial import Judge, TrialScore
 from .trial_process import TrialFailedError, run_trial

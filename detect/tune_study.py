@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.ending import of_full_disk
 from ..core.errors import DataError
-from .ending import of_full_disk
 from .tune_space import Value
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..core.errors import DiskFullError, LensmithError, is_disk_full
-from ..core.interrupt import kept_interrupts
-from ..core.manifest import RunManifest
-from ..core.progress import say_resume
+from .errors import DiskFullError, LensmithError, is_disk_full
+from .interrupt import kept_interrupts
+from .manifest import RunManifest
+from .progress import say_resume
 
 
 @contextmanager
@@ -45,11 +45,13 @@ def told_in(run: Path, manifest: RunManifest) -> Iterator[None]:
 
 
 def of_full_disk(error: BaseException | None) -> bool:
-    """Whether an error came from a full disk; SQLite, and what stands on it, says so in words of its own."""
+    """Whether an error came from a full disk; SQLite, what stands on it, and HDF5 say so in words of their own."""
     while error is not None:
         if isinstance(error, DiskFullError) or (isinstance(error, OSError) and is_disk_full(error)):
             return True
         if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
+            return True
+        if "No space left on device" in str(error):
             return True
         error = error.__cause__
     return False
