@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from ..core.device import usable_cores
 from ..core.images import ImageError, inspect_bytes, read_bytes
 from .check.cache import LookCache, cache_path, state_of
 from .model import Dataset, Item
@@ -53,7 +53,7 @@ def read_contents(dataset: Dataset, advance: Callable[[float], None] | None = No
 
     try:
         items = dataset.items()
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        with ThreadPoolExecutor(usable_cores()) as pool:
             while some := list(islice(items, _AT_ONCE)):
                 for item, content in zip(some, pool.map(read, some), strict=True):
                     yield item, content

@@ -8,7 +8,6 @@ pairs (`search`), the pictures themselves decide (`confirm`).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from functools import lru_cache
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from ...core.device import usable_cores
 from .confirm import confirm, prepare
 from .describe import DESCRIPTOR_BYTES, describe
 from .search import ALIGNED, Candidates, find_candidates
@@ -93,7 +93,7 @@ def find_near(
         return confirm(prepared(i), prepared(j), turn, ALIGNED[window])
 
     court = _Court(candidates, known)
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(usable_cores()) as threads:
         for start in range(0, len(candidates), _BATCH):
             rows = [row for row in range(start, min(start + _BATCH, len(candidates))) if court.is_open(row)]
             unknown = [row for row in rows if court.pair(row) not in memo]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
 import cv2
 
+from ...core.device import usable_cores
 from ..model import Dataset
 from .cache import LookCache, cache_path, state_of
 from .crew import Crew, Part
@@ -48,8 +48,7 @@ class Scan:
         self._states: dict[int, str] = {}
         self._fresh: list[tuple[str, str, Look]] = []
         parts, total = self._divide()
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        helpers = min((cores if workers is None else workers) - 1, total // _BYTES_PER_HELPER, _MOST_HELPERS)
+        helpers = min((usable_cores() if workers is None else workers) - 1, total // _BYTES_PER_HELPER, _MOST_HELPERS)
         self._log_level = cv2.utils.logging.getLogLevel()
         cv2.utils.logging.setLogLevel(
             cv2.utils.logging.LOG_LEVEL_SILENT
