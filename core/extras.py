@@ -8,14 +8,20 @@ from typing import Literal
 from .errors import MissingExtraError
 from .install import extra_command
 
-Extra = Literal["data", "detect", "classify", "run", "track", "tune", "ray"]
+Extra = Literal[
+    "data", "detect", "classify", "run", "openvino", "track", "store", "export", "mlflow", "tune", "ray"
+]  # fmt: skip
 
 _PROOF: dict[Extra, tuple[str, ...]] = {
     "data": ("roboflow", "sklearn", "albumentations"),
     "detect": ("ultralytics", "torch", "onnx"),
     "classify": ("keras", "albumentations", "onnx"),
     "run": ("onnxruntime",),
-    "track": ("mlflow",),
+    "openvino": ("openvino",),
+    "track": ("trackers", "supervision"),
+    "store": ("fsspec", "s3fs"),
+    "export": ("nncf",),
+    "mlflow": ("mlflow",),
     "tune": ("optuna",),
     "ray": ("ray",),
 }

@@ -63,7 +63,7 @@ def resolved(dataset: Dataset, workspace: Workspace, config: YoloConfig, command
     """The record of a new run, with every choice made and looked into; errors as in `train_yolo`."""
     need_extra("detect", "Training a detector")
     if config.mlflow:
-        need_extra("track", "Writing into MLflow")
+        need_extra("mlflow", "Writing into MLflow")
     if dataset.task != "detect":
         raise DataError("This dataset has a class per picture and no boxes.", where=dataset.root,
                         next_step=f"train a classifier on it: cv finetune {dataset.name}")  # fmt: skip

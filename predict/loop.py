@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from .model import Predictor
 from .results import Frame, Prediction
+from .stages import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,9 @@ def predict_frames(
     frames: Iterable[Frame],
     model: Predictor,
     *,
-    confidence: float | None = None,
+    confidence: float | Callable[[], float | None] | None = None,
     live: bool = False,
+    stages: Sequence[Stage] = (),
 ) -> Generator[Prediction, None, None]:
     """Run the model over frames, in their order.
 
@@ -36,11 +38,12 @@ def predict_frames(
         frames: What to look at. An error in it surfaces here, after the results of the frames before it.
         model: From `open_model`, or from `open_models` for several classifiers as one.
         confidence: Detections above it are kept; a classifier below it says "unknown". 0..1; None takes the bundle's,
-            which may have one for each class.
+            which may have one for each class. A function is asked before each batch: keys change it while it runs.
         live: Take one frame at a time, and the next one only when it is asked for, so that no frame waits.
+        stages: What is done with the results, in this order.
 
     Yields:
-        A prediction per frame. `milliseconds` has "read", "prepare", "model" and "results".
+        A prediction per frame. `milliseconds` has "read", "prepare", "model", "results", and each stage's name.
 
     Raises:
         DataError: the model's output does not fit its record.
@@ -48,7 +51,7 @@ def predict_frames(
     batches = _one_by_one(frames, model) if live else _batches(frames, model)
     try:
         for batch in batches:
-            yield from _run(batch, model, confidence)
+            yield from _run(batch, model, confidence() if callable(confidence) else confidence, stages)
     finally:
         batches.close()
 
@@ -97,12 +100,24 @@ def _prepare_next(source: Iterator[Frame], model: Predictor) -> _Ready | None:
     return _Ready(frame, prepared, {"read": 1000 * (read - started), "prepare": 1000 * (done - read)})
 
 
-def _run(batch: list[_Ready], model: Predictor, confidence: float | None) -> Iterator[Prediction]:
+def _run(
+    batch: list[_Ready], model: Predictor, confidence: float | None, stages: Sequence[Stage]
+) -> Iterator[Prediction]:
     started = time.perf_counter()
     answers = model.infer([ready.prepared for ready in batch])
     share = 1000 * (time.perf_counter() - started) / len(batch)
+    done: list[Prediction] = []
     for ready, raw in zip(batch, answers, strict=True):
         begun = time.perf_counter()
         result = model.decode(raw, ready.prepared, confidence)
         results = 1000 * (time.perf_counter() - begun)
-        yield Prediction(ready.frame, result, {**ready.milliseconds, "model": share, "results": results})
+        done.append(Prediction(ready.frame, result, {**ready.milliseconds, "model": share, "results": results}))
+    for stage in stages:
+        begun = time.perf_counter()
+        changed = stage.apply(done)
+        took = 1000 * (time.perf_counter() - begun) / len(done)
+        done = [
+            Prediction(one.frame, result, {**one.milliseconds, stage.name: took})
+            for one, result in zip(done, changed, strict=True)
+        ]
+    yield from done

@@ -33,6 +33,21 @@ class Skipped(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Classified:
+    """What a classifier says about the crop of each detection, see `predict.cascade`.
+
+    Attributes:
+        names: The classifier's classes; class ids are places in it.
+        class_id: int64 `(n,)`, -1 for "unknown".
+        confidence: float32 `(n,)`, the highest probability, 0..1, also of an "unknown".
+    """
+
+    names: tuple[str, ...]
+    class_id: np.ndarray
+    confidence: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
 class Detections:
     """The objects found in one frame.
 
@@ -40,13 +55,15 @@ class Detections:
         xyxy: float32 `(n, 4)`, corners in pixels of the original picture.
         class_id: int64 `(n,)`.
         confidence: float32 `(n,)` in 0..1, falling.
-        track_id: int64 `(n,)` or None.
+        track_id: int64 `(n,)`, -1 for what has no track yet; None where nothing is tracked.
+        classified: A second model's answer about each crop; None where there is none.
     """
 
     xyxy: np.ndarray
     class_id: np.ndarray
     confidence: np.ndarray
     track_id: np.ndarray | None = None
+    classified: Classified | None = None
 
     def __len__(self) -> int:
         return len(self.class_id)

@@ -135,7 +135,7 @@ def open_trackers(
     """
     trackers: list[Tracker] = []
     if mlflow:
-        need_extra("track", "Writing into MLflow")
+        need_extra("mlflow", "Writing into MLflow")
     if tensorboard:
         with _Spared(_TensorBoard.name, _nothing):
             trackers.append(_TensorBoard(run, history))
