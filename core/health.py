@@ -83,7 +83,7 @@ def _python() -> Check:
 
 
 def _parts() -> Check:
-    extras: tuple[Extra, ...] = ("data", "detect", "classify", "run")
+    extras: tuple[Extra, ...] = ("data", "detect", "classify", "run", "openvino", "track", "store", "export")
     missing = [extra for extra in extras if not has_extra(extra)]
     there = ", ".join(extra for extra in extras if extra not in missing) or "only the base"
     if not missing:

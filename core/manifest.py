@@ -19,6 +19,7 @@ from .redact import redact
 
 MANIFEST_NAME = "run.json"
 _LIBRARIES = ("lensmith", "ultralytics", "torch", "keras", "tensorflow", "albumentations", "onnx", "onnxruntime",
+              "openvino",
               "opencv-python", "numpy", "pillow", "roboflow")  # fmt: skip
 
 
