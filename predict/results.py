@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,48 @@ class Classified:
     class_id: np.ndarray
     confidence: np.ndarray
 
+    def as_record(self, row: int) -> dict[str, Any]:
+        """The answer about one crop, as it stands beside its detection in the JSONL output."""
+        number = int(self.class_id[row])
+        return {
+            "class": self.name_of(row), "class_id": None if number < 0 else number,
+            "confidence": round(float(self.confidence[row]), 4),
+        }  # fmt: skip
+
+    def name_of(self, row: int) -> str:
+        """The class of one crop in words: "unknown" where the classifier is not sure enough."""
+        number = int(self.class_id[row])
+        return UNKNOWN if number < 0 else self.names[number]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What passed a line or was in a zone, from the start of the run to this frame, see `predict.counting`.
+
+    Attributes:
+        name: What the person calls it.
+        points: float32 `(k, 2)`, x and y in pixels of the frame: two ends of a line, or the corners of a zone.
+        numbers: By word and then by class name. A line has "in" and "out": objects that crossed it. A zone has
+            "inside": objects in it now, and, where objects are tracked, "entered": those that were in it so far.
+    """
+
+    name: str
+    points: np.ndarray
+    numbers: dict[str, dict[str, int]]
+
+    @property
+    def is_line(self) -> bool:
+        """Whether it is a line, not a zone."""
+        return len(self.points) == 2
+
+    def as_record(self) -> dict[str, Any]:
+        """As it stands in the JSONL output and in the summary."""
+        return {word: dict(by_class) for word, by_class in self.numbers.items()}
+
+    def totals(self) -> dict[str, int]:
+        """The numbers of all classes together, by word."""
+        return {word: sum(by_class.values()) for word, by_class in self.numbers.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Detections:
@@ -57,6 +101,8 @@ class Detections:
         confidence: float32 `(n,)` in 0..1, falling.
         track_id: int64 `(n,)`, -1 for what has no track yet; None where nothing is tracked.
         classified: A second model's answer about each crop; None where there is none.
+        trails: Where each object was a moment ago, oldest first: float32 `(k, 2)` centres in pixels for each detection.
+        counts: What passed the lines and was in the zones so far.
     """
 
     xyxy: np.ndarray
@@ -64,9 +110,38 @@ class Detections:
     confidence: np.ndarray
     track_id: np.ndarray | None = None
     classified: Classified | None = None
+    trails: tuple[np.ndarray, ...] | None = None
+    counts: tuple[Count, ...] = ()
 
     def __len__(self) -> int:
         return len(self.class_id)
+
+    def take(self, rows: np.ndarray) -> Detections:
+        """Some of the detections in this order: bool `(n,)`, or places in the arrays."""
+        places = np.arange(len(self))[rows]
+        said = self.classified
+        return replace(
+            self, xyxy=self.xyxy[places], class_id=self.class_id[places], confidence=self.confidence[places],
+            track_id=None if self.track_id is None else self.track_id[places],
+            classified=said and Classified(said.names, said.class_id[places], said.confidence[places]),
+            trails=None if self.trails is None else tuple(self.trails[place] for place in places),
+        )  # fmt: skip
+
+    def as_records(self, names: tuple[str, ...]) -> list[dict[str, Any]]:
+        """The objects as they stand in the JSONL output; "track_id" is None for what has no track yet."""
+        records: list[dict[str, Any]] = []
+        for row, number in enumerate(self.class_id.tolist()):
+            record: dict[str, Any] = {
+                "class": names[number], "class_id": number, "confidence": round(float(self.confidence[row]), 4),
+                "xyxy": [round(float(value), 1) for value in self.xyxy[row]],
+            }  # fmt: skip
+            if self.track_id is not None:
+                track = int(self.track_id[row])
+                record["track_id"] = None if track < 0 else track
+            if self.classified is not None:
+                record["classifier"] = self.classified.as_record(row)
+            records.append(record)
+        return records
 
     @classmethod
     def empty(cls) -> Detections:
@@ -121,18 +196,12 @@ class Prediction:
             "width": width, "height": height,
         }  # fmt: skip
         if isinstance(self.result, Detections):
-            record["detections"] = [
-                {
-                    "class": names[c],
-                    "class_id": int(c),
-                    "confidence": round(float(p), 4),
-                    "xyxy": [round(float(v), 1) for v in box],
-                }
-                for box, c, p in zip(self.result.xyxy, self.result.class_id, self.result.confidence, strict=True)
-            ]
+            record["detections"] = self.result.as_records(names)
+            if self.result.counts:
+                record["counts"] = {count.name: count.as_record() for count in self.result.counts}
         else:
             best = self.result.class_id
-            record["class"] = "unknown" if best is None else names[best]
+            record["class"] = UNKNOWN if best is None else names[best]
             record["class_id"] = best
             record["confidence"] = round(self.result.confidence, 4)
             record["probabilities"] = {
