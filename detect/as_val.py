@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.images import ImageError, inspect_image
 from ..datasets.model import Item
-from ..predict.engines.base import Engine
+from ..predict.engines.base import Engine, Tag, one_by_one
 from ..predict.model import Model, Prepared
 from ..predict.prepare import Geometry
 from ..weights.bundle import Bundle
@@ -56,6 +56,10 @@ class ValModel(Model):
     def infer(self, prepared: Sequence[Prepared]) -> Iterator[np.ndarray]:  # type: ignore[override]
         """See `Predictor.infer`; one by one, because each may have its own rectangle."""
         return (self.engine.infer(one.picture[None])[0] for one in prepared)
+
+    def stream(self, batches: Iterable[tuple[Tag, Sequence[Prepared]]]) -> Iterator[tuple[Tag, Iterator[np.ndarray]]]:
+        """See `Predictor.stream`."""
+        return one_by_one(self.infer, batches)
 
 
 def rectangles(sizes: Sequence[tuple[int, int]], side: int) -> dict[tuple[int, int], tuple[int, int]]:

@@ -6,13 +6,16 @@ See L. K. Hansen and P. Salamon, "Neural network ensembles", 1990, and B. Lakshm
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic
 
 import numpy as np
 
 from ..core.errors import DataError, LensmithError, UsageError
 from ..core.words import some
 from ..weights.bundle import Bundle, Preprocessing
+from .engines.base import Tag
 from .model import Model, Prepared, open_model
 from .results import Detections, Scores
 
@@ -63,6 +66,15 @@ class Ensemble:
         answers = [member.infer(one) for member, one in zip(self.members, inputs, strict=True)]
         return zip(*answers, strict=True)
 
+    def stream(
+        self, batches: Iterable[tuple[Tag, Sequence[tuple[Prepared, ...]]]]
+    ) -> Iterator[tuple[Tag, Iterable[tuple[np.ndarray, ...]]]]:
+        """See `Predictor.stream`. Each member's answers go along with the batch to the next one."""
+        rows: Iterator[_Underway[Tag]] = (_Underway(tag, batch, ()) for tag, batch in batches)
+        for number, member in enumerate(self.members):
+            rows = _through(member, number, rows)
+        return ((row.tag, zip(*row.answers, strict=True)) for row in rows)
+
     def decode(self, raw: tuple[np.ndarray, ...], prepared: tuple[Prepared, ...], confidence: float | None) -> Scores:
         """See `Predictor.decode`."""
         said = [
@@ -72,6 +84,21 @@ class Ensemble:
         probability = np.stack([scores.probability for scores in said]).mean(axis=0)
         threshold = np.stack([scores.thresholds for scores in said]).mean(axis=0)
         return Scores(probability, threshold, tuple(said))
+
+
+@dataclass(frozen=True, slots=True)
+class _Underway(Generic[Tag]):
+    """A batch on its way through the members, with the answers of those that it has passed."""
+
+    tag: Tag
+    batch: Sequence[tuple[Prepared, ...]]
+    answers: tuple[Iterable[np.ndarray], ...]
+
+
+def _through(member: Model, number: int, rows: Iterable[_Underway[Tag]]) -> Iterator[_Underway[Tag]]:
+    inputs = ((row, [prepared[number] for prepared in row.batch]) for row in rows)
+    for row, answers in member.stream(inputs):
+        yield _Underway(row.tag, row.batch, (*row.answers, answers))
 
 
 def open_models(bundles: Sequence[Bundle], *, engine: str = "auto", device: str = "auto") -> Model | Ensemble:

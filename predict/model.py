@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ import numpy as np
 from ..core.manifest import DatasetRef
 from ..weights.bundle import Bundle
 from .decode import decode_detections, decode_scores
-from .engines.base import Engine
+from .engines.base import Engine, Tag
 from .engines.choose import open_engine
 from .prepare import Geometry, fit
 from .results import Detections, Scores
@@ -42,6 +42,17 @@ class Predictor(Protocol):
 
     def infer(self, prepared: Sequence[Any]) -> Iterable[Any]:
         """The model's raw answer for each of these pictures."""
+        ...
+
+    def stream(self, batches: Iterable[tuple[Tag, Sequence[Any]]]) -> Iterator[tuple[Tag, Iterable[Any]]]:
+        """`infer` for batch after batch, which may work on one while the next ones are fetched.
+
+        Args:
+            batches: What comes back with the answers, and up to `batch` prepared pictures.
+
+        Yields:
+            For each what `infer` would give, in their order. An error in `batches` surfaces here.
+        """
         ...
 
     def decode(self, raw: Any, prepared: Any, confidence: float | None) -> Detections | Scores:
@@ -91,6 +102,10 @@ class Model:
     def infer(self, prepared: Sequence[Prepared]) -> np.ndarray:
         """See `Predictor.infer`; float32 `(n, ...)` as the engine gives it."""
         return self.engine.infer(np.stack([one.picture for one in prepared]))
+
+    def stream(self, batches: Iterable[tuple[Tag, Sequence[Prepared]]]) -> Iterator[tuple[Tag, Iterable[np.ndarray]]]:
+        """See `Predictor.stream`."""
+        return self.engine.stream((tag, np.stack([one.picture for one in batch])) for tag, batch in batches)
 
     def decode(self, raw: np.ndarray, prepared: Prepared, confidence: float | None) -> Detections | Scores:
         """See `Predictor.decode`."""

@@ -8,9 +8,10 @@ What several tiles say about one object is put together in `predict.merge`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from math import ceil
 
 import numpy as np
@@ -18,9 +19,10 @@ import numpy as np
 from ..core.errors import UsageError
 from ..weights.bundle import BundleRecord, Tiles
 from .decode import decode_detections, thresholds_of
+from .engines.base import Tag
 from .ensemble import Ensemble
 from .merge import FAINT, merge_tiles
-from .model import Model
+from .model import Model, Prepared
 from .prepare import Geometry
 from .results import Detections
 
@@ -81,8 +83,22 @@ class Tiled:
 
     def infer(self, prepared: Sequence[Sliced]) -> list[list[_Answer]]:
         """See `Predictor.infer`; for each picture its tiles' answers."""
-        answers = self._answers((one.bgr[y1:y2, x1:x2] for one in prepared for x1, y1, x2, y2 in one.places))
-        return [list(islice(answers, len(one.places))) for one in prepared]
+        return next(answers for _, answers in self.stream([(None, prepared)]))
+
+    def stream(self, batches: Iterable[tuple[Tag, Sequence[Sliced]]]) -> Iterator[tuple[Tag, list[list[_Answer]]]]:
+        """See `Predictor.stream`. Tiles of two pictures may go through the model together."""
+        waiting: deque[tuple[Tag, Sequence[Sliced]]] = deque()
+
+        def tiles() -> Iterator[np.ndarray]:
+            for tag, batch in batches:
+                waiting.append((tag, batch))
+                yield from (one.bgr[y1:y2, x1:x2] for one in batch for x1, y1, x2, y2 in one.places)
+
+        answers = self._answers(tiles())
+        for first in answers:
+            tag, batch = waiting.popleft()
+            own = chain([first], answers)
+            yield tag, [list(islice(own, len(one.places))) for one in batch]
 
     def decode(self, raw: list[_Answer], prepared: Sliced, confidence: float | None) -> Detections:
         """See `Predictor.decode`."""
@@ -98,10 +114,14 @@ class Tiled:
         return merge_tiles(seen, prepared.places, wanted, self._detector.max_det)
 
     def _answers(self, tiles: Iterable[np.ndarray]) -> Iterator[_Answer]:
-        tiles, raw_output = iter(tiles), self._detector.output == "raw"
-        while batch := [self.model.prepare(tile) for tile in islice(tiles, self.model.batch)]:
-            for raw, one in zip(self.model.infer(batch), batch, strict=True):
+        raw_output = self._detector.output == "raw"
+        for batch, answers in self.model.stream((batch, batch) for batch in self._prepared(iter(tiles))):
+            for raw, one in zip(answers, batch, strict=True):
                 yield _Answer(_thin(raw) if raw_output else raw.copy(), one.geometry)
+
+    def _prepared(self, tiles: Iterator[np.ndarray]) -> Iterator[list[Prepared]]:
+        while batch := [self.model.prepare(tile) for tile in islice(tiles, self.model.batch)]:
+            yield batch
 
 
 def as_used(model: Model | Ensemble, tiles: bool | None = None) -> Model | Ensemble | Tiled:

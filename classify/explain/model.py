@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from ...core.device import told_when_memory_is_full
 from ...core.errors import UsageError
 from ...predict.decode import decode_scores
+from ...predict.engines.base import Tag, one_by_one
 from ...predict.engines.choose import open_engine
 from ...predict.engines.keras import KerasEngine, as_rgb
 from ...predict.model import Model, Prepared
@@ -88,6 +89,10 @@ class ExplainingModel:
         highest = maps.max(axis=(1, 2), keepdims=True)
         heat = np.divide(maps, highest, out=np.zeros_like(maps), where=highest > 0)
         return zip(found.probability, found.class_id.tolist(), heat, strict=True)
+
+    def stream(self, batches: Iterable[tuple[Tag, Sequence[Prepared]]]) -> Iterator[tuple[Tag, Iterator[_Raw]]]:
+        """See `Predictor.stream`."""
+        return one_by_one(self.infer, batches)
 
     def decode(self, raw: _Raw, prepared: Prepared, confidence: float | None) -> Explained:
         """See `Predictor.decode`."""

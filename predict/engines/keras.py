@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 from ...core.errors import DataError
 from ...weights.architecture import build_classifier, import_keras
 from ...weights.bundle import Bundle
 from ...weights.keras_files import load_all_layers
+from .base import Tag, one_by_one
 
 NATIVE_NAME = "model.keras"
 _BATCH = 16
@@ -47,6 +50,10 @@ class KerasEngine:
         """See `Engine.infer`."""
         with self._keras.device(self.scope):
             return predict_probabilities(self.model, pictures)
+
+    def stream(self, batches: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:
+        """See `Engine.stream`."""
+        return one_by_one(self.infer, batches)
 
 
 def predict_probabilities(model: object, pictures: np.ndarray) -> np.ndarray:

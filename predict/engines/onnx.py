@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from ...core.errors import DataError, LensmithError
 from ...core.extras import need_extra
 from ...weights.bundle import PORTABLE_NAME, Bundle
 from ...weights.portable import INPUT_NAME
+from .base import Tag, one_by_one
 
 _BATCH = 4
 
@@ -58,6 +59,10 @@ class OnnxEngine:
             for start in range(0, len(pictures), self._fixed_batch)
         ]
         return np.concatenate(parts)
+
+    def stream(self, batches: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:
+        """See `Engine.stream`."""
+        return one_by_one(self.infer, batches)
 
     def _run_fixed(self, pictures: np.ndarray, batch: int) -> np.ndarray:
         missing = batch - len(pictures)

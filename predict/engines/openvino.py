@@ -6,15 +6,15 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 
 from ...core.isolation import hidden
+from .base import Tag
 
 Precision = Literal["f32", "bf16"]
 Takes = Literal["pictures", "numbers"]
-Tag = TypeVar("Tag")
 _ON_THEIR_WAY = 2  # one is computed while the next one is filled and the one before is read
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ...core.extras import need_extra
 from ...core.isolation import isolate_ultralytics
 from ...weights.bundle import Bundle, Output
 from ...weights.trust import check_checkpoint
+from .base import Tag, one_by_one
 
 MODEL_NAME = "model.pt"
 _BATCH = {"cpu": 4, "cuda": 16}
@@ -112,3 +114,7 @@ class UltralyticsEngine:
     def infer(self, pictures: np.ndarray) -> np.ndarray:
         """See `Engine.infer`."""
         return self._detector.infer(pictures)
+
+    def stream(self, batches: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:
+        """See `Engine.stream`."""
+        return one_by_one(self.infer, batches)

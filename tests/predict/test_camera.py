@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 from lensmith.core.errors import DataError, LensmithError, NotFoundError
 from lensmith.predict.address import cameras_here, parse_address
 from lensmith.predict.camera import Camera
+from lensmith.predict.engines.base import Tag, one_by_one
 from lensmith.predict.engines.onnx import OnnxEngine
 from lensmith.predict.loop import predict_frames
 from lensmith.predict.model import Model
@@ -52,6 +53,9 @@ class _SlowEngine:
         self.batches.append(len(pictures))
         time.sleep(self._seconds)
         return self._engine.infer(pictures)
+
+    def stream(self, batches: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:
+        return one_by_one(self.infer, batches)
 
 
 def test_slow_model_gets_newer_frames_not_older_ones(tmp_path: Path) -> None:
