@@ -15,7 +15,8 @@ from ..core.images import ImageError, inspect_image
 from ..core.progress import progress
 from ..core.words import many, some
 from ..core.workspace import Workspace
-from .archive import Limits, check_is_zip, extract_dataset
+from ..core.zips import Limits
+from .archive import check_is_zip, extract_dataset
 from .check.items import listed_once
 from .fingerprint import Fingerprint
 from .formats.layout import recognise

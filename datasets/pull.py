@@ -9,7 +9,8 @@ from ..core.errors import DataError, DiskFullError, LensmithError, UsageError, i
 from ..core.files import restore_retired, sha256_of, slug, whole_folder
 from ..core.words import some
 from ..core.workspace import Workspace
-from .archive import Limits, extract_dataset
+from ..core.zips import Limits
+from .archive import extract_dataset
 from .fingerprint import fingerprint
 from .formats.data_yaml import write_data_yaml
 from .formats.layout import Layout

@@ -10,13 +10,13 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from ..core.manifest import DatasetRef, library_versions
+from ..core.zips import name_fits_system
 
 BUNDLE_NAME = "bundle.json"
 SCHEMA_VERSION = 2
 _DEEPEST = 4  # folders and file name together; `saved_model/variables/variables.index` has three
 _MOST_FILES = 1000
-_DEVICES = re.compile(r"^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
-_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\\ud800-\udfff]')
+_NEVER_IN_NAMES = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
 
 
 def safe_file_name(name: str) -> str:
@@ -27,11 +27,11 @@ def safe_file_name(name: str) -> str:
             Windows keeps for itself, lies deeper than four levels, or is that of the record itself.
     """
     parts = name.split("/")
-    if not name or any(part in {"", ".", ".."} for part in parts) or _NOT_IN_NAMES.search(name):
+    if not name or any(part in {"", ".", ".."} for part in parts) or _NEVER_IN_NAMES.search(name):
         raise ValueError("a bundle's files lie in its folder, under plain names")
     if len(parts) > _DEEPEST:
         raise ValueError(f"a bundle's files lie at most {_DEEPEST} levels deep")
-    if any(part.startswith(".") or part[-1] in ". " or _DEVICES.match(part) for part in parts):
+    if any(part.startswith(".") for part in parts) or not name_fits_system(parts, windows=True):
         raise ValueError("a bundle's files are not hidden, and have names that every system knows")
     if len(name.encode()) > 500 or any(len(part.encode()) > 200 for part in parts):
         raise ValueError("a bundle's files have shorter names")
@@ -130,6 +130,8 @@ class ClassifierRecord(_Strict):
         stage: Which stage gave the weights: "frozen" or "tuned".
         weights: What the backbone began with: "imagenet", a "file" of the person's, or "none" for random numbers; None
             in bundles of before it was noted.
+        crop_margin: With how much around each box its pictures had been cut out of larger ones, see
+            `core.crop.crop_place`; None where they had not, or nobody knows.
     """
 
     backbone: str
@@ -141,6 +143,7 @@ class ClassifierRecord(_Strict):
     unfrozen_from: str | None = None
     stage: Literal["frozen", "tuned"] = "tuned"
     weights: Literal["imagenet", "file", "none"] | None = None
+    crop_margin: float | None = Field(default=None, ge=0, le=2)
 
 
 ExportFormat = Literal["onnx", "openvino", "tensorrt", "tflite", "coreml", "torchscript", "savedmodel"]

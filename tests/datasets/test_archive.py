@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lensmith.core.errors import DataError
-from lensmith.datasets.archive import Limits, extract_dataset, name_fits_system
+from lensmith.core.zips import Limits, name_fits_system
+from lensmith.datasets.archive import extract_dataset
 from tests.helpers import make_picture, make_yolo_dataset
 from tests.roboflow_server import zip_folder
 

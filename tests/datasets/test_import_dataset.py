@@ -15,7 +15,7 @@ import pytest
 
 from lensmith.core.errors import DataError, NotFoundError, UsageError
 from lensmith.core.workspace import Workspace
-from lensmith.datasets.archive import Limits
+from lensmith.core.zips import Limits
 from lensmith.datasets.fingerprint import fingerprint
 from lensmith.datasets.import_dataset import ImportConfig, import_dataset
 from lensmith.datasets.read import open_dataset
