@@ -21,6 +21,7 @@ from ..core.words import many
 from ..core.workspace import Workspace
 from ..datasets.check.leaks import warn_of_leaks
 from ..datasets.check.run import check_dataset
+from ..datasets.crops import margin_of
 from ..datasets.model import Dataset
 from ..report.target import parse_target
 from ..report.tracking import open_trackers
@@ -214,9 +215,10 @@ class Job:
     def _record(self, training: Training) -> BundleRecord:
         best = training.best
         tuned = best is not None and best.stage == "tuned"
+        classifier = self.config.record("tuned" if tuned else "frozen", self.config.unfreeze if tuned else None)
         return BundleRecord(
             name=self._name, task="classify", names=self.dataset.names, preprocessing=self.pictures.preprocessing,
-            classifier=self.config.record("tuned" if tuned else "frozen", self.config.unfreeze if tuned else None),
+            classifier=classifier.model_copy(update={"crop_margin": margin_of(self.dataset.root)}),
             confidence=0.0, dataset=self._reference.model_copy(update={"path": None}), run=self.run.name,
         )  # fmt: skip
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.crop import CROP_MARGIN, cut_crop
 from ..core.errors import DataError, UsageError
 from ..core.files import slug
 from ..core.images import ImageError, read_image
@@ -20,8 +21,11 @@ from .formats.picture import Picture
 from .model import SPLITS, Dataset, Split
 from .parent import parent_of
 from .read import open_dataset
-from .record import DatasetRecord
+from .record import DatasetOrigin, DatasetRecord, read_record
 from .write import NewDataset, ensure_writable, write_dataset
+
+_MOST_MARGIN = 2
+_MOST_PARENTS = 20
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,12 @@ class CropsConfig:
     """How to cut.
 
     Attributes:
-        margin: How much more than the box is cut out on each side, as a share of the box's longer side: a long thin box
-            gets as many pixels around it on every side, which is how a detector's own box errs.
+        margin: How much more than the box is cut out on each side, see `core.crop.crop_place`.
         min_size: Boxes with a side of fewer pixels than this are passed over; there is nothing to learn from them.
         name: Of the new dataset. Default: the old name and `-crops`.
     """
 
-    margin: float = 0.1
+    margin: float = CROP_MARGIN
     min_size: int = 16
     name: str | None = None
 
@@ -75,7 +78,7 @@ def cut_crops(given: str | Path, workspace: Workspace, config: CropsConfig = Cro
         NotFoundError, DataError: see `open_dataset`; or no box is large enough.
         DiskFullError, OSError: as the system gave it.
     """
-    if not 0 <= config.margin <= 2:
+    if not 0 <= config.margin <= _MOST_MARGIN:
         raise UsageError("A margin is a share of the box, 0 to 2.", where="--margin", next_step="give --margin 0.1")
     if config.min_size < 1:
         raise UsageError("A crop has a pixel at least.", where="--min-size", next_step="give --min-size 16")
@@ -118,6 +121,32 @@ def cut_crops(given: str | Path, workspace: Workspace, config: CropsConfig = Cro
     return CropsReport(folder, record, crops, cutter.too_small, cutter.unreadable)
 
 
+def margin_of(root: Path) -> float | None:
+    """The margin with which the pictures of a dataset were cut out of others; None where they were not, or who knows.
+
+    A dataset that was made of crops, by splitting or mending them, is asked for the one it came from, which lies beside
+    it in the workspace.
+
+    Args:
+        root: The dataset's folder.
+
+    Raises:
+        DataError: a record is damaged.
+    """
+    wanted: str | None = None
+    for _ in range(_MOST_PARENTS):
+        record = read_record(root)
+        if record is None or not isinstance(record.origin, DatasetOrigin):
+            return None
+        if wanted is not None and record.fingerprint != wanted:  # another dataset has that name now
+            return None
+        if record.origin.made_by == "crops":
+            margin = record.origin.options.get("margin")
+            return float(margin) if isinstance(margin, (int, float)) and 0 <= margin <= _MOST_MARGIN else None
+        root, wanted = root.parent / slug(record.origin.parent), record.origin.parent_fingerprint
+    return None
+
+
 class _Cutter:
     """Goes through a dataset's pictures and counts what comes out."""
 
@@ -155,9 +184,4 @@ class _Cutter:
         x1, y1, x2, y2 = xyxy.tolist()
         if min(x2 - x1, y2 - y1) < self.config.min_size:
             return None
-        margin = self.config.margin * max(x2 - x1, y2 - y1)
-        height, width = bgr.shape[:2]
-        left, top = min(max(round(x1 - margin), 0), width - 1), min(max(round(y1 - margin), 0), height - 1)
-        # A box of about one pixel may have both edges rounded to the same line.
-        right, bottom = max(min(round(x2 + margin), width), left + 1), max(min(round(y2 + margin), height), top + 1)
-        return bgr[top:bottom, left:right]
+        return cut_crop(bgr, xyxy, self.config.margin)
