@@ -1,28 +1,37 @@
-"""Video files that play: the right speed, one size, and an error instead of silence when the disk is full."""
+"""Video files that play: also after a kill, at the right speed, in one size, on a disk that fills up."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import tempfile
 from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
 
 import cv2
 import numpy as np
 
-from ..core.errors import LensmithError, UsageError
+from ..core.errors import DataError, DiskFullError, LensmithError, UsageError
 from ..weights.bundle import Preprocessing
+from .mp4 import Encoded, Mp4File, read_encoded
 from .prepare import fit
 
-# An mp4 is readable only once its index has been written at the end, so some room is kept for that.
-_RESERVE_BYTES = 20_000_000
-_CODEC = {".mp4": "mp4v", ".mkv": "mp4v", ".mov": "mp4v", ".avi": "MJPG"}
+_RESERVE_BYTES = 20_000_000  # a full disk troubles everything else on the machine
+_SUFFIXES = (".mp4", ".mov")
+_CODEC = "mp4v"
+_FRAGMENT_SECONDS = 1.0
 _LONGEST_FILL_SECONDS = 1.0
 
 
 class VideoRecorder:
-    """Writes frames to a video file, which gets its name when it is complete.
+    """Writes frames to a video file that plays at any moment: what a killed process loses is the last second at most.
+
+    The file appears under its name with the first second of video.
 
     Args:
-        path: Where to; `.mp4`, `.mkv`, `.mov` or `.avi`.
+        path: Where to; `.mp4` or `.mov`.
         frames_per_second: Not rounded: 29.97 stays 29.97.
 
     Raises:
@@ -31,20 +40,21 @@ class VideoRecorder:
     """
 
     def __init__(self, path: Path, frames_per_second: float) -> None:
-        if path.suffix.lower() not in _CODEC:
+        if path.suffix.lower() not in _SUFFIXES:
             raise UsageError(
                 f"A video cannot be written as '{path.suffix or path.name}'.",
                 where=path,
-                next_step="use a name that ends in " + ", ".join(_CODEC),
+                next_step="use a name that ends in " + " or ".join(_SUFFIXES),
             )
-        if path.exists():
-            raise UsageError("There is a file of that name already.", where=path, next_step="choose another name")
+        if os.path.lexists(path):
+            raise _taken(path)
         self.path = path
         self.frames_per_second = frames_per_second
         self.frames = 0
-        self._partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-        self._writer: cv2.VideoWriter | None = None
-        self._frame_shape: Preprocessing | None = None
+        self._per_fragment = max(1, round(_FRAGMENT_SECONDS * frames_per_second))
+        self._file: Mp4File | None = None
+        self._part: _Part | None = None
+        self._shape: Preprocessing | None = None
         self._last: np.ndarray | None = None
         self._origin: float | None = None
 
@@ -54,20 +64,18 @@ class VideoRecorder:
         Raises:
             LensmithError: see the class.
         """
-        if self._writer is None or self._frame_shape is None:
-            self._writer, self._frame_shape = self._start(bgr)
-        if self.frames % 10 == 0 and shutil.disk_usage(self.path.parent).free < _RESERVE_BYTES:
-            raise LensmithError(
-                f"The disk is nearly full: the recording ends after {self.frames} frames.",
-                where=self.path,
-                next_step="what was recorded until now is kept; free some space or record to another disk",
-            )
-        shape = self._frame_shape
-        if bgr.shape[:2] != (shape.height, shape.width):
-            bgr, _ = fit(bgr, shape)  # OpenCV drops frames of another size without a word
-        self._writer.write(bgr)
+        height, width = bgr.shape[:2]
+        if self._shape is None:
+            self._shape = Preprocessing(width=width, height=height, resize="letterbox", pad_value=0)
+        elif (height, width) != (self._shape.height, self._shape.width):
+            bgr, _ = fit(bgr, self._shape)  # OpenCV drops frames of another size without a word
+        if self._part is None:
+            self._part = self._begin(self._shape)
+        self._part.write(bgr)
         self._last = bgr
         self.frames += 1
+        if self._part.frames >= self._per_fragment:
+            self.flush()
 
     def write_at(self, bgr: np.ndarray, seconds: float) -> None:
         """Append a frame that was taken at this time, so that the recording plays at the speed of life.
@@ -86,38 +94,107 @@ class VideoRecorder:
             self.write(bgr if self._last is None else self._last)
         self.write(bgr)
 
+    def flush(self) -> None:
+        """Bring what was written into the file now, as before a wait of unknown length.
+
+        Raises:
+            LensmithError: see the class.
+        """
+        if self._part is None or self._shape is None:
+            return
+        part, self._part = self._part, None
+        before = self.frames - part.frames
+        try:
+            encoded = part.finish()
+            if self._file is None:
+                self._file = Mp4File(self.path, (self._shape.width, self._shape.height), self.frames_per_second)
+            self._file.append(encoded)
+        except DataError as error:
+            self.frames = before
+            raise DiskFullError(tempfile.gettempdir(), kept=f"{before} frames") from error
+        except OSError as error:
+            self.frames = before
+            raise _not_writable(self.path, error.strerror or str(error)) from error
+        except DiskFullError:
+            self.frames = before
+            raise
+
     def close(self) -> None:
         """Finish the file. Without any frame there is none. May be called twice.
 
         Raises:
-            LensmithError: the finished file does not hold what was written.
+            LensmithError: the last second could not be written.
         """
-        if self._writer is None:
-            return
-        self._writer.release()
-        self._writer = None
-        if not _plays(self._partial):
-            raise LensmithError("The recording could not be finished: its file does not play.", where=self._partial)
-        self._partial.replace(self.path)
+        try:
+            self.flush()
+        finally:
+            if self._file:
+                self._file.close()
 
-    def _start(self, bgr: np.ndarray) -> tuple[cv2.VideoWriter, Preprocessing]:
-        height, width = bgr.shape[:2]
+    def __enter__(self) -> VideoRecorder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _begin(self, shape: Preprocessing) -> _Part:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        fourcc = cv2.VideoWriter.fourcc(*_CODEC[self.path.suffix.lower()])
-        writer = cv2.VideoWriter(str(self._partial), cv2.CAP_FFMPEG, fourcc, self.frames_per_second, (width, height))
-        if not writer.isOpened():
+        if shutil.disk_usage(self.path.parent).free < _RESERVE_BYTES:
             raise LensmithError(
-                "The video file cannot be written.",
+                f"The disk is nearly full: the recording ends after {self.frames} frames.",
                 where=self.path,
-                next_step="is the folder there, and may you write?",
+                next_step="what was recorded until now is kept; free some space or record to another disk",
             )
-        return writer, Preprocessing(width=width, height=height, resize="letterbox", pad_value=0)
+        if not os.access(self.path.parent, os.W_OK):
+            raise _not_writable(self.path, "you may not write into this folder")
+        return _Part((shape.width, shape.height), self.frames_per_second)
 
 
-def _plays(path: Path) -> bool:
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    try:
-        done, _ = capture.read() if capture.isOpened() else (False, None)
-        return done
-    finally:
-        capture.release()
+class _Part:
+    """A second of video on its way through OpenCV's encoder, which writes files only."""
+
+    def __init__(self, size: tuple[int, int], frames_per_second: float) -> None:
+        self.frames = 0
+        self._folder = tempfile.TemporaryDirectory(prefix="lensmith-", ignore_cleanup_errors=True)
+        path = Path(self._folder.name, "part.mp4")
+        fourcc = cv2.VideoWriter.fourcc(*_CODEC)
+        self._writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, fourcc, frames_per_second, size)
+        if not self._writer.isOpened():
+            self._folder.cleanup()
+            raise LensmithError(
+                "OpenCV cannot encode video here.", where=path, next_step="`cv doctor` looks at the OpenCV here"
+            )
+        self._data: BinaryIO = path.open("rb")
+        # Without a name it is gone with this process, however that ends. Windows removes it in `finish`.
+        with contextlib.suppress(OSError):
+            path.unlink()
+            self._folder.cleanup()
+
+    def write(self, bgr: np.ndarray) -> None:
+        self._writer.write(bgr)
+        self.frames += 1
+
+    def finish(self) -> Encoded:
+        """The frames, encoded.
+
+        Raises:
+            DataError: not all of them are there, for want of room.
+        """
+        self._writer.release()
+        with self._data:
+            data = self._data.read()
+        self._folder.cleanup()
+        encoded = read_encoded(data)
+        if len(encoded.frames) != self.frames:
+            raise DataError("Some frames were not encoded.")
+        return encoded
+
+
+def _not_writable(path: Path, why: str) -> LensmithError:
+    return LensmithError(f"The video file cannot be written: {why}.", where=path, next_step="record to another folder")
+
+
+def _taken(path: Path) -> UsageError:
+    return UsageError("There is a file of that name already.", where=path, next_step="choose another name")

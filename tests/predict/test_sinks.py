@@ -179,7 +179,7 @@ def _grey(value: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:
     return np.full((*size, 3), value, np.uint8)
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
 @pytest.mark.parametrize("rate", [15.0, 29.97, 12.345])
 def test_video_has_the_right_speed(suffix: str, rate: float, tmp_path: Path) -> None:
     recorder = VideoRecorder(tmp_path / f"out{suffix}", rate)
