@@ -114,7 +114,11 @@ def read_image(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndar
     Raises:
         ImageError: see `inspect_image`.
     """
-    data = read_bytes(path)
+    return decode_image(read_bytes(path), path, max_megapixels=max_megapixels)
+
+
+def decode_image(data: bytes, path: Path | None, *, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
+    """`read_image` for the content of a file; `path` is for its suffix and for the error."""
     return _decode(data, path, inspect_bytes(data, path, max_megapixels=max_megapixels))
 
 

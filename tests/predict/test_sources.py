@@ -6,6 +6,7 @@ import io
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -93,7 +94,9 @@ def test_boxes_of_a_turned_photo_are_upright(tmp_path: Path) -> None:
         ("*.jpg", NotFoundError, "No file matches"),
         ("*.txt", NotFoundError, "None of the files"),
         ("empty", NotFoundError, "no picture in this folder"),
-        ("notes.txt", DataError, "not a kind"),
+        ("notes.txt", DataError, "No line of this text file"),
+        ("notes.doc", DataError, "not a kind"),
+        ("-", UsageError, "standard input"),
         ("empty.mp4", DataError, "empty"),
         ("fake.mp4", DataError, "cannot be opened as a video"),
         ("0", UsageError, "camera number"),
@@ -105,6 +108,7 @@ def test_sources_that_are_none(
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes.txt").write_text("text")
+    (tmp_path / "notes.doc").write_text("text")
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "fake.mp4").write_bytes(b"not a video at all" * 100)
     monkeypatch.chdir(tmp_path)
@@ -125,10 +129,10 @@ def test_video_with_its_times(tmp_path: Path) -> None:
 
 def test_video_cut_in_the_middle_is_told(tmp_path: Path) -> None:
     noise = np.random.default_rng(0)
-    recorder = VideoRecorder(tmp_path / "whole.avi", 10)
+    writer = cv2.VideoWriter(str(tmp_path / "whole.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
     for _ in range(40):
-        recorder.write(noise.integers(0, 256, (48, 64, 3), dtype=np.uint8))
-    recorder.close()
+        writer.write(noise.integers(0, 256, (48, 64, 3), dtype=np.uint8))
+    writer.release()
     data = (tmp_path / "whole.avi").read_bytes()
     (tmp_path / "cut.avi").write_bytes(data[: len(data) // 2])
     source = open_source(tmp_path / "cut.avi")
