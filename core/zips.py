@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import stat
 import unicodedata
 import zipfile
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import DataError
+from .errors import DataError, LensmithError
 
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _ENCRYPTED_FLAGS = 0x1 | 0x40 | 0x2000
@@ -181,6 +182,26 @@ def unpack_entry(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) ->
         if file.tell() != entry.file_size:
             raise zipfile.BadZipFile(f"'{shown_name(entry.orig_filename)}' is shorter than it claims")
     return digest.hexdigest()
+
+
+def need_room(folder: Path, needed: int, what: str) -> None:
+    """Raise unless a disk has room for what is to be unpacked or fetched.
+
+    Args:
+        folder: On the disk.
+        needed: Bytes.
+        what: What needs them: "the dataset".
+
+    Raises:
+        LensmithError: there is not enough room.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise LensmithError(
+            f"The disk is too full: {what} needs {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free.",
+            where=folder.parent,
+            next_step="free some space and run the same command again; what was fetched is kept",
+        )
 
 
 def shown_name(name: str) -> str:

@@ -6,16 +6,15 @@ A name that could only be meant to leave the folder refuses the whole archive; w
 
 from __future__ import annotations
 
-import shutil
 import zipfile
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from ..core.errors import DataError, LensmithError
+from ..core.errors import DataError
 from ..core.images import IMAGE_SUFFIXES
 from ..core.progress import progress
-from ..core.zips import Limits, opened_zip, safe_entries, unpack_entry
+from ..core.zips import Limits, need_room, opened_zip, safe_entries, unpack_entry
 from .formats.unread import ARCHIVES
 
 _WANTED_SUFFIXES = IMAGE_SUFFIXES | {".txt", ".json", ".xml"}
@@ -60,7 +59,7 @@ def extract_dataset(archive: Path, target: Path, limits: Limits | None = None) -
     with opened_zip(archive) as opened:
         entries = opened.infolist()
         wanted, left_out = _plan(entries, archive, limits or Limits())
-        _need_room(target, sum(entry.file_size for entry in wanted.values()))
+        need_room(target, sum(entry.file_size for entry in wanted.values()), "the dataset")
         files = {}
         with progress("extracting", len(wanted)) as advance:
             for name, entry in wanted.items():
@@ -89,13 +88,3 @@ def _is_wanted(path: PurePosixPath) -> bool:
     if any(part.startswith(".") or part == "__MACOSX" for part in path.parts):
         return False
     return path.suffix.lower() in _WANTED_SUFFIXES or path.name.lower() in _WANTED_NAMES
-
-
-def _need_room(target: Path, needed: int) -> None:
-    free = shutil.disk_usage(target).free
-    if needed > free:
-        raise LensmithError(
-            f"The disk is too full: the dataset needs {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free.",
-            where=target.parent,
-            next_step="free some space and run the same command again; the download is kept",
-        )

@@ -57,6 +57,7 @@ __all__ = [
     "Tiles",
     "copy_model",
     "open_bundle",
+    "put_record",
     "read_bundle",
     "read_record",
     "rewrite_bundle",
@@ -66,7 +67,6 @@ __all__ = [
 GOLDEN_NAME = "golden.npz"
 PORTABLE_NAME = "model.onnx"
 CARD_NAME = "README.md"
-_WRITTEN = {GOLDEN_NAME, "labels.txt", CARD_NAME}  # by `write_bundle` itself
 _LARGEST_RECORD_BYTES = 16 << 20
 
 
@@ -116,17 +116,32 @@ def write_bundle(
     with whole_folder(target, replace=True) as folder:
         fill(folder)
         np.savez_compressed(folder / GOLDEN_NAME, inputs=golden[0], outputs=golden[1])
-        (folder / "labels.txt").write_text("\n".join(record.names) + "\n", encoding="utf-8")
-        (folder / CARD_NAME).write_text(card_of(record), encoding="utf-8")
-        files = {safe_file_name(name): sha256_of(path) for name, path in _files_below(folder)}
-        complete = record.model_copy(update={"files": files})
-        write_atomic(folder / BUNDLE_NAME, complete.model_dump_json(indent=2) + "\n")
-    return Bundle(target, complete)
+        return Bundle(target, put_record(folder, record, dict(_files_below(folder))))
 
 
-def _files_below(folder: Path) -> list[tuple[str, Path]]:
-    found = ((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file())
-    return sorted(found)
+def _files_below(folder: Path) -> list[tuple[str, str]]:
+    """The name and hash of each file that is put into a new bundle."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return [(safe_file_name(name), sha256_of(folder / name)) for name in names]
+
+
+def put_record(folder: Path, record: BundleRecord, files: dict[str, str]) -> BundleRecord:
+    """Write the record, and what is made from it, into a bundle's folder that has no name yet.
+
+    Args:
+        folder: Holds the model and the golden samples.
+        record: Everything but `files`.
+        files: SHA-256 by name; labels.txt and README.md are added here.
+
+    Returns:
+        The record as it was written.
+    """
+    (folder / "labels.txt").write_text("\n".join(record.names) + "\n", encoding="utf-8")
+    (folder / CARD_NAME).write_text(card_of(record), encoding="utf-8")
+    hashes = {**files, **{name: sha256_of(folder / name) for name in ("labels.txt", CARD_NAME)}}
+    complete = record.model_copy(update={"files": dict(sorted(hashes.items()))})
+    write_atomic(folder / BUNDLE_NAME, complete.model_dump_json(indent=2) + "\n")
+    return complete
 
 
 def rewrite_bundle(bundle: Bundle, record: BundleRecord) -> Bundle:
@@ -140,12 +155,7 @@ def rewrite_bundle(bundle: Bundle, record: BundleRecord) -> Bundle:
     files = dict(read_bundle(bundle.folder).record.files)
     with whole_folder(bundle.folder, replace=True) as folder:
         shutil.copytree(bundle.folder, folder, symlinks=True, dirs_exist_ok=True)
-        (folder / "labels.txt").write_text("\n".join(record.names) + "\n", encoding="utf-8")
-        (folder / CARD_NAME).write_text(card_of(record), encoding="utf-8")
-        files |= {name: sha256_of(folder / name) for name in ("labels.txt", CARD_NAME)}
-        complete = record.model_copy(update={"files": files})
-        write_atomic(folder / BUNDLE_NAME, complete.model_dump_json(indent=2) + "\n")
-    return Bundle(bundle.folder, complete)
+        return Bundle(bundle.folder, put_record(folder, record, files))
 
 
 def open_bundle(given: str | Path, workspace: Workspace) -> Bundle:
