@@ -56,6 +56,7 @@ __all__ = [
     "Preprocessing",
     "Tiles",
     "copy_model",
+    "find_bundle",
     "open_bundle",
     "put_record",
     "read_bundle",
@@ -165,15 +166,23 @@ def open_bundle(given: str | Path, workspace: Workspace) -> Bundle:
         NotFoundError: there is no such bundle.
         DataError: a file is missing or changed, or the record is not one we know.
     """
+    return read_bundle(find_bundle(given, workspace))
+
+
+def find_bundle(given: str | Path, workspace: Workspace) -> Path:
+    """The folder of a bundle by its name or path; nothing in it is looked at.
+
+    Raises:
+        NotFoundError: there is no such folder; with the nearest names.
+    """
     try:
-        folder = locate(given, workspace.weights, "model", marker=BUNDLE_NAME)
+        return locate(given, workspace.weights, "model", marker=BUNDLE_NAME)
     except NotFoundError as error:
         hint = (error.next_step or "").rstrip("?")
         more = "cv weights lists the models, and cv train-yolo or cv finetune makes one"
         raise NotFoundError(
             error.what, where=error.where, next_step=f"{hint}{'?' if hint != error.next_step else ';'} {more}"
         ) from None
-    return read_bundle(folder)
 
 
 def read_bundle(folder: Path) -> Bundle:

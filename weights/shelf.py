@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ..core.errors import DataError, UsageError
-from ..core.files import slug
+from ..core.files import scratch_folder, slug, whole_folder
+from ..core.lock import only_one
+from ..core.progress import say
 from ..core.workspace import Workspace
-from .bundle import BUNDLE_NAME, read_record
+from .bundle import BUNDLE_NAME, Bundle, put_record, read_bundle, read_record
 
 
 def free_bundle_name(asked: str | None, otherwise: str, workspace: Workspace) -> str:
@@ -37,6 +40,60 @@ def free_bundle_name(asked: str | None, otherwise: str, workspace: Workspace) ->
         number += 1
         name = f"{base}-{number}"
     return name
+
+
+def take_in(
+    fetch: Callable[[Path], None], name: str | None, workspace: Workspace, prove: Callable[[Path], object]
+) -> Bundle:
+    """Let a bundle from elsewhere appear in the workspace, whole and proven, or not at all.
+
+    Args:
+        fetch: Puts bundle.json and the files that it names into the folder it is given.
+        name: What it is to be called; None: what its record says. Under another name it gets a record and card of that.
+        workspace: Where it goes.
+        prove: Looks at a folder with the whole bundle, and raises when it should not be used.
+
+    Returns:
+        The bundle; that which stood there where it is the same one.
+
+    Raises:
+        UsageError: another model has the name.
+        DataError: a file is missing or changed, or `prove` objects.
+    """
+    workspace.weights.mkdir(parents=True, exist_ok=True)
+    with scratch_folder(workspace.weights / "arriving") as scratch:
+        came = scratch / ".bundle"
+        came.mkdir()
+        fetch(came)
+        bundle = read_bundle(came)
+        record = bundle.record
+        called = slug(name or record.name)
+        came = came.rename(scratch / called)
+        if record.name != called:
+            record = put_record(came, record.model_copy(update={"name": called}), dict(record.files))
+        target = workspace.weights / called
+        if _is_same(came, target):
+            say(f"{called} is here already, and is the same")
+            return read_bundle(target)
+        free_bundle_name(called, called, workspace)
+        prove(came)
+        with bundle_lock(workspace, called), whole_folder(target) as folder:
+            for path in sorted(came.iterdir()):
+                path.rename(folder / path.name)
+    return Bundle(target, record)
+
+
+def _is_same(came: Path, standing: Path) -> bool:
+    """Whether two folders hold the same bundle, as far as their records tell, which hold all hashes."""
+    try:
+        return (came / BUNDLE_NAME).read_bytes() == (standing / BUNDLE_NAME).read_bytes()
+    except OSError:
+        return False
+
+
+def bundle_lock(workspace: Workspace, name: str) -> AbstractContextManager[None]:
+    """Held by whatever gives, takes or changes the name of a bundle."""
+    return only_one(workspace.weights / ".locks" / f"{name}.lock", f"another command that changes {name}")
 
 
 def _target_of_run(workspace: Workspace, name: str, run: str) -> Path:

@@ -1,0 +1,140 @@
+"""Give a bundle that stands another name, or take it away; a kill in between leaves it whole, or gone."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.errors import DataError, LensmithError, UsageError
+from ..core.files import partial_path, slug
+from ..core.lock import sole_use
+from ..core.manifest import RunManifest
+from ..core.runs import RunEntry, list_runs
+from ..core.workspace import Workspace
+from .bundle import BUNDLE_NAME, Bundle, BundleRecord, find_bundle, open_bundle, read_record, rewrite_bundle
+from .shelf import bundle_lock
+
+_EXTENDED = "extended"  # what a detector's run says of the times it was trained further
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """What a change of name changed.
+
+    Attributes:
+        bundle: Under its new name.
+        runs: Names of the runs that called the model by its old name and now call it by the new one.
+        busy: Names of runs that could not be changed because a process is at work on them.
+    """
+
+    bundle: Bundle
+    runs: tuple[str, ...] = ()
+    busy: tuple[str, ...] = ()
+
+
+def rename_bundle(old: str, new: str, workspace: Workspace) -> Renamed:
+    """Give one of the workspace's bundles another name, in its folder, record and card, and in the runs that made it.
+
+    The folder changes its name in one step; a call that was killed after that is finished by the same call again.
+
+    Args:
+        old: What it is called now.
+        new: What it is to be called; made safe for a folder's name.
+        workspace: Whose bundle.
+
+    Raises:
+        NotFoundError: there is no such bundle.
+        UsageError: the new name is taken, or the bundle is no direct part of the workspace.
+        DataError: the bundle is damaged.
+    """
+    target = workspace.weights / slug(new)
+    with bundle_lock(workspace, target.name):
+        source = workspace.weights / old
+        if not (_was_called(target, old) and not source.exists()):
+            source = _own(old, workspace)
+            if target.exists():
+                what = f"There is a model called '{target.name}' already." if target != source else "That is its name."
+                raise UsageError(what, where=target, next_step="choose another name")
+            source.rename(target)
+        renamed, busy = _rename_in_runs(source.name, target, workspace)
+        bundle = open_bundle(target, workspace)
+        bundle = rewrite_bundle(bundle, bundle.record.model_copy(update={"name": target.name}))
+    return Renamed(bundle, tuple(renamed), tuple(busy))
+
+
+def remove_bundle(name: str, workspace: Workspace) -> Path:
+    """Take a bundle away, damaged ones too. It loses its name in one step and is deleted then.
+
+    Returns:
+        The folder that is gone.
+
+    Raises:
+        NotFoundError: there is no such bundle.
+        UsageError: the folder is no bundle, or is no direct part of the workspace.
+    """
+    folder = _own(name, workspace, damaged=True)
+    with bundle_lock(workspace, folder.name):
+        doomed = partial_path(folder)
+        folder.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+    return folder
+
+
+def _own(name: str, workspace: Workspace, *, damaged: bool = False) -> Path:
+    """The folder of a bundle that lies directly in the workspace's weights/."""
+    folder = find_bundle(name, workspace)
+    if folder.is_symlink() or folder.parent != workspace.weights.resolve():
+        raise UsageError(
+            "Only models in the folder weights/ of the workspace are renamed or removed.",
+            where=folder,
+            next_step="give the name that `cv weights` lists",
+        )
+    if damaged:
+        if not (folder / BUNDLE_NAME).is_file():
+            raise UsageError("This is no model of Lensmith: it holds no bundle.json.", where=folder,
+                             next_step="if you do not need it, remove it by hand")  # fmt: skip
+        return folder
+    return open_bundle(folder, workspace).folder
+
+
+def _was_called(folder: Path, name: str) -> bool:
+    """Whether a bundle got its name from one called `name`, and its record was not changed yet."""
+    try:
+        return folder.name != name and read_record(folder).name == name
+    except (DataError, OSError):
+        return False
+
+
+def _rename_in_runs(old: str, folder: Path, workspace: Workspace) -> tuple[list[str], list[str]]:
+    record = read_record(folder)
+    renamed, busy = [], []
+    for entry in list_runs(workspace):
+        if not _made(entry, record):
+            continue
+        run = workspace.runs / entry.name
+        try:
+            with sole_use(run):
+                if _rename_in_run(run, old, folder.name):
+                    renamed.append(entry.name)
+        except LensmithError:
+            busy.append(entry.name)
+    return renamed, busy
+
+
+def _made(entry: RunEntry, record: BundleRecord) -> bool:
+    """Whether this very model came from a run: another one may have had its name before."""
+    if entry.name == record.run:
+        return True
+    return bool(entry.started and entry.ended and entry.started <= record.created <= entry.ended)
+
+
+def _rename_in_run(run: Path, old: str, new: str) -> bool:
+    manifest = RunManifest.load(run)
+    places = [manifest.result, *(one for one in manifest.result.get(_EXTENDED) or [] if isinstance(one, dict))]
+    found = [place for place in places if place.get("bundle") == old]
+    for place in found:
+        place["bundle"] = new
+    if found:
+        manifest.save(run)
+    return bool(found)
