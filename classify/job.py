@@ -23,6 +23,7 @@ from ..datasets.check.leaks import warn_of_leaks
 from ..datasets.check.run import check_dataset
 from ..datasets.crops import margin_of
 from ..datasets.model import Dataset
+from ..predict.proof import prove_bundle
 from ..report.target import parse_target
 from ..report.tracking import open_trackers
 from ..weights.bundle import Bundle, BundleRecord, read_bundle
@@ -173,6 +174,7 @@ class Job:
             staged = stage_bundle(self.run / _STAGED, record, training.checkpoint, self.pictures.golden())
         with self._timed("proof"):
             self.manifest.result["proof"] = prove(staged.folder, self.config.device)
+            prove_bundle(staged.folder)
         with self._timed("measure"):
             evaluations = self._measure(staged)
         bundle = read_bundle(

@@ -1,18 +1,17 @@
 """The last step of a training: a process of its own rebuilds the model from the bundle and must get the same answers.
 
-`python -m lensmith.classify.proof FOLDER` ends with 0 where the model in the folder gives its golden samples.
+`python -m lensmith.classify.proof` is that process. The portable model has its own proof, see `predict.proof`.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..core.errors import DataError, LensmithError
+from ..core.errors import DataError
+from ..core.limited import Limits, answer_with, ask
 from ..predict.engines.golden import PROBABILITY_TOLERANCE
 from ..predict.engines.keras import KerasEngine
 from ..weights.bundle import read_bundle
@@ -34,22 +33,9 @@ def prove(folder: Path, device: str = "cpu") -> float:
     Raises:
         LensmithError: the model could not be rebuilt, or answers something else.
     """
-    command = [sys.executable, "-m", "lensmith.classify.proof", str(folder), device]
-    try:
-        done = subprocess.run(
-            command, env={**os.environ, "PYTHONUTF8": "1"}, capture_output=True, text=True, encoding="utf-8",
-            errors="replace", timeout=_TIMEOUT_SECONDS, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise LensmithError("Rebuilding the model took more than ten minutes.", where=folder) from None
-    if done.returncode != 0:
-        said = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise LensmithError(
-            f"The finished model could not be rebuilt and compared: {said[0]}",
-            where=folder,
-            next_step="the run's folder keeps its weights; a damaged disk or too little memory may be the cause",
-        )
-    return float(done.stdout.strip().splitlines()[-1])
+    question = {"folder": str(folder), "device": device}
+    limits = Limits(seconds=_TIMEOUT_SECONDS)
+    return ask("lensmith.classify.proof", question, limits, doing="Rebuilding the finished model", where=folder)
 
 
 def difference(folder: Path, device: str) -> float:
@@ -69,8 +55,13 @@ def difference(folder: Path, device: str) -> float:
     return found
 
 
+def _import_later(_question: dict[str, Any]) -> None:
+    """Which backend Keras runs on depends on the device, so the engine imports it."""
+
+
+def _answer(question: dict[str, Any]) -> float:
+    return difference(Path(question["folder"]), question["device"])
+
+
 if __name__ == "__main__":
-    try:
-        sys.stdout.write(f"{difference(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else 'cpu')!r}\n")
-    except LensmithError as problem:
-        sys.exit(problem.what)
+    answer_with(_import_later, _answer)

@@ -75,11 +75,11 @@ def ask(module: str, question: dict[str, Any], limits: Limits, *, doing: str, wh
         raise _given_up(f"{doing} ended the process that tried it ({_ending(done.returncode, talk)})", where)
 
 
-def answer_with(prepare: Callable[[], None], work: Callable[[dict[str, Any]], Any]) -> NoReturn:
+def answer_with(prepare: Callable[[dict[str, Any]], None], work: Callable[[dict[str, Any]], Any]) -> NoReturn:
     """The whole of a child: take the question from stdin, do the work, give the answer on stdout, and end.
 
     Args:
-        prepare: Loads what the work needs, before the memory is limited.
+        prepare: Gets the question, and loads the libraries that the work needs before the memory is limited.
         work: Gets the question; gives what JSON can hold, or raises a LensmithError.
     """
     told = json.loads(sys.stdin.buffer.read())
@@ -87,7 +87,7 @@ def answer_with(prepare: Callable[[], None], work: Callable[[dict[str, Any]], An
     os.dup2(2, 1)  # libraries print what they like; stdout is for the answer
     _limit_cores()
     try:
-        prepare()
+        prepare(told["question"])
         _limit(told["memory"], told["seconds"])
         answer = {"answer": work(told["question"])}
     except LensmithError as error:

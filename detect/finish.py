@@ -25,6 +25,7 @@ from ..predict.engines.choose import open_engine
 from ..predict.engines.ultralytics import MODEL_NAME, TorchDetector
 from ..predict.model import open_model
 from ..predict.prepare import fit
+from ..predict.proof import prove_bundle
 from ..predict.tiles import Tiled
 from ..report.target import parse_target
 from ..weights.bundle import (
@@ -127,6 +128,7 @@ def make_bundle(trained: Trained, dataset: Dataset, workspace: Workspace) -> Fin
             copy_model(work / PORTABLE_NAME, folder, PORTABLE_NAME)
 
     draft = write_bundle(work / "bundle", record, fill, golden=golden)
+    prove_bundle(draft.folder)
     measured, choice = _measure(draft, trained, dataset)
     evaluations, thresholds = _with_thresholds(measured, record, trained.target)
     shown = most_telling(evaluations).scores
