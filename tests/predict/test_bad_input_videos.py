@@ -127,4 +127,4 @@ def test_frames_of_8k(workspace: Workspace) -> None:
     records = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(record["width"], record["height"]) for record in records] == [(7680, 4320)] * 2
     assert all(found["class"] == "red" for record in records for found in record["detections"])
-    assert all(0 <= min(f["xyxy"]) and max(f["xyxy"]) <= 7680 for record in records for f in record["detections"])
+    assert all(min(f["xyxy"]) >= 0 and max(f["xyxy"]) <= 7680 for record in records for f in record["detections"])
