@@ -92,6 +92,7 @@ def open_capture(address: Address) -> cv2.VideoCapture:
     limits = [
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(1000 * OPEN_TIMEOUT_SECONDS),
         cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(1000 * READ_TIMEOUT_SECONDS),
+        cv2.CAP_PROP_N_THREADS, 1,  # with n of them FFmpeg gives a frame only when n - 1 more have come
     ]  # fmt: skip
     transport = "rtsp_transport;tcp|" if address.target.lower().startswith("rtsp") else ""
     with ffmpeg_options(transport + _STREAM_OPTIONS):
@@ -116,6 +117,30 @@ def cameras_here() -> dict[int, str]:
     return dict(sorted(found.items()))
 
 
+def find_camera(given: str) -> Address:
+    """The camera that a person means by its number, or by a part of its name in capitals or small letters.
+
+    Raises:
+        NotFoundError: none is called so; with those that are here.
+        UsageError: several are.
+    """
+    text = given.strip()
+    if text.isdigit():
+        return Address("camera", int(text), f"camera {int(text)}")
+    here = cameras_here()
+    found = {number: name for number, name in here.items() if text and text.casefold() in name.casefold()}
+    if not found:
+        raise _no_camera(f"'{given}'", here)
+    if len(set(found.values())) > 1:  # one camera may have several numbers: the first gives pictures
+        raise UsageError(
+            f"'{given}' may mean several cameras: {_listed(found)}.",
+            where="--camera",
+            next_step="give more of the name, or the number",
+        )
+    number, name = next(iter(found.items()))
+    return Address("camera", number, f"camera {number} ({name})")
+
+
 def check_camera(number: int) -> None:
     """Fail early, with what is there, when the system knows that there is no such camera.
 
@@ -123,7 +148,7 @@ def check_camera(number: int) -> None:
         NotFoundError: there is none of that number.
     """
     if sys.platform.startswith("linux") and number not in (here := cameras_here()):
-        raise _no_camera(number, here)
+        raise _no_camera(str(number), here)
 
 
 def _open_camera(number: int) -> cv2.VideoCapture:
@@ -140,18 +165,21 @@ def _open_camera(number: int) -> cv2.VideoCapture:
             where=f"/dev/video{number}",
             next_step="close other programs that use it, and check that you may read it; or try another number",
         )
-    raise _no_camera(number, here)
+    raise _no_camera(str(number), here)
 
 
-def _no_camera(number: int, here: dict[int, str]) -> NotFoundError:
-    listed = ", ".join(f"{other} ({name})" for other, name in here.items())
-    if listed:
-        found = f"cameras found: {listed}; choose one with --camera"
+def _listed(cameras: dict[int, str]) -> str:
+    return ", ".join(f"{number} ({name})" for number, name in cameras.items())
+
+
+def _no_camera(which: str, here: dict[int, str]) -> NotFoundError:
+    if here:
+        found = f"cameras found: {_listed(here)}; choose one with --camera"
     elif sys.platform.startswith("linux"):
         found = "no camera was found on this machine"
     else:
         found = "check that it is plugged in, and that the system's privacy settings let this terminal use it"
-    return NotFoundError(f"There is no camera {number}.", where="--camera", next_step=f"{found}; or {_OTHER_WAYS}")
+    return NotFoundError(f"There is no camera {which}.", where="--camera", next_step=f"{found}; or {_OTHER_WAYS}")
 
 
 def check_address(address: Address) -> None:

@@ -39,6 +39,7 @@ class Camera:
         captured: `time.perf_counter()` when the frame yielded last came in.
         read, dropped: How many frames came in, and how many of them were overtaken by a newer one.
         reconnections: How often it came back after having been lost.
+        missing: Of a file behind an address, how many frames short of its promise it ended.
 
     Raises (when iterated):
         NotFoundError, DataError, LensmithError: the first attempt to open it failed.
@@ -61,6 +62,7 @@ class Camera:
         self.read = 0
         self.dropped = 0
         self.reconnections = 0
+        self.missing = 0
         self._address = address
         self._while_waiting = while_waiting
         self._stall_seconds = stall_seconds
@@ -76,7 +78,7 @@ class Camera:
     def __iter__(self) -> Iterator[Frame]:
         self._start_reader()
         try:
-            while True:
+            while not self._closed.is_set():
                 with self._news:
                     if self._newest is None and self.state in ("opening", "playing", "reconnecting"):
                         self._news.wait(_WAIT_SECONDS)
@@ -95,6 +97,12 @@ class Camera:
                     self._watch()
         finally:
             self.close()
+
+    def forget(self) -> None:
+        """Drop the frame that waits: after a pause the next one is of now."""
+        with self._news:
+            self.dropped += self._newest is not None
+            self._newest = None
 
     def close(self) -> None:
         """Stop reading. A reader stuck inside a driver is left behind; it ends with the process."""
@@ -166,22 +174,24 @@ class Camera:
         """Read one connection to its end; how many frames came."""
         rate = frames_per_second(capture)
         promised = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        # What knows its length is a recording, also behind an address. Opened again, it would begin anew.
+        recorded = self._address.kind == "file" or (math.isfinite(promised) and promised > 0)
         self._last_sign = opened = time.perf_counter()
         count = 0
         while self._is_current(attempt):
-            if self._address.kind == "file" and self._closed.wait(
-                max(0.0, opened + count / rate - time.perf_counter())
-            ):
+            if recorded and self._closed.wait(max(0.0, opened + count / rate - time.perf_counter())):
                 break
-            done, bgr = capture.read()
+            here = capture.grab()
             now = time.perf_counter()
+            done, bgr = capture.retrieve() if here else (False, None)
             if not self._is_current(attempt) or not done or bgr is None:
                 break
-            seconds = count / rate if self._address.kind == "file" else now - self._started
+            seconds = count / rate if recorded else now - self._started
             self._publish(Frame(bgr, self.label, self.read, seconds), now)
             count += 1
-        if self._address.kind == "stream" and math.isfinite(promised) and 0 < promised <= count:
-            self._finish("ended", None, attempt)  # a file behind an address, played to its end
+        if recorded and count and self._address.kind == "stream":
+            self.missing = max(0, round(promised) - count)
+            self._finish("ended", None, attempt)
         return count
 
     def _publish(self, frame: Frame, now: float) -> None:

@@ -78,6 +78,35 @@ class NetworkCamera:
                 handler.wfile.flush()
 
 
+class FileServer:
+    """Serves a file over HTTP, as a context; it may promise more bytes than it has."""
+
+    def __init__(self, data: bytes, promised: int | None = None) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "video/mp4")
+                self.send_header("Content-Length", str(promised or len(data)))
+                self.end_headers()
+                with contextlib.suppress(OSError):
+                    self.wfile.write(data)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.address = f"http://127.0.0.1:{self._server.server_address[1]}/v.mp4"
+
+    def __enter__(self) -> FileServer:
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
 def number_of(bgr: np.ndarray) -> int:
     """The number that a picture carries, -1 when it is none of the camera's."""
     left, right = bgr[:, :28], bgr[:, 36:]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from lensmith.core.errors import DataError, LensmithError, NotFoundError
-from lensmith.predict.address import cameras_here, parse_address
+from lensmith.core.errors import DataError, LensmithError, NotFoundError, UsageError
+from lensmith.predict.address import cameras_here, find_camera, parse_address
 from lensmith.predict.camera import Camera
 from lensmith.predict.engines.base import Tag, one_by_one
 from lensmith.predict.engines.onnx import OnnxEngine
@@ -20,7 +22,8 @@ from lensmith.predict.results import Frame
 from lensmith.weights.bundle import Bundle
 
 from .make_bundle import make_classifier
-from .mjpeg import NetworkCamera, number_of
+from .mjpeg import FileServer, NetworkCamera, number_of
+from .rtsp import RtspCamera, need_rtsp_server
 from .test_sources import make_video
 
 _PATIENCE_SECONDS = 30
@@ -74,6 +77,107 @@ def test_slow_model_gets_newer_frames_not_older_ones(tmp_path: Path) -> None:
     assert indices[-1] == 49  # the last one is the newest there is
     # A backlog would give 0, 1, 2, ...: each frame is as new as the model's pace allows.
     assert max(np.diff(indices)) >= 3
+
+
+@pytest.fixture
+def rtsp_camera() -> Iterator[RtspCamera]:
+    need_rtsp_server()
+    camera = RtspCamera().plug_in()
+    yield camera
+    camera.unplug()
+
+
+def test_rtsp_camera_stopped_and_started_again(rtsp_camera: RtspCamera) -> None:
+    camera = Camera(parse_address(rtsp_camera.address), _patient())
+    numbers: list[int] = []
+    for frame in camera:
+        numbers.append(number_of(frame.bgr))
+        if len(numbers) == 10:
+            rtsp_camera.unplug()
+            rtsp_camera.plug_in(numbers[-1] + 10)
+        if camera.reconnections and len(numbers) > 20:
+            break
+    assert camera.reconnections == 1
+    assert -1 not in numbers  # no half, grey or black picture
+    assert numbers == sorted(numbers)
+
+
+def test_rtsp_camera_that_sends_no_more_without_closing(
+    rtsp_camera: RtspCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lensmith.predict.address.READ_TIMEOUT_SECONDS", 0.5)
+    patient = _patient()
+
+    def wait() -> bool:
+        if camera.state == "reconnecting" and rtsp_camera.frozen:
+            rtsp_camera.unplug()
+            rtsp_camera.plug_in(100)
+        return patient()
+
+    camera = Camera(parse_address(rtsp_camera.address), wait)
+    for seen, _ in enumerate(camera, 1):
+        if seen == 5:
+            rtsp_camera.freeze()
+        if camera.reconnections:
+            break
+    assert camera.reconnections == 1
+
+
+def test_a_file_behind_an_address_is_played_once(tmp_path: Path) -> None:
+    writer = cv2.VideoWriter(str(tmp_path / "v.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 30, (64, 48))
+    for value in range(30):
+        writer.write(np.full((48, 64, 3), value, np.uint8))
+    writer.release()
+    data = (tmp_path / "v.avi").read_bytes()  # says at its beginning how many frames it has
+    whole, cut = FileServer(data), FileServer(data[: len(data) * 2 // 3], promised=len(data))
+    seen = []
+    for server in (whole, cut):
+        with server:
+            camera = Camera(parse_address(server.address), _patient())
+            seen.append([frame.index for frame in camera])
+            assert camera.state == "ended"
+            assert seen[-1] == sorted(set(seen[-1]))
+            assert camera.read + camera.missing == 30
+    assert seen[0][-1] == 29
+    assert 5 < seen[1][-1] < 29
+
+
+def test_after_a_pause_the_next_frame_is_of_now(network_camera: NetworkCamera) -> None:
+    camera = Camera(parse_address(network_camera.address), _patient())
+    frames = iter(camera)
+    next(frames)
+    while camera.dropped < 3:  # pictures come in and overtake each other
+        time.sleep(0.01)
+    camera.forget()
+    old = camera.read
+    assert next(frames).index >= old
+    camera.close()
+
+
+_CAMERAS = {0: "Logitech C270", 1: "Logitech C270", 2: "Integrated Camera", 4: "USB Camera"}
+
+
+@pytest.mark.parametrize(("given", "number"), [("logi", 0), ("Integrated Camera", 2), ("usb", 4), ("4", 4), ("7", 7)])
+def test_a_camera_by_a_part_of_its_name(given: str, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lensmith.predict.address.cameras_here", lambda: _CAMERAS)
+    assert find_camera(given).target == number
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        ("webcam", NotFoundError, "Logitech C270"),
+        ("camera", UsageError, "2 \\(Integrated Camera\\), 4 \\(USB Camera\\)"),
+        (" ", NotFoundError, "Logitech C270"),
+    ],
+)
+def test_a_camera_by_a_name_that_is_none_or_several(
+    given: str, error: type[LensmithError], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lensmith.predict.address.cameras_here", lambda: _CAMERAS)
+    with pytest.raises(error) as caught:
+        find_camera(given)
+    assert re.search(says, str(caught.value))
 
 
 def test_a_file_plays_at_its_own_speed(tmp_path: Path) -> None:
