@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from .options import DeviceOption, JsonOption, WorkspaceOption, print_json
+from .options import ApiKeyOption, DeviceOption, JsonOption, WorkspaceOption, print_json
+from .uncertain import LIMIT, push_frames, read_range
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..core.workspace import Workspace
+    from ..predict.batch import Format, PredictRun
+    from ..predict.model import Predictor
+    from ..predict.sources import Source
+    from ..predict.unsure import UnsureConfig, UnsureFrames
+    from ..weights.bundle import Bundle
 
 ModelsOption = Annotated[
     list[str],
@@ -25,7 +38,11 @@ ConfidenceOption = Annotated[
 ]  # fmt: skip
 EngineOption = Annotated[
     str,
-    typer.Option("--engine", help="Library that runs the model: auto, onnxruntime, ultralytics (detector), keras."),
+    typer.Option(
+        "--engine",
+        help="Library that runs the model: auto, openvino, onnxruntime, ultralytics (detector), keras (classifier), "
+        "tensorrt. auto takes what is fastest here.",
+    ),
 ]
 TilesOption = Annotated[
     bool | None,
@@ -38,16 +55,50 @@ TilesOption = Annotated[
 ]
 
 
+FormatOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format",
+        help="Write the results as jsonl, csv, yolo (label files with confidences) or coco into a new folder under "
+        "runs/; may be given several times.",
+    ),
+]
+
+
 def predict(
     source: Annotated[
-        str, typer.Argument(help="A picture, a folder, a video, or a pattern in quotes such as 'shots/*.jpg'.")
+        str,
+        typer.Argument(
+            help="A picture, a folder, a video, a pattern in quotes such as 'shots/*.jpg', a zip of pictures, a .txt "
+            "with one path a line, a camera's number, an address (rtsp://, http://), or - for paths on standard input."
+        ),
     ],
     weights: ModelsOption,
     conf: ConfidenceOption = None,
     save: Annotated[
         bool, typer.Option("--save", help="Write drawn copies and predictions.jsonl into a new folder under runs/.")
     ] = False,
+    formats: FormatOption = None,
     tiles: TilesOption = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=0.1, help="End after so long; for a camera or a stream.")
+    ] = None,
+    upload: Annotated[
+        str | None,
+        typer.Option(
+            "--upload",
+            metavar="PROJECT",
+            help="Upload the frames that the model is least sure of to this Roboflow project, for you to label there.",
+        ),
+    ] = None,
+    uncertain: Annotated[
+        str | None,
+        typer.Option("--uncertain", help="With --upload: which confidences are unsure. Default: 0.25-0.6."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="With --upload: the most frames to upload. Default: 100.")
+    ] = None,
+    api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
     engine: EngineOption = "auto",
     device: DeviceOption = "auto",
@@ -56,32 +107,102 @@ def predict(
     """Find objects in pictures or videos, or tell what they show.
 
     A picture that cannot be read does not stop the others: it is skipped and named at the end, and the exit code is
-    then 5. With --json there is one line per frame on standard output.
+    then 5. With --json there is one line per frame on standard output. A camera or a stream goes on until its end,
+    --seconds, or Ctrl-C; what was written until then is complete.
 
     Example: cv predict photos/ --weights chess-yolo26n --save
     """
-    from ..core.progress import console, say
+    from contextlib import ExitStack
+
+    from ..core.redact import register_secret
     from ..core.workspace import Workspace
-    from ..predict.batch import PredictConfig, predict_source
+    from ..predict.batch import PredictConfig, PredictRun, check_formats, predict_source
     from ..predict.ensemble import open_models
     from ..predict.sources import open_source
-    from ..predict.summary import print_summary
+    from ..predict.summary import Summary
     from ..predict.tiles import as_used
     from ..weights.bundle import open_bundle
 
+    register_secret(api_key)
+    chosen = _upload_options(upload, uncertain, limit)
     place = Workspace.find(workspace)
     bundles = [open_bundle(one, place) for one in weights]
-    frames = open_source(source)
+    frames = open_source(source, live=True, seconds=seconds)
     model = as_used(open_models(bundles, engine=engine, device=device), tiles)
-    config = PredictConfig(confidence=conf, save=save, on_record=print_json if as_json else None)
-    done = predict_source(frames, model, place, config)
-    is_video = frames.frames_per_second is not None
-    print_summary(done.summary, model, f"{model.name} on {frames.name}", console, video=is_video)
-    if done.run:
-        again = " ".join(f"--weights {bundle.name}" for bundle in bundles)
-        say(f"written: {done.run}")
-        say(f"next: look at the drawn copies there, or show the model your camera: cv live {again}")
-    else:
-        say("next: add --save for drawn copies and a file of all results")
+    config = PredictConfig(
+        confidence=conf, save=save, formats=cast("list[Format]", formats or []),
+        on_record=print_json if as_json else None,
+    )  # fmt: skip
+    check_formats(config.formats, model)
+    done = PredictRun(Summary(model.names))
+    with ExitStack() as stack:
+        unsure = stack.enter_context(_unsure_frames(chosen, frames)) if chosen else None
+        config = replace(config, sinks=[unsure] if unsure else [])
+        try:
+            predict_source(frames, model, place, config, done)
+        finally:
+            _report(done, model, frames, bundles)
+        if upload and unsure:
+            _upload(unsure, upload, api_key, bundles, frames, place)
     if done.summary.skipped:
         raise typer.Exit(5)
+
+
+def _upload_options(upload: str | None, uncertain: str | None, limit: int | None) -> UnsureConfig | None:
+    """What `--upload` chooses, None where nothing is uploaded."""
+    if upload is None:
+        if uncertain is not None or limit is not None:
+            raise typer.BadParameter("--uncertain and --limit choose what is uploaded: give --upload PROJECT too")
+        return None
+    from ..datasets.roboflow.reference import parse_reference
+    from ..predict.unsure import UnsureConfig
+
+    parse_reference(upload)  # a mistyped project is known before the model has run for an hour
+    return UnsureConfig(*read_range(uncertain), limit or LIMIT)
+
+
+@contextmanager
+def _unsure_frames(chosen: UnsureConfig, frames: Source) -> Iterator[UnsureFrames]:
+    """What keeps the frames to upload while the model runs."""
+    import tempfile
+    from pathlib import Path
+
+    from ..predict.unsure import UnsureFrames
+
+    with tempfile.TemporaryDirectory() as folder:
+        yield UnsureFrames(chosen, frames, Path(folder))
+
+
+def _upload(
+    unsure: UnsureFrames, project: str, api_key: str | None, bundles: list[Bundle], frames: Source, place: Workspace
+) -> None:
+    """Send them to Roboflow, with what the model says; exit code 1 where some were refused."""
+    from ..core.progress import say, warn
+    from ..core.words import many
+    from ..datasets.roboflow.workers import PushConfig
+
+    pushed = push_frames(unsure.chosen(), (), frames.name, bundles[0], project, place, PushConfig(api_key=api_key))
+    say(f"uploaded: {many(pushed.uploaded, 'picture')} to {pushed.project}; already there: {pushed.already_there}")
+    for refused in pushed.refused[:20]:
+        warn(f"{refused.picture}: {refused.reason}")
+    if pushed.refused:
+        raise typer.Exit(1)
+    say(f"next: look at them on {pushed.url}")
+
+
+def _report(done: PredictRun, model: Predictor, frames: Source, bundles: list[Bundle]) -> None:
+    """What was found, and what to do next; also of a run that was cut off, once it had begun."""
+    from ..core.progress import console, say
+    from ..predict.sources import PicturesBase
+    from ..predict.summary import print_summary
+
+    if not done.summary.frames and not done.summary.skipped:
+        return
+    is_video = not isinstance(frames, PicturesBase)
+    print_summary(done.summary, model, f"{model.name} on {frames.name}", console, video=is_video)
+    if done.run is None:
+        say("next: add --save for drawn copies and a file of all results")
+        return
+    again = " ".join(f"--weights {bundle.name}" for bundle in bundles)
+    say(f"written: {done.run}")
+    say(f"next: look at the results there, or show the model your camera: cv live {again}")

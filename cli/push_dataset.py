@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import ApiKeyOption, JsonOption, WorkspaceOption, print_json
+from .uncertain import LIMIT, push_frames, read_range
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ..core.workspace import Workspace
     from ..datasets.push import Pushed
-    from ..datasets.roboflow.workers import Outgoing, PushConfig
-    from ..predict.unsure import UnsureFrame
-    from ..weights.bundle import Bundle
+    from ..datasets.roboflow.workers import PushConfig
+    from ..predict.unsure import UnsureConfig
 
 
 def push_dataset(
@@ -73,6 +71,7 @@ def push_dataset(
     from ..datasets.push import push_dataset as push
     from ..datasets.read import open_dataset
     from ..datasets.roboflow.workers import PushConfig
+    from ..predict.unsure import UnsureConfig
 
     register_secret(api_key)
     place = Workspace.find(workspace)
@@ -81,7 +80,8 @@ def push_dataset(
         force=force, dry_run=dry_run,
     )  # fmt: skip
     if predictions is not None:
-        done = _push_unsure(name, predictions, _range(uncertain), limit or 100, project, place, config)
+        chosen = UnsureConfig(*read_range(uncertain), limit or LIMIT)
+        done = _push_unsure(name, predictions, chosen, project, place, config)
     elif uncertain is not None or limit is not None:
         raise typer.BadParameter("--uncertain and --limit choose among predictions: give --predictions MODEL too")
     else:
@@ -89,67 +89,25 @@ def push_dataset(
     _tell(done, dry_run, as_json)
 
 
-def _range(text: str | None) -> tuple[float, float]:
-    lowest, _, highest = (text or "0.25-0.6").partition("-")
-    try:
-        return float(lowest), float(highest)
-    except ValueError:
-        raise typer.BadParameter(
-            f"'{text}' is no range; give two numbers such as 0.25-0.6", param_hint="--uncertain"
-        ) from None
-
-
 def _push_unsure(
-    name: str, model: str, bounds: tuple[float, float], limit: int, project: str, place: Workspace, config: PushConfig
+    name: str, model: str, chosen: UnsureConfig, project: str, place: Workspace, config: PushConfig
 ) -> Pushed:
     """Upload the frames that a model is least sure of."""
     import tempfile
-    from dataclasses import replace
     from pathlib import Path
 
-    from ..core.progress import say
-    from ..core.words import many
-    from ..datasets.push import push_pictures
-    from ..datasets.roboflow.workers import Refused
     from ..predict.model import open_model
     from ..predict.sources import open_source
     from ..predict.tiles import as_used
-    from ..predict.unsure import UnsureConfig, find_unsure, picture_files
+    from ..predict.unsure import find_unsure
     from ..weights.bundle import open_bundle
 
     bundle = open_bundle(model, place)
     named = place.datasets / name
     source = open_source(named if len(Path(name).parts) == 1 and named.is_dir() else name)
-    chosen = find_unsure(source, as_used(open_model(bundle)), UnsureConfig(*bounds, limit))
-    skipped = tuple(Refused(Path(path), reason) for path, reason in source.skipped)
-    more = "" if chosen else "; a wider --uncertain finds more"
-    say(f"{bundle.name} is unsure of {many(len(chosen), 'frame')}{more}")
     with tempfile.TemporaryDirectory() as folder:
-        outgoing = (_outgoing(*pair, bundle) for pair in picture_files(source, chosen, Path(folder)))
-        done = push_pictures(
-            outgoing, bundle.record.task, project, place, config, name=f"{source.name} by {bundle.name}",
-            total=len(chosen),
-        )  # fmt: skip
-    return replace(done, refused=(*skipped, *done.refused))
-
-
-def _outgoing(frame: UnsureFrame, picture: Path, bundle: Bundle) -> Outgoing:
-    """The frame with what the model says about it, marked as a prediction."""
-    import numpy as np
-
-    from ..datasets.model import Boxes
-    from ..datasets.push import label_of_boxes, label_of_class
-    from ..datasets.roboflow.workers import Outgoing
-    from ..predict.results import Detections
-
-    names = bundle.record.names
-    if not isinstance(frame.result, Detections):
-        best = int(frame.result.probability.argmax())
-        return Outgoing(picture, "train", label_of_class(names[best], prediction=True))
-    xyxy = frame.result.xyxy / np.array([frame.width, frame.height] * 2, np.float64)
-    centres, sizes = (xyxy[:, :2] + xyxy[:, 2:]) / 2, xyxy[:, 2:] - xyxy[:, :2]
-    boxes = Boxes(np.hstack([centres, sizes]).astype(np.float32), frame.result.class_id)
-    return Outgoing(picture, "train", label_of_boxes(picture, boxes, names, prediction=True))
+        frames = find_unsure(source, as_used(open_model(bundle)), Path(folder), chosen)
+        return push_frames(frames, source.skipped, source.name, bundle, project, place, config)
 
 
 def _tell(done: Pushed, dry_run: bool, as_json: bool) -> None:

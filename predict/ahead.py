@@ -121,8 +121,9 @@ class Ahead:
         until = time.monotonic() + _LEAVE_SECONDS
         for thread in self._threads:
             thread.join(max(until - time.monotonic(), 0))
-        if not any(thread.is_alive() for thread in self._threads) and hasattr(self._source, "close"):
-            self._source.close()
+        close = getattr(self._source, "close", None)
+        if close is not None and not any(thread.is_alive() for thread in self._threads):
+            close()
         self._ready.clear()
 
     def _work(self) -> None:

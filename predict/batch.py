@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
+from ..core.errors import UsageError
 from ..core.manifest import RunManifest
 from ..core.progress import progress
 from ..core.workspace import Workspace
-from .draw import draw
 from .loop import predict_frames
-from .model import Predictor
+from .model import Model, Predictor
 from .recorder import VideoRecorder
-from .results import Prediction
-from .sinks import PictureFolder, RecordFile
-from .sources import Source
+from .sinks import Behind, Call, CocoResults, CsvFile, DrawnPictures, DrawnVideo, JsonLines, Sink, YoloLabels
+from .sinks.drawn import Drawn
+from .sources import Source, StreamSource
+from .stages import Stage
 from .summary import Summary
 from .tiles import Tiled
 
 RECORDS_NAME = "predictions.jsonl"
+TABLE_NAME = "predictions.csv"
+VIDEO_NAME = "drawn.mp4"
+_LIVE_FRAMES_PER_SECOND = 25.0
+
+Format = Literal["jsonl", "csv", "yolo", "coco"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+_OF_DETECTORS = ("yolo", "coco")
 
 
 @dataclass(frozen=True)
@@ -31,17 +40,29 @@ class PredictConfig:
     Attributes:
         confidence: As in `predict_frames`.
         save: Write drawn copies and `predictions.jsonl` into a new run folder.
-        on_record: Called with each frame's record.
+        formats: Write the results in these formats too, into the same folder: `predictions.jsonl`, `predictions.csv`,
+            `labels/*.txt`, or `coco_results.json` with `coco_images.json`.
+        stages: As in `predict_frames`.
+        sinks: Further ones that the frames go to, in order; they are closed at the end.
+        on_record: Called with each frame's record, in order, from a thread of its own, once its files are written.
     """
 
     confidence: float | None = None
     save: bool = False
+    formats: Sequence[Format] = ()
+    stages: Sequence[Stage] = ()
+    sinks: Sequence[Sink] = ()
     on_record: Callable[[dict[str, Any]], None] | None = None
 
+    @property
+    def writes(self) -> bool:
+        """Whether there is a run folder."""
+        return self.save or bool(self.formats)
 
-@dataclass(frozen=True)
+
+@dataclass
 class PredictRun:
-    """How it went.
+    """How it went; filled in as it goes, so that it tells of a run that was interrupted too.
 
     Attributes:
         summary: Counts, times, and what was skipped.
@@ -49,10 +70,12 @@ class PredictRun:
     """
 
     summary: Summary
-    run: Path | None
+    run: Path | None = None
 
 
-def predict_source(source: Source, model: Predictor, workspace: Workspace, config: PredictConfig) -> PredictRun:
+def predict_source(
+    source: Source, model: Predictor, workspace: Workspace, config: PredictConfig, done: PredictRun | None = None
+) -> PredictRun:
     """Predict on every frame of a source.
 
     Args:
@@ -60,28 +83,96 @@ def predict_source(source: Source, model: Predictor, workspace: Workspace, confi
         model: From `open_model`, or from `open_models` for several classifiers as one.
         workspace: Where the run's folder is made.
         config: The options.
+        done: What to fill in; a new one otherwise.
 
     Raises:
+        UsageError: a format that is for detectors, with a classifier.
         DataError: a video holds no frame, or the model does not fit its record.
-        LensmithError: the disk is full; what was written stays and is complete.
+        LensmithError: the disk is full; what was written stays and is valid.
+        KeyboardInterrupt: Ctrl-C; what was predicted is written first.
     """
-    summary = Summary(model.names)
+    check_formats(config.formats, model)
+    done = done or PredictRun(Summary(model.names))
+    summary = done.summary
     with ExitStack() as stack:
-        run = stack.enter_context(_run_folder(source, model, workspace, config, summary)) if config.save else None
-        sink = stack.enter_context(_Saved.open(run, source)) if run else None
+        stack.callback(summary.finish, source)
+        if config.writes:
+            done.run = stack.enter_context(_run_folder(source, model, workspace, config, summary))
+        behind = _open_sinks(stack, done.run, source, model, config)
         step = stack.enter_context(progress(f"predicting on {source.name}", source.total))
-        predictions = predict_frames(source, model, confidence=config.confidence)
+        predictions = predict_frames(
+            source, model, confidence=config.confidence, live=isinstance(source, StreamSource), stages=config.stages,
+            waited=summary.waited,
+        )  # fmt: skip
         stack.callback(predictions.close)
         for prediction in predictions:
-            record = prediction.as_record(model.names)
-            if sink:
-                sink.write(prediction, record, model.names)
-            if config.on_record:
-                config.on_record(record)
+            if behind is not None:
+                began = time.perf_counter()
+                behind.write(prediction, prediction.as_record(model.names))
+                summary.waited.output += time.perf_counter() - began
             summary.add(prediction)
             step(1)
-        summary.skipped = tuple(source.skipped)
-    return PredictRun(summary, run)
+    return done
+
+
+def check_formats(formats: Sequence[str], model: Predictor) -> None:
+    """Whether a model's results can be written so.
+
+    Raises:
+        UsageError: no such format, or one of boxes for a classifier.
+    """
+    for one in formats:
+        if one not in FORMATS:
+            raise UsageError(f"'{one}' is no format of results.", where="--format",
+                             next_step="use " + ", ".join(FORMATS))  # fmt: skip
+        if one in _OF_DETECTORS and not _finds_boxes(model):
+            raise UsageError(
+                f"'{one}' holds boxes, and '{model.name}' is a classifier.",
+                where="--format",
+                next_step="use --format csv or --format jsonl",
+            )
+
+
+def _finds_boxes(model: Predictor) -> bool:
+    return isinstance(model, Tiled) or (isinstance(model, Model) and model.bundle.record.task == "detect")
+
+
+def _open_sinks(
+    stack: ExitStack, run: Path | None, source: Source, model: Predictor, config: PredictConfig
+) -> Behind | None:
+    """What the frames go to, closed with the stack; None where nobody wants them."""
+    drawn = _open_drawn(run, source, model) if run and config.save else None
+    wanted: list[Format] = [one for one in FORMATS if one in config.formats or (config.save and one == "jsonl")]
+    sinks = [_open_format(one, run, source, model) for one in wanted] if run else []
+    sinks.extend(config.sinks)
+    if config.on_record:
+        sinks.append(Call(config.on_record))
+    if not sinks and drawn is None:
+        return None
+    behind = Behind(sinks, drawn)
+    stack.callback(behind.close)
+    return behind
+
+
+def _open_drawn(run: Path, source: Source, model: Predictor) -> Drawn:
+    live = isinstance(source, StreamSource)
+    rate = _LIVE_FRAMES_PER_SECOND if live else source.frames_per_second
+    if rate is None:
+        return DrawnPictures(run, model.names)
+    return DrawnVideo(VideoRecorder(run / VIDEO_NAME, rate), model.names, by_the_clock=live)
+
+
+def _open_format(wanted: Format, run: Path, source: Source, model: Predictor) -> Sink:
+    match wanted:
+        case "jsonl":
+            return JsonLines(run / RECORDS_NAME)
+        case "csv":
+            return CsvFile(run / TABLE_NAME, objects=_finds_boxes(model))
+        case "yolo":
+            is_video = isinstance(source, StreamSource) or source.frames_per_second is not None
+            return YoloLabels(run, model.names, numbered=is_video)
+        case "coco":
+            return CocoResults(run, model.names)
 
 
 @contextmanager
@@ -97,6 +188,8 @@ def _run_folder(
             "confidence": config.confidence,
             "engine": model.engine_name,
             "tiles": model.tiles.model_dump() if isinstance(model, Tiled) else None,
+            "formats": list(config.formats),
+            "stages": [stage.name for stage in config.stages],
         },
         seed=0,
         device=model.device,
@@ -106,36 +199,6 @@ def _run_folder(
         try:
             yield run
         finally:
+            summary.finish(source)
             manifest.result = summary.as_result()
             manifest.timings = {"total": round(summary.seconds, 3)}
-
-
-class _Saved:
-    """Records and drawn copies of one run: a video for a video, pictures for pictures."""
-
-    def __init__(self, records: RecordFile, pictures: PictureFolder, video: VideoRecorder | None) -> None:
-        self._records = records
-        self._pictures = pictures
-        self._video = video
-
-    @classmethod
-    @contextmanager
-    def open(cls, run: Path, source: Source) -> Iterator[_Saved]:
-        rate = source.frames_per_second
-        video = VideoRecorder(run / "drawn.mp4", rate) if rate else None
-        with RecordFile(run / RECORDS_NAME) as records:
-            try:
-                yield cls(records, PictureFolder(run), video)
-            finally:
-                if video:
-                    video.close()
-
-    def write(self, prediction: Prediction, record: dict[str, Any], names: tuple[str, ...]) -> None:
-        """Write the drawn copy, then the record, which names it."""
-        drawn = draw(prediction, names)
-        if self._video:
-            self._video.write(drawn)
-            record["drawn"] = self._video.path.name
-        else:
-            record["drawn"] = self._pictures.write(drawn, prediction.frame.source).name
-        self._records.write(record)

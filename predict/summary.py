@@ -6,17 +6,35 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from ..core.words import many
+from .loop import Waited
 from .model import Predictor
-from .results import Detections, Prediction, Scores, Skipped
+from .results import Count, Detections, Prediction, Scores, Skipped
+from .sources import StreamSource
+
+if TYPE_CHECKING:
+    from .sources import Source
 
 _SHOWN_SKIPS = 10
 _SHOWN_ANSWERS = 20
+_TELLING_SECONDS = 1.0  # what takes less says little about where time goes
+_SLOW_PART = {
+    "source": ("waiting for pictures to be read and decoded",
+               "the model could take more: smaller files, a faster disk or more cores would help"),
+    "model": ("the model",
+              "another --engine, an export with --half or --int8, a smaller model or a GPU would help"),
+    "results": ("what is done with the model's answers",
+                "a higher --conf leaves fewer boxes to look at"),
+    "output": ("drawing and writing",
+               "results without --save, a faster disk or more cores would help"),
+}  # fmt: skip
+_SLOW_CAMERA = ("waiting for the next frame", "the model follows the camera easily")
 
 
 @dataclass
@@ -30,6 +48,10 @@ class Summary:
         milliseconds: Sums by stage.
         seconds: Wall time from the first to the last step.
         answers: Of a classifier the first 20: the picture, and what it shows in words.
+        waited: What the loop spent its time on.
+        counts: What passed lines and was in zones, as of the last frame.
+        tracks: For each class, how many different objects were followed; empty where nothing is tracked.
+        notes: What else is worth a line: frames of a camera that were passed over.
     """
 
     names: tuple[str, ...]
@@ -40,6 +62,12 @@ class Summary:
     skipped: Sequence[Skipped] = ()
     seconds: float = 0.0
     answers: list[tuple[str, str]] = field(default_factory=list)
+    waited: Waited = field(default_factory=Waited)
+    counts: tuple[Count, ...] = ()
+    tracks: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+    _is_live: bool = False
+    _followed: set[int] = field(default_factory=set)
     _started: float = field(default_factory=time.perf_counter)
 
     def add(self, prediction: Prediction) -> None:
@@ -52,7 +80,30 @@ class Summary:
             self.answers.append((prediction.frame.source, _answer(prediction.result, self.names)))
         for stage, milliseconds in prediction.milliseconds.items():
             self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + milliseconds
+        if isinstance(prediction.result, Detections):
+            self.counts = prediction.result.counts or self.counts
+            self._follow(prediction.result)
         self.seconds = time.perf_counter() - self._started
+
+    def finish(self, source: Source) -> None:
+        """The run is over, to its end or not: the whole time, what was skipped, and what a camera has to tell."""
+        seconds = time.perf_counter() - self._started
+        self.waited.output += seconds - self.seconds if self.frames else 0.0  # what still waited to be written
+        self.seconds = seconds
+        self.skipped = tuple(source.skipped)
+        if isinstance(source, StreamSource):
+            self._is_live = True
+            self.notes = [f"{many(source.read, 'frame')} came in, {source.passed_over} were overtaken by newer ones"]
+            if source.reconnections:
+                self.notes.append(f"the source was lost and came back: {source.reconnections}")
+
+    def _follow(self, found: Detections) -> None:
+        if found.track_id is None:
+            return
+        for track, class_id in zip(found.track_id.tolist(), found.class_id.tolist(), strict=True):
+            if track >= 0 and track not in self._followed:
+                self._followed.add(track)
+                self.tracks[self.names[class_id]] += 1
 
     @property
     def frames_per_second(self) -> float:
@@ -64,10 +115,23 @@ class Summary:
         return {
             "frames": self.frames, "skipped": [list(skip) for skip in self.skipped], "objects": dict(self.objects),
             "frames_with": dict(self.frames_with), "frames_per_second": round(self.frames_per_second, 2),
+            "seconds_by_part": {name: round(seconds, 3) for name, seconds in vars(self.waited).items()},
+            **({"tracks": dict(self.tracks)} if self.tracks else {}),
+            **({"counts": {count.name: count.as_record() for count in self.counts}} if self.counts else {}),
         }  # fmt: skip
 
+    def where_time_went(self) -> str:
+        """Which part of the loop took most of the time, and what would help, in one sentence; "" for a short run."""
+        parts = vars(self.waited)
+        whole = sum(parts.values())
+        if whole < _TELLING_SECONDS or self.frames < 2:
+            return ""
+        slowest = max(parts, key=lambda name: parts[name])
+        what, help_ = _SLOW_CAMERA if slowest == "source" and self._is_live else _SLOW_PART[slowest]
+        return f"{parts[slowest] / whole:.0%} of the time went into {what}: {help_}"
+
     def milliseconds_per_frame(self) -> dict[str, float]:
-        """Mean time of each stage; "read" and "prepare" overlap with "model"."""
+        """Mean time of each stage; "read" and "prepare" overlap with each other and with "model"."""
         return {stage: total / max(self.frames, 1) for stage, total in self.milliseconds.items()}
 
 
@@ -106,7 +170,22 @@ def print_summary(summary: Summary, model: Predictor, title: str, console: Conso
         f"{model.device}" + (f"; ms per {one}: {stages}" if stages else ""),
         markup=False,
     )
+    for line in _more_lines(summary):
+        console.print(line.replace("\x1b", ""), markup=False)
     print_skipped(summary.skipped, console)
+
+
+def _more_lines(summary: Summary) -> list[str]:
+    """Tracks, counts, what a camera tells, and where the time went."""
+    lines = []
+    if summary.tracks:
+        followed = ", ".join(f"{name} {count}" for name, count in summary.tracks.most_common())
+        lines.append(f"different objects followed: {followed}")
+    lines += [
+        f"{count.name}: " + ", ".join(f"{word} {total}" for word, total in count.totals().items())
+        for count in summary.counts
+    ]
+    return [*lines, *summary.notes, *([where] if (where := summary.where_time_went()) else [])]
 
 
 def print_answers(summary: Summary, console: Console) -> None:

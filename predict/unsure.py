@@ -11,9 +11,9 @@ A frame without anything in the range does not count. This is least-confidence a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +24,8 @@ from ..core.progress import progress
 from .loop import predict_frames
 from .model import Predictor
 from .results import Detections, Prediction, Scores
-from .sources import Source
+from .sinks import Sink
+from .sources import PicturesBase, PictureSource, Source, StdinSource
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class UnsureConfig:
     Attributes:
         lowest, highest: The range of confidences that counts as unsure, 0..1.
         limit: How many frames at most.
-        apart_seconds: Of a video, frames nearer to a chosen one than this are passed over: they show the same.
+        apart_seconds: Of a video or a camera, of frames nearer to one another than this only the most doubtful is
+            chosen: they show the same.
     """
 
     lowest: float = 0.25
@@ -43,111 +45,136 @@ class UnsureConfig:
     apart_seconds: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class UnsureFrame:
     """A frame that is worth labelling.
 
     Attributes:
-        source: Path of the picture or the video.
+        source: Path of the picture or the video, or what it is called.
         index, seconds: Its place in the video.
         width, height: Pixels.
         doubt: See the module.
-        result: What the model says, boxes from `lowest` up.
+        result: What the model says.
+        picture: A file that shows it: the picture's own, or a JPEG of the frame.
     """
 
-    source: Path
+    source: str
     index: int
     seconds: float
     width: int
     height: int
     doubt: float
     result: Detections | Scores
+    picture: Path
 
 
-def find_unsure(source: Source, model: Predictor, config: UnsureConfig | None = None) -> list[UnsureFrame]:
+class UnsureFrames(Sink):
+    """Keeps the most doubtful frames that pass by, see `Sink`.
+
+    Args:
+        config: The range and the limit.
+        source: Where the frames are from. Frames that are no picture files are written into `folder`.
+        folder: An existing folder.
+
+    Raises:
+        UsageError: the range is none.
+    """
+
+    def __init__(self, config: UnsureConfig, source: Source, folder: Path) -> None:
+        if not 0 <= config.lowest < config.highest <= 1:
+            raise UsageError(
+                f"{config.lowest:g}-{config.highest:g} is no range of confidences.",
+                where="--uncertain",
+                next_step="give two numbers between 0 and 1, the lower first: 0.25-0.6",
+            )
+        self._config, self._folder = config, folder
+        self._are_files = isinstance(source, PictureSource | StdinSource)
+        self._in_time = not isinstance(source, PicturesBase)
+        self._name = slug(source.name)
+        self._kept: list[UnsureFrame] = []
+
+    def write(self, prediction: Prediction, record: dict[str, Any]) -> None:  # noqa: ARG002 - as every sink
+        """See `Sink.write`."""
+        doubt = _doubt(prediction.result, self._config)
+        if doubt is None or not self._makes_room(doubt, prediction.frame.seconds):
+            return
+        frame = prediction.frame
+        height, width = frame.bgr.shape[:2]
+        picture = Path(frame.source)
+        if not self._are_files:
+            picture = self._folder / f"{self._name}-{frame.index:06d}.jpg"
+            write_image(picture, frame.bgr)
+        self._kept.append(
+            UnsureFrame(
+                frame.source, frame.index, frame.seconds, width, height, doubt, prediction.result, picture
+            )
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """See `Sink.close`."""
+
+    def chosen(self) -> list[UnsureFrame]:
+        """The frames, the most doubtful first; of equal ones the earlier first."""
+        return sorted(self._kept, key=lambda frame: -frame.doubt)
+
+    def _makes_room(self, doubt: float, seconds: float) -> bool:
+        """Whether a frame with this doubt is kept; what it takes the place of is dropped."""
+        near = [frame for frame in self._kept if self._is_near(frame, seconds)]
+        if any(frame.doubt >= doubt for frame in near):
+            return False
+        gone = near
+        if not near and len(self._kept) >= self._config.limit:
+            least = min(reversed(self._kept), key=lambda frame: frame.doubt)
+            if least.doubt >= doubt:
+                return False
+            gone = [least]
+        if not self._are_files:
+            for frame in gone:
+                frame.picture.unlink(missing_ok=True)
+        self._kept = [frame for frame in self._kept if all(frame is not other for other in gone)]
+        return True
+
+    def _is_near(self, frame: UnsureFrame, seconds: float) -> bool:
+        return self._in_time and abs(frame.seconds - seconds) < self._config.apart_seconds
+
+
+def find_unsure(
+    source: Source, model: Predictor, folder: Path, config: UnsureConfig | None = None
+) -> list[UnsureFrame]:
     """Run a model over a source and choose the frames that it is least sure of.
 
     Args:
         source: Pictures or a video; gone through once.
         model: From `open_model`.
+        folder: An existing folder for frames that are no picture files.
         config: The range and the limit.
 
     Returns:
-        The frames, the most doubtful first; of equal ones the earlier first.
+        The frames, the most doubtful first; of equal ones the earlier first. Detections are from `config.lowest` up.
 
     Raises:
         UsageError: the range is none.
         DataError: a video holds no frame, or the model does not fit its record.
+        OSError: a frame cannot be written, as the system gave it.
     """
     config = config or UnsureConfig()
-    if not 0 <= config.lowest < config.highest <= 1:
-        raise UsageError(
-            f"{config.lowest:g}-{config.highest:g} is no range of confidences.",
-            where="--uncertain",
-            next_step="give two numbers between 0 and 1, the lower first: 0.25-0.6",
-        )
-    found: list[UnsureFrame] = []
+    found = UnsureFrames(config, source, folder)
     with progress(f"predicting on {source.name}", source.total) as advance:
         predictions = predict_frames(source, model, confidence=config.lowest)
         try:
             for prediction in predictions:
-                doubt = _doubt(prediction.result, config)
-                if doubt is not None:
-                    found.append(_noted(prediction, doubt))
+                found.write(prediction, {})
                 advance(1)
         finally:
             predictions.close()
-    found.sort(key=lambda frame: -frame.doubt)
-    return _choose(found, config, is_video=source.frames_per_second is not None)
-
-
-def picture_files(source: Source, frames: list[UnsureFrame], folder: Path) -> Iterator[tuple[UnsureFrame, Path]]:
-    """A picture file of each frame, in the order of the source: a picture's own, a JPEG in `folder` of a video's frame.
-
-    Args:
-        source: The source that the frames are of; a video is gone through once more.
-        frames: From `find_unsure`.
-        folder: An existing folder for frames of a video.
-
-    Raises:
-        OSError: as the system gave it.
-    """
-    wanted = {frame.index: frame for frame in frames}
-    if source.frames_per_second is None:
-        for frame in sorted(frames, key=lambda frame: frame.index):
-            yield frame, frame.source
-        return
-    for frame in source:
-        if chosen := wanted.pop(frame.index, None):
-            path = folder / f"{slug(source.name)}-{frame.index:06d}.jpg"
-            write_image(path, frame.bgr)
-            yield chosen, path
-        if not wanted:
-            return
+    return found.chosen()
 
 
 def _doubt(result: Detections | Scores, config: UnsureConfig) -> float | None:
     if isinstance(result, Detections):
-        within = result.confidence[result.confidence <= config.highest]
+        within = result.confidence[(result.confidence >= config.lowest) & (result.confidence <= config.highest)]
         return float(1 - 2 * np.abs(within - 0.5).min()) if len(within) else None
     if not config.lowest <= result.confidence <= config.highest:
         return None
     second, first = np.partition(np.append(result.probability, 0.0), -2)[-2:]
     return float(1 - (first - second))
-
-
-def _noted(prediction: Prediction, doubt: float) -> UnsureFrame:
-    frame = prediction.frame
-    height, width = frame.bgr.shape[:2]
-    return UnsureFrame(Path(frame.source), frame.index, frame.seconds, width, height, doubt, prediction.result)
-
-
-def _choose(found: list[UnsureFrame], config: UnsureConfig, *, is_video: bool) -> list[UnsureFrame]:
-    chosen: list[UnsureFrame] = []
-    for frame in found:
-        if len(chosen) == config.limit:
-            break
-        if is_video and any(abs(frame.seconds - other.seconds) < config.apart_seconds for other in chosen):
-            continue
-        chosen.append(frame)
-    return chosen

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from lensmith.core.images import read_image, write_image
 from lensmith.predict.model import open_model
 from lensmith.predict.recorder import VideoRecorder
 from lensmith.predict.sources import open_source
-from lensmith.predict.unsure import UnsureConfig, find_unsure, picture_files
+from lensmith.predict.unsure import UnsureConfig, find_unsure
 from lensmith.predict.video import VideoSource
 
 from .make_bundle import make_classifier, make_detector
@@ -34,8 +36,9 @@ def shots(folder: Path, *surenesses: float) -> Path:
 
 
 def _found(source, bundle, **config) -> list[tuple[str, float]]:
-    frames = find_unsure(source, open_model(bundle), UnsureConfig(**config))
-    return [(frame.source.name, round(frame.doubt, 1)) for frame in frames]
+    with tempfile.TemporaryDirectory() as folder:
+        frames = find_unsure(source, open_model(bundle), Path(folder), UnsureConfig(**config))
+    return [(Path(frame.source).name, round(frame.doubt, 1)) for frame in frames]
 
 
 def test_pictures_with_a_doubtful_box_come_first(tmp_path: Path) -> None:
@@ -45,9 +48,9 @@ def test_pictures_with_a_doubtful_box_come_first(tmp_path: Path) -> None:
     assert _found(source, bundle) == [("shot2.png", 1.0), ("shot4.png", 0.8), ("shot1.png", 0.6)]
     assert _found(source, bundle, limit=1) == [("shot2.png", 1.0)]
     assert _found(source, bundle, lowest=0.35, highest=0.45) == [("shot4.png", 0.8)]
-    (best, *_) = find_unsure(source, open_model(bundle))
+    (best, *_) = find_unsure(source, open_model(bundle), tmp_path)
     assert len(best.result) == 4  # type: ignore[arg-type]  # the block covers four cells of the detector
-    assert [path.name for _, path in picture_files(source, [best], tmp_path)] == ["shot2.png"]
+    assert best.picture == folder / "shot2.png"
 
 
 def test_a_classifier_is_unsure_where_two_classes_are_near(tmp_path: Path) -> None:
@@ -69,18 +72,32 @@ def test_of_a_video_neighbouring_frames_are_passed_over(tmp_path: Path) -> None:
         recorder.write(block(0.5))
     recorder.close()
     source = VideoSource(path)
-    frames = find_unsure(source, open_model(bundle))
+    home = tmp_path / "frames"
+    home.mkdir()
+    frames = find_unsure(source, open_model(bundle), home)
     assert len(frames) in {3, 4}
     times = sorted(frame.seconds for frame in frames)
     assert all(later - earlier >= 1.0 for earlier, later in itertools.pairwise(times))
-    files = list(picture_files(source, frames, tmp_path))
-    assert [chosen.index for chosen, _ in files] == sorted(frame.index for frame in frames)
-    assert files[0][1].name == f"work-piece-{files[0][0].index:06d}.jpg"
-    assert read_image(files[0][1]).shape == (128, 128, 3)
+    assert {frame.picture.name for frame in frames} == {f"work-piece-{frame.index:06d}.jpg" for frame in frames}
+    assert sorted(home.iterdir()) == sorted(frame.picture for frame in frames)  # what was overtaken is gone
+    assert read_image(frames[0].picture).shape == (128, 128, 3)
+
+
+def test_pictures_of_a_zip_become_files_to_upload(tmp_path: Path) -> None:
+    bundle = make_detector(tmp_path / "cells")
+    shots(tmp_path / "shots", 1.0, 0.3, 0.5, 0.4)
+    with zipfile.ZipFile(tmp_path / "shots.zip", "w") as packed:
+        for picture in (tmp_path / "shots").iterdir():
+            packed.write(picture, picture.name)
+    (home := tmp_path / "frames").mkdir()
+    frames = find_unsure(open_source(tmp_path / "shots.zip"), open_model(bundle), home, UnsureConfig(limit=2))
+    assert [Path(frame.source).name for frame in frames] == ["shot2.png", "shot3.png"]
+    assert sorted(home.iterdir()) == sorted(frame.picture for frame in frames)
+    assert read_image(frames[0].picture).shape == (128, 128, 3)
 
 
 @pytest.mark.parametrize("bounds", [(0.6, 0.25), (0.5, 0.5), (-0.1, 0.5), (0.5, 1.5)])
 def test_what_is_no_range(tmp_path: Path, bounds: tuple[float, float]) -> None:
     bundle = make_detector(tmp_path / "cells")
     with pytest.raises(UsageError, match="no range"):
-        find_unsure(open_source(shots(tmp_path / "shots", 0.5)), open_model(bundle), UnsureConfig(*bounds))
+        find_unsure(open_source(shots(tmp_path / "shots", 0.5)), open_model(bundle), tmp_path, UnsureConfig(*bounds))
