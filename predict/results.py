@@ -127,6 +127,11 @@ class Detections:
             trails=None if self.trails is None else tuple(self.trails[place] for place in places),
         )  # fmt: skip
 
+    def label(self, row: int, names: tuple[str, ...]) -> str:
+        """What one object is in words: its class, and what the second model calls it: "piece: white-queen"."""
+        name = names[int(self.class_id[row])]
+        return name if self.classified is None else f"{name}: {self.classified.name_of(row)}"
+
     def as_records(self, names: tuple[str, ...]) -> list[dict[str, Any]]:
         """The objects as they stand in the JSONL output; "track_id" is None for what has no track yet."""
         records: list[dict[str, Any]] = []

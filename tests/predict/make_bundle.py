@@ -38,6 +38,21 @@ def make_detector(
     return _write(folder, record, _detector_model(), golden_shift)
 
 
+def make_follower(folder: Path, names: tuple[str, ...] = COLOURS) -> Bundle:
+    """Finds the one block of each full colour wherever it is, to the pixel; its confidence is its visible area over
+    that of 20 x 20 pixels, 0.9 at most. Input 128 x 128; names stand for blue, green, red.
+    """
+    record = BundleRecord(
+        name=folder.name,
+        task="detect",
+        names=names,
+        preprocessing=Preprocessing(width=SIZE, height=SIZE, resize="letterbox"),
+        detector=DetectorRecord(family="follower", output="raw"),
+        confidence=0.5,
+    )
+    return _write(folder, record, _follower_model(), 0.0)
+
+
 def make_classifier(folder: Path, names: tuple[str, ...] = COLOURS, *, golden_shift: float = 0.0) -> Bundle:
     """Tells the colour of a picture by its mean; names stand for blue, green, red."""
     record = BundleRecord(
@@ -106,6 +121,53 @@ def _detector_model() -> Any:
         helper.make_node("Concat", ["boxes", "scores"], ["output"], axis=1),
     ]
     return _model(nodes, constants, SIZE, ["n", 7, cells * cells])
+
+
+def _follower_model() -> Any:
+    """A block is where its pixels are in the mean, and its side the square root of 12 times their variance."""
+    from onnx import TensorProto, helper
+
+    middles = np.arange(SIZE, dtype=np.float32) + 0.5
+    y, x = (grid.reshape(1, 1, -1) for grid in np.meshgrid(middles, middles, indexing="ij"))
+    constants = {
+        "scale": np.float32(1 / 255), "flat": np.array([0, 3, -1], np.int64), "last": np.array([2], np.int64),
+        "least": np.float32(0.3), "tiny": np.float32(1e-6), "twelve": np.float32(12), "zero": np.float32(0),
+        "area": np.float32(0.9 / 400), "most": np.float32(0.9), "x": x, "y": y,
+        "own": np.eye(3, dtype=np.float32)[None],
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Cast", ["pictures"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["nchw"], perm=[0, 3, 1, 2]),
+        helper.make_node("Mul", ["nchw", "scale"], ["unit"]),
+        helper.make_node("ReduceMean", ["unit"], ["grey"], axes=[1], keepdims=1),
+        helper.make_node("Sub", ["unit", "grey"], ["outstanding"]),
+        helper.make_node("Greater", ["outstanding", "least"], ["is_block"]),
+        helper.make_node("Cast", ["is_block"], ["ones"], to=TensorProto.FLOAT),
+        helper.make_node("Reshape", ["ones", "flat"], ["block"]),
+        helper.make_node("ReduceSum", ["block", "last"], ["pixels"], keepdims=1),
+        helper.make_node("Max", ["pixels", "tiny"], ["some"]),
+    ]
+    for axis in "xy":
+        nodes += [
+            helper.make_node("Mul", ["block", axis], [f"{axis}_of"]),
+            helper.make_node("ReduceSum", [f"{axis}_of", "last"], [f"{axis}_sum"], keepdims=1),
+            helper.make_node("Div", [f"{axis}_sum", "some"], [f"{axis}_mean"]),
+            helper.make_node("Sub", [axis, f"{axis}_mean"], [f"{axis}_off"]),
+            helper.make_node("Mul", [f"{axis}_off", f"{axis}_off"], [f"{axis}_square"]),
+            helper.make_node("Mul", [f"{axis}_square", "block"], [f"{axis}_own"]),
+            helper.make_node("ReduceSum", [f"{axis}_own", "last"], [f"{axis}_total"], keepdims=1),
+            helper.make_node("Div", [f"{axis}_total", "some"], [f"{axis}_variance"]),
+            helper.make_node("Mul", [f"{axis}_variance", "twelve"], [f"{axis}_times"]),
+            helper.make_node("Sqrt", [f"{axis}_times"], [f"{axis}_side"]),
+        ]
+    nodes += [
+        helper.make_node("Mul", ["pixels", "area"], ["sure"]),
+        helper.make_node("Clip", ["sure", "zero", "most"], ["score"]),
+        helper.make_node("Mul", ["score", "own"], ["scores"]),  # each row is sure of its own class alone
+        helper.make_node("Concat", ["x_mean", "y_mean", "x_side", "y_side", "scores"], ["rows"], axis=2),
+        helper.make_node("Transpose", ["rows"], ["output"], perm=[0, 2, 1]),
+    ]
+    return _model(nodes, constants, SIZE, ["n", 7, 3])
 
 
 def _classifier_model() -> Any:
