@@ -43,7 +43,7 @@ from .runs import runs
 from .split_dataset import split_dataset_command
 from .train_yolo import train_yolo
 from .tune import tune
-from .weights import weights
+from .weights_group import weights_app
 
 _INTERRUPTED = 130
 
@@ -80,12 +80,13 @@ _COMMANDS = {
         "runs": runs,
         "compare": compare,
     },
-    "Use": {"predict": predict, "live": live, "evaluate": evaluate, "explain": explain, "weights": weights},
+    "Use": {"predict": predict, "live": live, "evaluate": evaluate, "explain": explain},
 }
 for _panel, _commands in _COMMANDS.items():
     for _name, _command in _commands.items():
         app.command(_name, rich_help_panel=_panel, cls=OneModelCommand)(_command)
 app.add_typer(datasets_app, name="datasets", rich_help_panel="Datasets")
+app.add_typer(weights_app, name="weights", rich_help_panel="Use")
 
 
 def _print_version(wanted: bool) -> None:

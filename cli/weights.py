@@ -1,41 +1,63 @@
-"""`cv weights`: list and show bundles."""
+"""`cv weights`: which models there are, and what is in one."""
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import JsonOption, WorkspaceOption, print_json
+from .options import JsonOption, WorkspaceOption, plain, print_json
 
 if TYPE_CHECKING:
+    from ..core.workspace import Workspace
     from ..weights.bundle import BundleRecord
 
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A model's name in weights/, or its folder.")]
+_LONGEST_NAME = 26  # a longer one has a line of its own, so that the table fits 80 columns
+_WIDTH = 80
+_NATIVE_FILES = {"model.pt": "pt", "model.keras": "keras", "model.onnx": "onnx", "model.xml": "openvino"}
 
-def weights(
-    name: Annotated[str | None, typer.Argument(help="A bundle's name or folder; without it, all are listed.")] = None,
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List the trained models, or show one and check its files.
 
-    Example: cv weights chess-yolo26n
-    """
-    from ..core.errors import DataError
-    from ..core.progress import warn
+def find_workspace(context: typer.Context, given: Path | None) -> Workspace:
+    """The workspace of a sub-command: the option may stand before its name or after."""
     from ..core.workspace import Workspace
-    from ..weights.bundle import open_bundle, read_record
+
+    return Workspace.find(given or context.obj["workspace"])
+
+
+def list_weights(context: typer.Context, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List the models: how good each is, how large, where from, and which engines here run it.
+
+    Example: cv weights list
+    """
+    print_list(find_workspace(context, workspace), as_json=as_json or context.obj["as_json"])
+
+
+def show_weights(
+    context: typer.Context, name: NameArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False
+) -> None:
+    """Tell all about a model, after a look at whether its files are as they were.
+
+    Example: cv weights show chess-yolo26n
+    """
+    from ..weights.bundle import open_bundle
+
+    bundle = open_bundle(name, find_workspace(context, workspace))
+    if as_json or context.obj["as_json"]:
+        print_json(_as_json(bundle.folder, bundle.record))
+    else:
+        _show(bundle.folder, bundle.record)
+
+
+def print_list(place: Workspace, *, as_json: bool) -> None:
+    """What `cv weights` prints: a table, or JSON."""
+    from ..core.errors import DataError
+    from ..core.progress import say, warn
+    from ..weights.bundle import read_record
     from ..weights.shelf import list_bundles
 
-    place = Workspace.find(workspace)
-    if name is not None:
-        bundle = open_bundle(name, place)
-        if as_json:
-            print_json({"folder": str(bundle.folder), **bundle.record.model_dump(mode="json")})
-        else:
-            _show(bundle.folder, bundle.record)
-        return
     found = []
     for folder in list_bundles(place):
         try:
@@ -43,31 +65,87 @@ def weights(
         except DataError as error:
             warn(f"{folder.name} is left out: {error.what}")
     if as_json:
-        print_json([{"folder": str(folder), **record.model_dump(mode="json")} for folder, record in found])
+        print_json([_as_json(folder, record) for folder, record in found])
+    elif not found:
+        say(f"There is no model in {place.weights} yet. `cv train-yolo` and `cv finetune` make one; `cv weights import`"
+            " and `cv pull-weights` bring one; `cv demo` shows both kinds.")  # fmt: skip
     else:
-        _list(found, place.weights)
+        _print(found)
 
 
-def _list(found: list[tuple[Path, BundleRecord]], home: Path) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+def _print(found: list[tuple[Path, BundleRecord]]) -> None:
+    """A line for each, and one below it for where it is from and what runs it."""
+    from rich.cells import cell_len
 
-    from ..core.progress import say
+    rows = [("name", "task", "score", "on disk", "made")]
+    rows += [
+        (folder.name, record.task, _score(record), _size(folder, record), f"{record.created:%Y-%m-%d}")
+        for folder, record in found
+    ]
+    shown = [cell_len(row[0]) for row in rows]
+    widths = [max((width for width in shown if width <= _LONGEST_NAME), default=4)]
+    widths += [max(cell_len(row[column]) for row in rows) for column in range(1, len(rows[0]))]
+    for number, row in enumerate(rows):
+        if shown[number] > _LONGEST_NAME:
+            typer.echo(plain(row[0]))
+            row = ("", *row[1:])
+        cells = [text + " " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)]
+        typer.echo(plain("  ".join(cells).rstrip()))
+        if number:
+            told = _about(found[number - 1][1])
+            indent = "    "
+            typer.echo(plain(textwrap.fill(told, _WIDTH, initial_indent=indent, subsequent_indent=indent)))
 
-    if not found:
-        say(f"There is no model in {home} yet. `cv train-yolo` and `cv finetune` make one; `cv demo` shows both.")
-        return
-    table = Table()
-    for head in ("name", "task", "classes", "input", "score", "made"):
-        table.add_column(head, no_wrap=head == "name", overflow="fold")
-    for folder, record in found:
-        size = f"{record.preprocessing.width} x {record.preprocessing.height}"
-        classes = f"{len(record.names)}: {', '.join(record.names[:4])}{', ...' if len(record.names) > 4 else ''}"
-        table.add_row(
-            escape(folder.name), record.task, escape(classes), size, _score(record), f"{record.created:%Y-%m-%d %H:%M}"
-        )
-    Console().print(table)
+
+def _about(record: BundleRecord) -> str:
+    names = f"{', '.join(record.names[:4])}{', ...' if len(record.names) > 4 else ''}"
+    origin = f"exported from {record.exported.source}" if record.exported else record.origin
+    data = f"; data: {record.dataset.name}" if record.dataset else ""
+    return f"{origin}; {len(record.names)} classes: {names}{data}; {'+'.join(_formats(record))}; {_runs_on(record)}"
+
+
+def _formats(record: BundleRecord) -> list[str]:
+    if record.exported:
+        return [f"{record.exported.format} {record.exported.precision}"]
+    return [told for name, told in _NATIVE_FILES.items() if name in record.files]
+
+
+def _runs_on(record: BundleRecord) -> str:
+    engines = ready_engines(record)
+    return f"runs on {', '.join(engines)}" if engines else "no engine here runs it"
+
+
+def ready_engines(record: BundleRecord) -> list[str]:
+    """The engines that are installed here and for which a bundle has a file; none of them is loaded."""
+    from importlib.util import find_spec
+
+    wanted = {
+        "openvino": "model.xml" if "model.xml" in record.files else "model.onnx",
+        "onnxruntime": "model.onnx",
+        "ultralytics": "model.pt",
+        "keras": "model.keras",
+        "tensorrt": "model.engine",
+    }
+    return [engine for engine, file in wanted.items() if file in record.files and find_spec(engine)]
+
+
+def _size(folder: Path, record: BundleRecord) -> str:
+    from rich.filesize import decimal
+
+    return decimal(_bytes(folder, record))
+
+
+def _bytes(folder: Path, record: BundleRecord) -> int:
+    """Of the bundle's own files that are there."""
+    paths = (folder / name for name in ("bundle.json", *record.files))
+    return sum(path.stat().st_size for path in paths if path.is_file())
+
+
+def _as_json(folder: Path, record: BundleRecord) -> dict[str, Any]:
+    return {
+        "folder": str(folder), "bytes": _bytes(folder, record), "formats": _formats(record),
+        "engines": ready_engines(record), **record.model_dump(mode="json"),
+    }  # fmt: skip
 
 
 def _score(record: BundleRecord) -> str:
@@ -94,25 +172,27 @@ def _show(folder: Path, record: BundleRecord) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from ..weights.card import told_metrics
+    from ..weights.card import told_metrics, told_origin
 
-    table = Table(show_header=False)
+    model = record.detector.family if record.detector else record.classifier.backbone if record.classifier else ""
     rows = {
         "name": folder.name,
         "folder": str(folder),
         "task": record.task,
-        "model": record.detector.family if record.detector else record.classifier.backbone if record.classifier else "",
+        "model": model,
         "classes": ", ".join(record.names),
         "input": f"{record.preprocessing.width} x {record.preprocessing.height}, {record.preprocessing.resize}",
         "threshold": _thresholds(record),
         **(_temperature(record) if record.task == "classify" else {}),
-        "made": f"{record.created:%Y-%m-%d %H:%M} UTC by run {record.run or 'unknown'}",
+        **dict(told_origin(record)),
         "data": f"{record.dataset.name}, fingerprint {record.dataset.fingerprint[:16]}"
         if record.dataset
         else "unknown",
-        "files": f"{len(record.files)}, all as they were when the bundle was made",
+        "runs here on": ", ".join(ready_engines(record)) or "nothing that is installed",
+        "files": f"{len(record.files)}, {_size(folder, record)}, all as they were when the bundle was made",
     }
     rows |= dict(told_metrics(record))
+    table = Table(show_header=False)
     for key, value in rows.items():
         table.add_row(key, escape(value))
     Console().print(table)

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .bundle import BundleRecord, ClassifierRecord
 
-
+RUN_HERE = frozenset({"onnx", "openvino", "tensorrt"})  # the formats of an export that an engine of ours runs
+_MADE = {"trained": "made with", "imported": "imported into", "exported": "exported with"}
+_PRECISION = {
+    "fp32": "numbers of 32 bits",
+    "fp16": "numbers of 16 bits (fp16)",
+    "int8": "whole numbers of 8 bits (int8)",
+}
 _WORDS = {
     "f1": "F1",
     "ece": "calibration error",
@@ -28,7 +34,7 @@ def card_of(record: BundleRecord) -> str:
     lines = [
         f"# {record.name}",
         "",
-        f"A {what} {'detector' if record.task == 'detect' else 'classifier'} made with Lensmith.",
+        f"A {what} {'detector' if record.task == 'detect' else 'classifier'} {_MADE[record.origin]} Lensmith.",
         "",
     ]
     lines += [f"- classes: {', '.join(record.names)}", f"- input: {size} pixels, {record.preprocessing.resize}"]
@@ -40,12 +46,42 @@ def card_of(record: BundleRecord) -> str:
     lines += _about_answers(record)
     if record.dataset:
         lines.append(f"- data: {record.dataset.name}, fingerprint {record.dataset.fingerprint}")
-    lines.append(f"- made: {record.created:%Y-%m-%d} by run {record.run or 'unknown'}")
+    lines += [f"- {name}: {value}" for name, value in told_origin(record)]
     if record.metrics:
         lines += ["", "How good it is, and in brackets the pictures that it was measured on:", ""]
         lines += [f"- {name}: {value}" for name, value in told_metrics(record)]
-    lines += ["", f"Use it: `cv predict PICTURES --weights {record.name}`, `cv live --weights {record.name}`", ""]
+    if record.exported and record.exported.format not in RUN_HERE:
+        lines += ["", "It is for other programs. `cv predict` runs the model that it was made from.", ""]
+    else:
+        lines += ["", f"Use it: `cv predict PICTURES --weights {record.name}`, `cv live --weights {record.name}`", ""]
     return "\n".join(lines)
+
+
+def told_origin(record: BundleRecord) -> list[tuple[str, str]]:
+    """Where a bundle comes from, and what it lost on the way, as a person reads it: (what, said)."""
+    day = f"{record.created:%Y-%m-%d}"
+    if record.origin == "imported":
+        return [("origin", f"imported on {day} from a file that another program made")]
+    if not (exported := record.exported):
+        return [("made", f"{day} by run {record.run or 'unknown'}")]
+    told = [
+        ("origin", f"exported on {day} from the model '{exported.source}'"),
+        ("its record", f"sha256 {exported.source_sha256}"),
+        ("format", f"{exported.format}, {_PRECISION[exported.precision]}"),
+    ]
+    if record.run:
+        told.append(("trained by", f"run {record.run}"))
+    if exported.machine:
+        told.append(("only for", exported.machine))
+    if exported.calibrated_on:
+        told.append(("calibrated on", exported.calibrated_on.name))
+    if exported.difference:
+        worst = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in exported.difference.items())
+        told.append(("differs from it at most by", worst))
+    if exported.loss:
+        lost = ", ".join(f"{name} {value:+.4f}" for name, value in exported.loss.items())
+        told.append((f"better (+) or worse (-) than it ({exported.split or 'unknown split'})", lost))
+    return told
 
 
 def started_from(record: ClassifierRecord) -> str | None:

@@ -52,7 +52,7 @@ def rename_bundle(old: str, new: str, workspace: Workspace) -> Renamed:
     with bundle_lock(workspace, target.name):
         source = workspace.weights / old
         if not (_was_called(target, old) and not source.exists()):
-            source = _own(old, workspace)
+            source = open_bundle(own_bundle(old, workspace), workspace).folder
             if target.exists():
                 what = f"There is a model called '{target.name}' already." if target != source else "That is its name."
                 raise UsageError(what, where=target, next_step="choose another name")
@@ -73,7 +73,7 @@ def remove_bundle(name: str, workspace: Workspace) -> Path:
         NotFoundError: there is no such bundle.
         UsageError: the folder is no bundle, or is no direct part of the workspace.
     """
-    folder = _own(name, workspace, damaged=True)
+    folder = own_bundle(name, workspace)
     with bundle_lock(workspace, folder.name):
         doomed = partial_path(folder)
         folder.rename(doomed)
@@ -81,21 +81,27 @@ def remove_bundle(name: str, workspace: Workspace) -> Path:
     return folder
 
 
-def _own(name: str, workspace: Workspace, *, damaged: bool = False) -> Path:
-    """The folder of a bundle that lies directly in the workspace's weights/."""
+def own_bundle(name: str, workspace: Workspace) -> Path:
+    """The folder of a bundle that lies directly in the workspace's weights/; it may be damaged.
+
+    Raises:
+        NotFoundError: there is no such bundle.
+        UsageError: the folder is no bundle, or is no direct part of the workspace.
+    """
     folder = find_bundle(name, workspace)
-    if folder.is_symlink() or folder.parent != workspace.weights.resolve():
+    if folder.parent != workspace.weights.resolve() or folder.name.startswith("."):
         raise UsageError(
             "Only models in the folder weights/ of the workspace are renamed or removed.",
             where=folder,
             next_step="give the name that `cv weights` lists",
         )
-    if damaged:
-        if not (folder / BUNDLE_NAME).is_file():
-            raise UsageError("This is no model of Lensmith: it holds no bundle.json.", where=folder,
-                             next_step="if you do not need it, remove it by hand")  # fmt: skip
-        return folder
-    return open_bundle(folder, workspace).folder
+    if not (folder / BUNDLE_NAME).is_file():
+        raise UsageError(
+            "This is no model of Lensmith: it holds no bundle.json.",
+            where=folder,
+            next_step="if you do not need it, remove it by hand",
+        )
+    return folder
 
 
 def _was_called(folder: Path, name: str) -> bool:
