@@ -101,21 +101,24 @@ def _through(member: Model, number: int, rows: Iterable[_Underway[Tag]]) -> Iter
         yield _Underway(row.tag, row.batch, (*row.answers, answers))
 
 
-def open_models(bundles: Sequence[Bundle], *, engine: str = "auto", device: str = "auto") -> Model | Ensemble:
+def open_models(
+    bundles: Sequence[Bundle], *, engine: str = "auto", device: str = "auto", live: bool = False
+) -> Model | Ensemble:
     """One bundle, or several classifiers as one, ready for `predict_frames`.
 
     Args:
         bundles: One or more; see `Ensemble`.
         engine: Of every member, as in `open_engine`.
         device: Of every member.
+        live: As in `open_engine`.
 
     Raises:
         LensmithError: see `Ensemble` and `open_engine`.
     """
     if len(bundles) == 1:
-        return open_model(bundles[0], engine=engine, device=device)
+        return open_model(bundles[0], engine=engine, device=device, live=live)
     check_members(bundles)  # before any of them takes its time to load
-    return Ensemble([open_model(bundle, engine=engine, device=device) for bundle in bundles])
+    return Ensemble([open_model(bundle, engine=engine, device=device, live=live) for bundle in bundles])
 
 
 def check_members(bundles: Sequence[Bundle]) -> None:

@@ -115,6 +115,6 @@ class Model:
         return decode_detections(raw, record, prepared.geometry, confidence, several=self._several)
 
 
-def open_model(bundle: Bundle, *, engine: str = "auto", device: str = "auto") -> Model:
+def open_model(bundle: Bundle, *, engine: str = "auto", device: str = "auto", live: bool = False) -> Model:
     """A bundle ready to run; arguments and errors as in `open_engine`."""
-    return Model(bundle, open_engine(bundle, engine=engine, device=device))
+    return Model(bundle, open_engine(bundle, engine=engine, device=device, live=live))

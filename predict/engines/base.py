@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
+
+from ...core.errors import DataError
+from ...weights.bundle import Bundle, Preprocessing
+from ...weights.portable import INPUT_NAME
+
+Precision = Literal["f32", "bf16", "f16"]
 
 Tag = TypeVar("Tag")
 _Batch = TypeVar("_Batch")
@@ -18,11 +25,13 @@ class Engine(Protocol):
     Attributes:
         name: "openvino", "onnxruntime", "ultralytics", "keras", "tensorrt".
         device: "cpu", "cuda:0".
+        precision: What it computes in; its answers are float32 either way.
         batch: How many pictures it likes to get at once.
     """
 
     name: str
     device: str
+    precision: Precision
     batch: int
 
     def infer(self, pictures: np.ndarray) -> np.ndarray:
@@ -54,3 +63,25 @@ def one_by_one(
     """The `stream` of what works on one batch at a time."""
     for tag, batch in batches:
         yield tag, infer(batch)
+
+
+def no_file(bundle: Bundle, name: str) -> DataError:
+    """The error of an engine for a bundle that lacks its file."""
+    return DataError(
+        f"The bundle '{bundle.name}' has no {name}.", where=bundle.folder,
+        next_step="use --engine auto, which takes what can run it",
+    )  # fmt: skip
+
+
+def not_pictures(size: Preprocessing, found: str, path: Path) -> DataError:
+    """The error for a portable model that takes something else than pictures."""
+    return DataError(
+        f"The portable model must take '{INPUT_NAME}', uint8 (n, {size.height}, {size.width}, 3), but takes: {found}.",
+        where=path,
+        next_step="make the bundle again by training or exporting",
+    )
+
+
+def first_line(error: Exception) -> str:
+    """What a library says is wrong, without its stack of C++."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

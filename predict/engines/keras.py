@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ...core.errors import DataError
 from ...weights.architecture import build_classifier, import_keras
 from ...weights.bundle import Bundle
 from ...weights.keras_files import load_all_layers
-from .base import Tag, one_by_one
+from .base import Precision, Tag, no_file, one_by_one
 
 NATIVE_NAME = "model.keras"
 _BATCH = 16
@@ -33,11 +32,12 @@ class KerasEngine:
     """
 
     name = "keras"
+    precision: Precision = "f32"
 
     def __init__(self, bundle: Bundle, device: str = "auto") -> None:
         record, path = bundle.record, bundle.file(NATIVE_NAME)
         if record.classifier is None or path is None:
-            raise DataError(f"The bundle '{bundle.name}' holds no Keras classifier.", where=bundle.folder)
+            raise no_file(bundle, NATIVE_NAME)
         self._keras, self.scope = import_keras(device)
         self.device = "cpu" if self.scope.startswith("cpu") else self.scope.replace("gpu", "cuda")
         self.batch = _BATCH

@@ -1,54 +1,53 @@
-"""ONNX Runtime: runs a bundle's portable model on the CPU, without any training framework."""
+"""ONNX Runtime: runs a bundle's portable model on the CPU or an NVIDIA GPU, without any training framework."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...core.device import usable_cores
-from ...core.errors import DataError, LensmithError
+from ...core.device import parse_device, usable_cores
+from ...core.errors import DataError, LensmithError, UsageError
 from ...core.extras import need_extra
+from ...core.install import pip_command
 from ...weights.bundle import PORTABLE_NAME, Bundle
 from ...weights.portable import INPUT_NAME
-from .base import Tag, one_by_one
+from .base import Precision, Tag, first_line, no_file, not_pictures, one_by_one
 
-_BATCH = 4
+_BATCH = {"cpu": 4, "cuda": 16}
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 class OnnxEngine:
-    """See `Engine`. Opens `model.onnx` of a bundle on all CPU cores that this process may use.
+    """See `Engine`. Opens `model.onnx` of a bundle.
+
+    Args:
+        bundle: An opened bundle.
+        device: As in `core.device.parse_device`; "auto" is the CPU.
 
     Raises:
         MissingExtraError: onnxruntime is not installed.
+        UsageError: a GPU was asked for, and the ONNX Runtime that is installed cannot use one.
         DataError: the bundle has no portable model, or it cannot be loaded, or it does not take pictures.
     """
 
     name = "onnxruntime"
-    device = "cpu"
+    precision: Precision = "f32"
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, device: str = "cpu") -> None:
         path = bundle.file(PORTABLE_NAME)
         if path is None:
-            raise DataError(
-                f"The bundle '{bundle.name}' has no portable model ({PORTABLE_NAME}).",
-                where=bundle.folder,
-                next_step="use --engine auto, which takes the library that the model was trained with",
-            )
+            raise no_file(bundle, PORTABLE_NAME)
         need_extra("run", "Running a portable model")
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = usable_cores()
-        options.log_severity_level = 4
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # noqa: BLE001 - onnxruntime has a class of its own for each kind of damage
-            raise DataError(f"The portable model cannot be loaded: {_first_line(error)}", where=path) from None
-        self._fixed_batch = _check_input(self._session.get_inputs(), bundle)
+        wanted = parse_device(device)
+        gpu = wanted[0] if isinstance(wanted, tuple) else None
+        self.device = "cpu" if gpu is None else f"cuda:{gpu}"
+        self._session = _open(path, gpu)
+        self._fixed_batch = _check_input(self._session.get_inputs(), bundle, path)
         self._output = self._session.get_outputs()[0].name
-        self.batch = self._fixed_batch or _BATCH
+        self.batch = self._fixed_batch or _BATCH[self.device.split(":")[0]]
 
     def infer(self, pictures: np.ndarray) -> np.ndarray:
         """See `Engine.infer`."""
@@ -73,12 +72,46 @@ class OnnxEngine:
     def _run(self, pictures: np.ndarray) -> np.ndarray:
         try:
             output = self._session.run([self._output], {INPUT_NAME: pictures})[0]
-        except Exception as error:  # noqa: BLE001 - as above
-            raise LensmithError(f"ONNX Runtime could not run the model: {_first_line(error)}") from None
+        except Exception as error:  # noqa: BLE001 - onnxruntime has a class of its own for each kind of trouble
+            raise LensmithError(f"ONNX Runtime could not run the model: {first_line(error)}") from None
         return np.asarray(output, dtype=np.float32)
 
 
-def _check_input(inputs: Sequence[Any], bundle: Bundle) -> int | None:
+def has_cuda() -> bool:
+    """Whether the ONNX Runtime that is installed was built for NVIDIA GPUs."""
+    import onnxruntime
+
+    return _CUDA in onnxruntime.get_available_providers()
+
+
+def _open(path: Path, gpu: int | None) -> Any:
+    import onnxruntime
+
+    if gpu is not None and not has_cuda():
+        raise _no_cuda("The ONNX Runtime that is installed here was built for CPUs alone.")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = usable_cores()
+    options.log_severity_level = 4
+    providers: list[Any] = [_CPU] if gpu is None else [(_CUDA, {"device_id": gpu}), _CPU]
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # noqa: BLE001 - as above
+        raise DataError(f"The portable model cannot be loaded: {first_line(error)}", where=path) from None
+    if gpu is not None and session.get_providers()[0] != _CUDA:  # it falls back without a word
+        raise _no_cuda(f"ONNX Runtime cannot use GPU {gpu} here: it finds no such GPU, or not its CUDA libraries.")
+    return session
+
+
+def _no_cuda(what: str) -> UsageError:
+    # Both packages own the folder onnxruntime/, and the one installed last would win.
+    put = pip_command('"onnxruntime-gpu[cuda,cudnn]"')
+    return UsageError(
+        what, where="--device",
+        next_step=f"{pip_command('onnxruntime').replace(' install ', ' uninstall ')}; then {put}; or use --device cpu",
+    )  # fmt: skip
+
+
+def _check_input(inputs: Sequence[Any], bundle: Bundle, path: Path) -> int | None:
     """The batch that the model insists on, None when it takes any."""
     size = bundle.record.preprocessing
     if len(inputs) == 1 and inputs[0].name == INPUT_NAME and inputs[0].type == "tensor(uint8)":
@@ -87,12 +120,4 @@ def _check_input(inputs: Sequence[Any], bundle: Bundle) -> int | None:
         if len(shape) == 4 and all(not isinstance(g, int) or g == w for g, w in zip(shape[1:], wanted, strict=True)):
             return shape[0] if isinstance(shape[0], int) else None
     found = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
-    raise DataError(
-        f"The portable model must take '{INPUT_NAME}', uint8 (n, {size.height}, {size.width}, 3), but takes: {found}.",
-        where=bundle.folder / PORTABLE_NAME,
-        next_step="make the bundle again by training or exporting",
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    raise not_pictures(size, found, path)

@@ -6,7 +6,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any, Generic, Literal
 
 import numpy as np
 
@@ -50,7 +50,81 @@ def graph_of_keras(model: Any) -> Any:
     return openvino.convert_model(function.get_concrete_function())
 
 
-class OpenVinoGraph:
+class Requests:
+    """A compiled model with several requests, of which one is computed while others are filled and read.
+
+    Args:
+        compiled: What OpenVINO compiled, from one input to one output.
+        size: How many inputs it computes at once; fewer are filled up.
+        count: How many requests are on their way at once.
+    """
+
+    def __init__(self, compiled: Any, size: int, count: int) -> None:
+        self._size = size
+        self._requests = [compiled.create_infer_request() for _ in range(count)]
+
+    def infer(self, pictures: np.ndarray) -> np.ndarray:
+        """Run the model on what it takes, `(n, ...)` with n being what it likes; gives float32 `(n, ...)`."""
+        return next(output for _, output in self.stream([(None, pictures)]))
+
+    def stream(self, batches: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:
+        """Run the model on batch after batch while the next ones are fetched.
+
+        Args:
+            batches: What comes back with the result, and what it takes, `(n, ...)` with n from 1.
+
+        Yields:
+            float32 `(n, ...)` for each, in their order.
+        """
+        waiting: deque[tuple[Any, _Batch[Tag], int]] = deque()
+        free = deque(self._requests)
+        try:
+            for tag, pictures in batches:
+                batch = _Batch(tag, len(pictures))
+                for start in range(0, len(pictures), self._size):
+                    if not free:
+                        request, earlier, at = waiting.popleft()
+                        done = earlier.take(request, at)
+                        free.append(request)
+                        if done is not None:
+                            yield earlier.tag, done
+                    request = free.popleft()
+                    request.start_async({0: self._filled(pictures[start : start + self._size])})
+                    waiting.append((request, batch, start))
+            while waiting:
+                request, earlier, at = waiting.popleft()
+                if (done := earlier.take(request, at)) is not None:
+                    yield earlier.tag, done
+        finally:
+            for request, _, _ in waiting:  # a request that is still running must not be used again
+                request.wait()
+
+    def _filled(self, pictures: np.ndarray) -> np.ndarray:
+        missing = self._size - len(pictures)
+        if missing:
+            pictures = np.concatenate([pictures, np.repeat(pictures[-1:], missing, axis=0)])
+        return np.ascontiguousarray(pictures)
+
+
+class _Batch(Generic[Tag]):
+    """A batch that several requests may share, and its answers as they come in."""
+
+    def __init__(self, tag: Tag, count: int) -> None:
+        self.tag, self._count = tag, count
+        self._output: np.ndarray | None = None
+
+    def take(self, request: Any, at: int) -> np.ndarray | None:
+        """Wait for a request and keep its answers from place `at` on; gives them all once the last is there."""
+        request.wait()
+        found = request.get_output_tensor(0).data
+        if self._output is None:
+            self._output = np.empty((self._count, *found.shape[1:]), np.float32)
+        end = min(at + len(found), self._count)
+        self._output[at:end] = found[: end - at]
+        return self._output if end == self._count else None
+
+
+class OpenVinoGraph(Requests):
     """A compiled graph from pictures, or from other numbers, to whatever it gives.
 
     Args:
@@ -76,47 +150,7 @@ class OpenVinoGraph:
         if takes == "pictures":
             graph = _from_pictures(graph)
         options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
-        self._compiled = openvino.Core().compile_model(graph, "CPU", options)
-        self._requests = [self._compiled.create_infer_request() for _ in range(_ON_THEIR_WAY)]
-
-    def infer(self, pictures: np.ndarray) -> np.ndarray:
-        """Run the graph on what it takes, `(n, ...)` with n being what it likes; gives float32 `(n, ...)`."""
-        parts = (pictures[start : start + self.batch] for start in range(0, len(pictures), self.batch))
-        return np.concatenate([output for _, output in self.stream((None, part) for part in parts)])
-
-    def stream(self, batches: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:
-        """Run the graph on batch after batch while the next ones are fetched.
-
-        Args:
-            batches: What comes back with the result, and what it takes, `(n, ...)` with n up to `batch`.
-
-        Yields:
-            float32 `(n, ...)` for each, in their order.
-        """
-        waiting: deque[tuple[Any, Tag, int]] = deque()
-        free = deque(self._requests)
-        try:
-            for tag, pictures in batches:
-                if not free:
-                    request, earlier, count = waiting.popleft()
-                    result = _result(request, count)
-                    free.append(request)
-                    yield earlier, result
-                request = free.popleft()
-                request.start_async({0: self._filled(pictures)})
-                waiting.append((request, tag, len(pictures)))
-            while waiting:
-                request, earlier, count = waiting.popleft()
-                yield earlier, _result(request, count)
-        finally:
-            for request, _, _ in waiting:  # a request that is still running must not be used again
-                request.wait()
-
-    def _filled(self, pictures: np.ndarray) -> np.ndarray:
-        missing = self.batch - len(pictures)
-        if missing:
-            pictures = np.concatenate([pictures, np.repeat(pictures[-1:], missing, axis=0)])
-        return np.ascontiguousarray(pictures)
+        super().__init__(openvino.Core().compile_model(graph, "CPU", options), batch, _ON_THEIR_WAY)
 
 
 def _from_pictures(graph: Any) -> Any:
@@ -127,8 +161,3 @@ def _from_pictures(graph: Any) -> Any:
     steps.input().model().set_layout(openvino.Layout("NHWC"))
     steps.input().preprocess().convert_element_type(openvino.Type.f32).reverse_channels()
     return steps.build()
-
-
-def _result(request: Any, count: int) -> np.ndarray:
-    request.wait()
-    return np.array(request.get_output_tensor(0).data[:count], np.float32)

@@ -51,7 +51,7 @@ def test_other_results_than_golden_are_refused(make: type, tmp_path: Path) -> No
 
 
 def test_auto_has_no_native_model_to_fall_back_on(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="onnxruntime gives other results"):
+    with pytest.raises(DataError, match="openvino gives other results"):
         open_engine(make_detector(tmp_path / "off", golden_shift=0.2), device="cpu")
 
 
