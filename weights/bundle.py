@@ -22,10 +22,12 @@ import numpy as np
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from ..core.arrays import load_arrays
 from ..core.errors import DataError, NotFoundError
 from ..core.files import sha256_of, whole_folder, write_atomic
 from ..core.workspace import Workspace, locate
 from .card import card_of
+from .known import is_known, note_known
 from .migrate import migrated
 from .record import (
     BUNDLE_NAME,
@@ -71,6 +73,9 @@ CARD_NAME = "README.md"
 _LARGEST_RECORD_BYTES = 16 << 20
 
 
+_MOST_GOLDEN_BYTES = 384 << 20  # four inputs of 1920 pixels and their answers take 150
+
+
 class Bundle:
     """An opened bundle. Its hashes were checked when it was opened."""
 
@@ -96,11 +101,14 @@ class Bundle:
         path = self.file(GOLDEN_NAME)
         if path is None:
             raise DataError("The model comes without golden samples.", where=self.folder)
+        again = "use another copy of the model"
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return arrays["inputs"], arrays["outputs"]
-        except (OSError, ValueError, KeyError) as error:
-            raise DataError(f"The golden samples cannot be read: {error}", where=path) from None
+            arrays = load_arrays(path, again, _MOST_GOLDEN_BYTES)
+        except FileNotFoundError:
+            raise DataError("The golden samples are gone.", where=path, next_step=again) from None
+        if not {"inputs", "outputs"} <= arrays.keys():
+            raise DataError("The golden samples are not in their file.", where=path, next_step=again)
+        return arrays["inputs"], arrays["outputs"]
 
 
 def write_bundle(
@@ -117,7 +125,9 @@ def write_bundle(
     with whole_folder(target, replace=True) as folder:
         fill(folder)
         np.savez_compressed(folder / GOLDEN_NAME, inputs=golden[0], outputs=golden[1])
-        return Bundle(target, put_record(folder, record, dict(_files_below(folder))))
+        complete = put_record(folder, record, dict(_files_below(folder)))
+        note_known(folder)
+        return Bundle(target, complete)
 
 
 def _files_below(folder: Path) -> list[tuple[str, str]]:
@@ -154,9 +164,13 @@ def rewrite_bundle(bundle: Bundle, record: BundleRecord) -> Bundle:
         DataError: a file is missing or changed, or the bundle was replaced meanwhile.
     """
     files = dict(read_bundle(bundle.folder).record.files)
+    was_known = is_known(bundle.folder)
     with whole_folder(bundle.folder, replace=True) as folder:
         shutil.copytree(bundle.folder, folder, symlinks=True, dirs_exist_ok=True)
-        return Bundle(bundle.folder, put_record(folder, record, files))
+        complete = put_record(folder, record, files)
+        if was_known:
+            note_known(folder)
+        return Bundle(bundle.folder, complete)
 
 
 def open_bundle(given: str | Path, workspace: Workspace) -> Bundle:

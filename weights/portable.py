@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,13 @@ INPUT_NAME = "pictures"
 
 
 def add_picture_input(
-    source: Path, target: Path, *, layout: Literal["nchw", "nhwc"], scale: float, channels: Literal["rgb", "bgr"]
+    source: Path,
+    target: Path,
+    *,
+    layout: Literal["nchw", "nhwc"],
+    scale: float | Sequence[float],
+    channels: Literal["rgb", "bgr"],
+    shift: Sequence[float] = (),
 ) -> None:
     """Put the conversion from a picture to the model's own input into the model itself.
 
@@ -22,8 +29,9 @@ def add_picture_input(
         source: An ONNX file with exactly one input.
         target: Where to write the new file.
         layout: The order of axes that `source` expects.
-        scale: Factor that brings 0..255 to the range `source` expects.
+        scale: Factor that brings 0..255 to the range `source` expects; or one for each channel, in the model's order.
         channels: The channel order that `source` expects.
+        shift: What is added after that, for each channel in the model's order.
 
     Raises:
         DataError: `source` has another number of inputs, or the result does not pass ONNX's own check.
@@ -39,7 +47,7 @@ def add_picture_input(
     old = inputs[0]
     batch, height, width = _axes(old, layout)
     new = helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, [batch, height, width, 3])
-    nodes, constants = _conversion(old.name, layout, scale, channels)
+    nodes, constants = _conversion(old.name, layout, scale, channels, shift)
     model.graph.input.remove(old)
     model.graph.input.insert(0, new)
     model.graph.initializer.extend(constants)
@@ -59,7 +67,11 @@ def _axes(value: Any, layout: Literal["nchw", "nhwc"]) -> tuple[int | str, int |
 
 
 def _conversion(
-    output: str, layout: Literal["nchw", "nhwc"], scale: float, channels: Literal["rgb", "bgr"]
+    output: str,
+    layout: Literal["nchw", "nhwc"],
+    scale: float | Sequence[float],
+    channels: Literal["rgb", "bgr"],
+    shift: Sequence[float],
 ) -> tuple[list[Any], list[Any]]:
     import numpy as np
     from onnx import TensorProto, helper, numpy_helper
@@ -72,9 +84,14 @@ def _conversion(
     if layout == "nchw":
         steps.append(("Transpose", [], {"perm": [0, 3, 1, 2]}))
     steps.append(("Cast", [], {"to": TensorProto.FLOAT}))
-    if scale != 1:
-        constants.append(numpy_helper.from_array(np.array(scale, np.float32), "lensmith_scale"))
-        steps.append(("Mul", ["lensmith_scale"], {}))
+    for name, kind, values, neutral in (("scale", "Mul", scale, 1), ("shift", "Add", shift or 0, 0)):
+        numbers = np.array(values, np.float32)
+        if (numbers == neutral).all():
+            continue
+        if numbers.ndim and layout == "nchw":
+            numbers = numbers[:, None, None]
+        constants.append(numpy_helper.from_array(numbers, f"lensmith_{name}"))
+        steps.append((kind, [f"lensmith_{name}"], {}))
     nodes, current = [], INPUT_NAME
     for number, (kind, extra, attributes) in enumerate(steps):
         result = output if number == len(steps) - 1 else f"lensmith_{number}"
