@@ -9,6 +9,14 @@ import typer
 
 from .options import DeviceOption, JsonOption, WorkspaceOption, print_json
 from .predict import ConfidenceOption, EngineOption, ModelsOption, TilesOption
+from .stage_options import (
+    ClassifierConfidenceOption,
+    ClassifierOption,
+    LineOption,
+    TrackOption,
+    ZoneOption,
+    stages_config,
+)
 
 if TYPE_CHECKING:
     from ..predict.live import LiveResult
@@ -29,6 +37,11 @@ def live(
     ] = None,
     seconds: Annotated[float | None, typer.Option("--seconds", min=0.1, help="End by itself after so long.")] = None,
     conf: ConfidenceOption = None,
+    classifier: ClassifierOption = None,
+    classifier_conf: ClassifierConfidenceOption = None,
+    track: TrackOption = False,
+    line: LineOption = None,
+    zone: ZoneOption = None,
     tiles: TilesOption = None,
     as_json: JsonOption = False,
     engine: EngineOption = "auto",
@@ -42,12 +55,15 @@ def live(
 
     Example: cv live --weights chess-yolo26n --camera 0
     """
+    from dataclasses import replace
+
     from ..core.errors import UsageError
     from ..core.progress import say, warn
     from ..core.workspace import Workspace
     from ..predict.address import check_address, parse_address
     from ..predict.ensemble import open_models
     from ..predict.live import LiveConfig, LiveView
+    from ..predict.stages import open_stages
     from ..predict.tiles import Tiled, as_used
     from ..predict.window import need_window
     from ..weights.bundle import open_bundle
@@ -55,6 +71,7 @@ def live(
     if camera is not None and source is not None:
         raise UsageError("Give a camera or a source, not both.", where="--camera, --source")
     place = Workspace.find(workspace)
+    chosen_stages = stages_config(place, classifier, classifier_conf, track, line, zone)
     bundles = [open_bundle(one, place) for one in weights]
     address = parse_address(str(camera or 0) if source is None else source)
     check_address(address)
@@ -64,9 +81,10 @@ def live(
     if isinstance(model, Tiled):
         warn(f"each picture larger than {model.tiles.size} pixels is looked at in parts, which takes several times as "
              "long; --no-tiles looks at it once and overlooks small objects")  # fmt: skip
+    stages = open_stages(model, replace(chosen_stages, engine=engine, device=device))
     config = LiveConfig(
         confidence=conf, window=not no_window, record=record, seconds=seconds,
-        on_record=print_json if as_json else None,
+        on_record=print_json if as_json else None, stages=stages,
     )  # fmt: skip
     view = LiveView(address, model, config)
     quit_with = "Ctrl-C" if no_window else "q in the window, or Ctrl-C"
@@ -92,6 +110,8 @@ def _report(result: LiveResult, record: Path | None) -> None:
     say(f"{result.read} frames came in, {result.dropped} were overtaken by newer ones")
     if result.reconnections:
         say(f"the source was lost and came back: {result.reconnections}")
+    for text in summary.told_of_stages():
+        say(text)
     found = ", ".join(f"{name} in {count}" for name, count in summary.frames_with.most_common())
     say(f"found (frames): {found or 'nothing'}")
     if record and record.exists():

@@ -9,6 +9,15 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from .options import ApiKeyOption, DeviceOption, JsonOption, WorkspaceOption, print_json
+from .stage_options import (
+    ClassifierConfidenceOption,
+    ClassifierOption,
+    LineOption,
+    TrackOption,
+    ZoneOption,
+    stages_config,
+    warn_of_pictures,
+)
 from .uncertain import LIMIT, push_frames, read_range
 
 if TYPE_CHECKING:
@@ -79,6 +88,11 @@ def predict(
         bool, typer.Option("--save", help="Write drawn copies and predictions.jsonl into a new folder under runs/.")
     ] = False,
     formats: FormatOption = None,
+    classifier: ClassifierOption = None,
+    classifier_conf: ClassifierConfidenceOption = None,
+    track: TrackOption = False,
+    line: LineOption = None,
+    zone: ZoneOption = None,
     tiles: TilesOption = None,
     seconds: Annotated[
         float | None, typer.Option("--seconds", min=0.1, help="End after so long; for a camera or a stream.")
@@ -119,6 +133,7 @@ def predict(
     from ..predict.batch import PredictConfig, PredictRun, check_formats, predict_source
     from ..predict.ensemble import open_models
     from ..predict.sources import open_source
+    from ..predict.stages import open_stages
     from ..predict.summary import Summary
     from ..predict.tiles import as_used
     from ..weights.bundle import open_bundle
@@ -126,11 +141,16 @@ def predict(
     register_secret(api_key)
     chosen = _upload_options(upload, uncertain, limit)
     place = Workspace.find(workspace)
+    chosen_stages = stages_config(place, classifier, classifier_conf, track, line, zone)
     bundles = [open_bundle(one, place) for one in weights]
     frames = open_source(source, live=True, seconds=seconds)
     model = as_used(open_models(bundles, engine=engine, device=device), tiles)
+    rate = frames.frames_per_second
+    stages = open_stages(model, replace(chosen_stages, frames_per_second=rate, engine=engine, device=device))
+    if track:
+        warn_of_pictures(frames)
     config = PredictConfig(
-        confidence=conf, save=save, formats=cast("list[Format]", formats or []),
+        confidence=conf, save=save, formats=cast("list[Format]", formats or []), stages=stages,
         on_record=print_json if as_json else None,
     )  # fmt: skip
     check_formats(config.formats, model)

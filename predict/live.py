@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from .loop import predict_frames
 from .model import Predictor
 from .recorder import VideoRecorder
 from .results import Prediction
+from .stages import Stage
 from .summary import Summary
 from .video import frames_per_second
 from .window import Window
@@ -39,6 +40,7 @@ class LiveConfig:
         record: Write what is shown into this video file.
         seconds: End after so long, counted from the first frame; None runs until the source ends or the person does.
         on_record: Called with the record of each frame shown.
+        stages: As in `predict_frames`.
     """
 
     confidence: float | None = None
@@ -46,6 +48,7 @@ class LiveConfig:
     record: Path | None = None
     seconds: float | None = None
     on_record: Callable[[dict[str, Any]], None] | None = None
+    stages: Sequence[Stage] = ()
 
 
 @dataclass
@@ -98,7 +101,9 @@ class LiveView:
                 stack.callback(self._recorder.close)
             stack.callback(self._count)
             stack.callback(self._camera.close)
-            predictions = predict_frames(self._camera, self._model, confidence=self._config.confidence, live=True)
+            predictions = predict_frames(
+                self._camera, self._model, confidence=self._config.confidence, live=True, stages=self._config.stages
+            )
             stack.callback(predictions.close)
             for prediction in predictions:
                 if not self._show(prediction):

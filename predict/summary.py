@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,7 @@ class Summary:
         seconds: Wall time from the first to the last step.
         answers: Of a classifier the first 20: the picture, and what it shows in words.
         waited: What the loop spent its time on.
+        classified: For each class of the detector, how often a second model said what of its objects.
         counts: What passed lines and was in zones, as of the last frame.
         tracks: For each class, how many different objects were followed; empty where nothing is tracked.
         notes: What else is worth a line: frames of a camera that were passed over.
@@ -63,6 +64,7 @@ class Summary:
     seconds: float = 0.0
     answers: list[tuple[str, str]] = field(default_factory=list)
     waited: Waited = field(default_factory=Waited)
+    classified: dict[str, Counter[str]] = field(default_factory=dict)
     counts: tuple[Count, ...] = ()
     tracks: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
@@ -83,6 +85,7 @@ class Summary:
         if isinstance(prediction.result, Detections):
             self.counts = prediction.result.counts or self.counts
             self._follow(prediction.result)
+            self._classify(prediction.result)
         self.seconds = time.perf_counter() - self._started
 
     def finish(self, source: Source) -> None:
@@ -105,6 +108,12 @@ class Summary:
                 self._followed.add(track)
                 self.tracks[self.names[class_id]] += 1
 
+    def _classify(self, found: Detections) -> None:
+        if found.classified is None:
+            return
+        for row, class_id in enumerate(found.class_id.tolist()):
+            self.classified.setdefault(self.names[class_id], Counter())[found.classified.name_of(row)] += 1
+
     @property
     def frames_per_second(self) -> float:
         """Frames by wall time, everything included."""
@@ -116,9 +125,23 @@ class Summary:
             "frames": self.frames, "skipped": [list(skip) for skip in self.skipped], "objects": dict(self.objects),
             "frames_with": dict(self.frames_with), "frames_per_second": round(self.frames_per_second, 2),
             "seconds_by_part": {name: round(seconds, 3) for name, seconds in vars(self.waited).items()},
+            **({"classified": {name: dict(said) for name, said in self.classified.items()}} if self.classified else {}),
             **({"tracks": dict(self.tracks)} if self.tracks else {}),
             **({"counts": {count.name: count.as_record() for count in self.counts}} if self.counts else {}),
         }  # fmt: skip
+
+    def told_of_stages(self) -> list[str]:
+        """What the second model said, how many objects were followed, and what lines and zones counted: a line each."""
+        lines = [
+            f"{name} as the classifier sees it: " + _listed(answers)
+            for name, answers in sorted(self.classified.items())
+        ]
+        if self.tracks:
+            lines.append(f"different objects followed: {_listed(self.tracks)}")
+        for count in self.counts:
+            for word, by_class in count.numbers.items():
+                lines.append(f"{count.name}, {word}: {_listed(by_class) or 'none'}")
+        return lines
 
     def where_time_went(self) -> str:
         """Which part of the loop took most of the time, and what would help, in one sentence; "" for a short run."""
@@ -141,6 +164,11 @@ def found_classes(prediction: Prediction, names: tuple[str, ...]) -> list[str]:
         return [names[int(class_id)] for class_id in prediction.result.class_id]
     best = prediction.result.class_id
     return ["unknown" if best is None else names[best]]
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    """The most frequent first: "car 3, bus 1"."""
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda one: (-one[1], one[0])))
 
 
 def _answer(scores: Scores, names: tuple[str, ...]) -> str:
@@ -170,22 +198,10 @@ def print_summary(summary: Summary, model: Predictor, title: str, console: Conso
         f"{model.device}" + (f"; ms per {one}: {stages}" if stages else ""),
         markup=False,
     )
-    for line in _more_lines(summary):
+    where = summary.where_time_went()
+    for line in [*summary.told_of_stages(), *summary.notes, *([where] if where else [])]:
         console.print(line.replace("\x1b", ""), markup=False)
     print_skipped(summary.skipped, console)
-
-
-def _more_lines(summary: Summary) -> list[str]:
-    """Tracks, counts, what a camera tells, and where the time went."""
-    lines = []
-    if summary.tracks:
-        followed = ", ".join(f"{name} {count}" for name, count in summary.tracks.most_common())
-        lines.append(f"different objects followed: {followed}")
-    lines += [
-        f"{count.name}: " + ", ".join(f"{word} {total}" for word, total in count.totals().items())
-        for count in summary.counts
-    ]
-    return [*lines, *summary.notes, *([where] if (where := summary.where_time_went()) else [])]
 
 
 def print_answers(summary: Summary, console: Console) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import UsageError
 from ..core.extras import need_extra
 from ..weights.bundle import BundleRecord
 from .decode import thresholds_of
@@ -39,13 +38,12 @@ class Tracker:
     begins, all tracks end.
 
     Args:
-        record: The detector's, for its thresholds.
+        record: A detector's, for its thresholds.
         frames_per_second: Of a video; None where frames come as they come. Where frames have a time, as those of videos
             and cameras do, motion and the buffer go by that time, so frames may be left out.
         lost_seconds: For so long an object may be hidden and keeps its id.
 
     Raises:
-        UsageError: the model is a classifier.
         MissingExtraError: the libraries are not installed.
     """
 
@@ -54,11 +52,6 @@ class Tracker:
     def __init__(
         self, record: BundleRecord, *, frames_per_second: float | None = None, lost_seconds: float = 1.0
     ) -> None:
-        if record.task != "detect":
-            raise UsageError(
-                f"'{record.name}' is a classifier: it finds no objects that could be tracked.", where="--track",
-                next_step="give a detector with --weights, or leave --track out",
-            )  # fmt: skip
         need_extra("track", "Tracking objects")
         rate = frames_per_second or _REFERENCE_RATE
         self._tracks, self._supervision = _open_tracker(rate, lost_seconds)
