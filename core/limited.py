@@ -25,6 +25,7 @@ from .errors import DataError, LensmithError
 
 _MOST_SAID = 1 << 20
 _THREADS = 2
+_at_work: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ def answer_with(prepare: Callable[[dict[str, Any]], None], work: Callable[[dict[
     talk = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # libraries print what they like; stdout is for the answer
     _limit_cores()
+    _at_work.append("child")
     try:
         prepare(told["question"])
         _limit(told["memory"], told["seconds"])
@@ -99,6 +101,11 @@ def answer_with(prepare: Callable[[dict[str, Any]], None], work: Callable[[dict[
     talk.write(json.dumps(answer) + "\n")
     talk.flush()
     os._exit(0 if "answer" in answer else 1)  # native threads may still be at work, and their end is not our concern
+
+
+def in_child() -> bool:
+    """Whether this process is such a child, so that what it opens needs no other one."""
+    return bool(_at_work)
 
 
 def _limit_cores() -> None:

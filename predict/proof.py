@@ -17,18 +17,18 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import DataError
-from ..core.limited import Limits, answer_with, ask
-from ..weights.bundle import PORTABLE_NAME, Bundle, read_bundle
+from ..core.limited import Limits, answer_with, ask, in_child
+from ..weights.bundle import Bundle, read_bundle
 from ..weights.known import is_known, note_known
 from ..weights.onnx_files import check_onnx
 from ..weights.openvino_files import check_openvino
 from ..weights.trust import check_checkpoint
 from .engines.openvino import import_openvino
 
-_OPENVINO_NAME = "model.xml"
+_PORTABLE = ("onnxruntime", "openvino")
 _NATIVE = {"ultralytics": "model.pt", "keras": "model.keras"}
 _SECONDS = 300.0
-_MEMORY = 512 << 20
+_MEMORY = 256 << 20
 _MEMORY_PER_PIXEL = 600  # of the input: what the layers of a large detector hold at once, for one picture
 _MOST_PIXELS = 4 << 20
 _MEMORY_PER_BYTE = 6  # of the model's files: read, converted and laid out anew
@@ -67,7 +67,7 @@ def prove_stranger(bundle: Bundle) -> None:
     Raises:
         DataError: as `prove_bundle`.
     """
-    if not is_known(bundle.folder):
+    if not in_child() and not is_known(bundle.folder):
         prove_bundle(bundle.folder)
 
 
@@ -88,9 +88,9 @@ def check_files(bundle: Bundle) -> None:
 
 
 def _portable_engines(bundle: Bundle) -> tuple[str, ...]:
-    onnx, openvino = (bundle.file(name) is not None for name in (PORTABLE_NAME, _OPENVINO_NAME))
-    wanted = {"onnxruntime": onnx, "openvino": (onnx or openvino) and False}
-    return tuple(engine for engine, has_file in wanted.items() if has_file and find_spec(engine) is not None)
+    from .engines.choose import engines_for
+
+    return tuple(name for name in engines_for(bundle) if name in _PORTABLE and find_spec(name) is not None)
 
 
 def _allowed_memory(bundle: Bundle) -> int:

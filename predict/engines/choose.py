@@ -12,6 +12,7 @@ from ...core.extras import need_extra
 from ...core.install import extra_command
 from ...core.progress import say, warn
 from ...weights.bundle import PORTABLE_NAME, Bundle
+from ..proof import prove_stranger
 from .base import Engine
 from .golden import disagreement
 from .race import Race, told
@@ -47,11 +48,13 @@ def open_engine(bundle: Bundle, *, engine: str = "auto", device: str = "auto", l
     Raises:
         UsageError: no such engine for this model, or a device it cannot use.
         MissingExtraError: no library that runs it is installed.
-        DataError: the model cannot be loaded, or its results differ from the golden samples.
+        DataError: the model cannot be loaded, its results differ from the golden samples, or it comes from elsewhere
+            and did not pass a trial in a process with limits.
     """
     able = engines_for(bundle)
     if not able:
         raise _for_others(bundle)
+    prove_stranger(bundle)
     if engine == "auto":
         return _open_best(bundle, device, able, live=live)
     if engine not in able:
