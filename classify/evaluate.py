@@ -141,7 +141,7 @@ def evaluate_classifier(
     """
     bundles = [bundle] if isinstance(bundle, Bundle) else list(bundle)
     _check_task(bundles, dataset)
-    to_model = _class_map(dataset, bundles[0].record.names)
+    to_model = class_map(dataset, bundles[0].record.names)
     items = [item for item in dataset.items(split) if item.image not in without]
     if not items:
         other = " but those left out" if without else ""
@@ -195,7 +195,7 @@ def evaluate_items(
 def check_fits(bundle: Bundle, dataset: Dataset) -> None:
     """Whether a classifier can be measured on a dataset at all; errors as in `evaluate_classifier`."""
     _check_task([bundle], dataset)
-    _class_map(dataset, bundle.record.names)
+    class_map(dataset, bundle.record.names)
 
 
 def _uncalibrated(model: Predictor) -> Predictor:
@@ -227,7 +227,7 @@ def _check_task(bundles: Sequence[Bundle], dataset: Dataset) -> None:
                             next_step="a detector is measured on a detection dataset")  # fmt: skip
 
 
-def _class_map(dataset: Dataset, known: tuple[str, ...]) -> np.ndarray:
+def class_map(dataset: Dataset, known: tuple[str, ...]) -> np.ndarray:
     unknown = [name for name in dataset.names if name not in known]
     if unknown:
         raise DataError(

@@ -27,6 +27,7 @@ from .demo import demo
 from .doctor import doctor
 from .evaluate import evaluate
 from .explain import explain
+from .export import export
 from .export_dataset import export_dataset
 from .finetune import finetune_classifier
 from .fix_dataset import fix_dataset_command
@@ -80,7 +81,7 @@ _COMMANDS = {
         "runs": runs,
         "compare": compare,
     },
-    "Use": {"predict": predict, "live": live, "evaluate": evaluate, "explain": explain},
+    "Use": {"predict": predict, "live": live, "evaluate": evaluate, "explain": explain, "export": export},
 }
 for _panel, _commands in _COMMANDS.items():
     for _name, _command in _commands.items():

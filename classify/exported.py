@@ -1,0 +1,50 @@
+"""A classifier in another format, with what that costs in accuracy."""
+
+from __future__ import annotations
+
+from ..core.workspace import Workspace
+from ..datasets.for_export import to_calibrate, to_measure, warn_of_leak
+from ..datasets.known import Learner
+from ..predict.exporting import (
+    MOST_PICTURES,
+    Calibration,
+    Exported,
+    ExportConfig,
+    Measurement,
+    check_export,
+    export_bundle,
+)
+from ..predict.model import Model
+from ..weights.bundle import Bundle
+from .evaluate import check_fits, class_map, evaluate_items
+
+
+def export_classifier(bundle: Bundle, config: ExportConfig, workspace: Workspace) -> Exported:
+    """Export a classifier into the workspace, see `predict.exporting.export_bundle`.
+
+    Raises:
+        UsageError, LensmithError: see there.
+        NotFoundError, DataError: a dataset is not there, or does not fit the model.
+    """
+    check_export(bundle, config)
+    record = bundle.record
+    learner = Learner(bundle.name, record.dataset, record.run, bundle.folder)
+    measured = to_measure(learner, config.dataset, config.split, workspace)
+    measurement = None
+    if measured:
+        check_fits(bundle, measured.dataset)
+        to_model = class_map(measured.dataset, record.names)
+
+        def run(model: Model) -> dict[str, float]:
+            return evaluate_items(model, measured.items, measured.split, to_model).scores.summary()
+
+        measurement = Measurement(measured.split, ("accuracy",), run)
+    calibration = None
+    if config.precision == "int8":
+        reference, pictures = to_calibrate(
+            learner, config.calibrate, workspace, most=MOST_PICTURES, seed=config.seed
+        )
+        calibration = Calibration(reference, pictures)
+        if measured:
+            warn_of_leak(pictures, [item.image for item in measured.items])
+    return export_bundle(bundle, config, workspace, calibration=calibration, measurement=measurement)

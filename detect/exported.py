@@ -1,0 +1,51 @@
+"""A detector in another format, with what that costs in mAP."""
+
+from __future__ import annotations
+
+from ..core.workspace import Workspace
+from ..datasets.for_export import to_calibrate, to_measure, warn_of_leak
+from ..datasets.known import Learner
+from ..predict.exporting import (
+    MOST_PICTURES,
+    Calibration,
+    Exported,
+    ExportConfig,
+    Measurement,
+    check_export,
+    export_bundle,
+)
+from ..predict.model import Model
+from ..predict.tiles import as_used
+from ..weights.bundle import Bundle
+from .evaluate import check_fits, evaluate_items
+
+
+def export_detector(bundle: Bundle, config: ExportConfig, workspace: Workspace) -> Exported:
+    """Export a detector into the workspace, see `predict.exporting.export_bundle`.
+
+    Raises:
+        UsageError, LensmithError: see there.
+        NotFoundError, DataError: a dataset is not there, or does not fit the model.
+    """
+    check_export(bundle, config)
+    record = bundle.record
+    learner = Learner(bundle.name, record.dataset, record.run, bundle.folder)
+    measured = to_measure(learner, config.dataset, config.split, workspace)
+    measurement = None
+    if measured:
+        check_fits(bundle, measured.dataset)
+
+        def run(model: Model) -> dict[str, float]:
+            found = evaluate_items(model.bundle, as_used(model), measured.dataset, measured.items, measured.split)
+            return found.scores.summary()
+
+        measurement = Measurement(measured.split, ("mAP50-95", "mAP50"), run)
+    calibration = None
+    if config.precision == "int8":
+        reference, pictures = to_calibrate(
+            learner, config.calibrate, workspace, most=MOST_PICTURES, seed=config.seed
+        )
+        calibration = Calibration(reference, pictures)
+        if measured:
+            warn_of_leak(pictures, [item.image for item in measured.items])
+    return export_bundle(bundle, config, workspace, calibration=calibration, measurement=measurement)

@@ -1,0 +1,126 @@
+"""TensorFlow's formats: SavedModel and TensorFlow Lite, with the picture input inside.
+
+A classifier is rebuilt with Keras from its record. A detector's graph, and that of a classifier which is portable alone,
+is made of its ONNX file node by node, see `onnx_graph`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...core.errors import DataError
+from ...core.isolation import isolate_keras
+from ..bundle import PORTABLE_NAME, Bundle
+from ..portable import INPUT_NAME
+from .convert import need_file
+from .formats import FORMATS
+from .onnx import pictures_of
+
+if TYPE_CHECKING:
+    from .convert import Order
+
+OUTPUT_NAME = "output"
+
+
+def export(bundle: Bundle, order: Order) -> None:
+    """Write `saved_model/` or `model.tflite`.
+
+    Both take `pictures`, uint8 BGR `(n, h, w, 3)`, and give `output`, float32. A SavedModel of a classifier with its
+    native weights takes any n; all else takes one picture at a time.
+    """
+    isolate_keras("tensorflow")
+    import tensorflow as tf
+
+    size = bundle.record.preprocessing
+    network, any_number = _network(bundle)
+    wants_any = any_number and order.kind == "savedmodel"
+    spec = tf.TensorSpec((None if wants_any else 1, size.height, size.width, 3), tf.uint8, name=INPUT_NAME)
+    module = tf.Module()
+    module.network = network
+    module.run = tf.function(lambda pictures: {OUTPUT_NAME: network(pictures)}, input_signature=[spec])
+    concrete = module.run.get_concrete_function()
+    if order.kind == "savedmodel":
+        tf.saved_model.save(module, str(order.target / FORMATS["savedmodel"].entry), signatures=concrete)
+        return
+    (order.target / FORMATS["tflite"].entry).write_bytes(_lite(concrete, module, order))
+
+
+def _network(bundle: Bundle) -> tuple[Callable[[Any], Any], bool]:
+    """The network from uint8 BGR pictures, and whether it takes any number of them at once."""
+    if bundle.record.task == "classify" and bundle.file("model.keras"):
+        return _keras(bundle), True
+    from .onnx_graph import OnnxGraph
+
+    size = bundle.record.preprocessing
+    return OnnxGraph(need_file(bundle, PORTABLE_NAME), (1, size.height, size.width, 3)), False
+
+
+def _keras(bundle: Bundle) -> Callable[[Any], Any]:
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    from ..architecture import build_classifier, import_keras
+    from ..keras_files import load_all_layers
+
+    record = bundle.record
+    if record.classifier is None:
+        raise DataError("This bundle does not say how its classifier is built.", where=bundle.folder)
+    import_keras("cpu")
+    import tensorflow as tf
+
+    size = record.preprocessing
+    model = build_classifier(record.classifier, size.width, size.height, len(record.names))
+    load_all_layers(model, need_file(bundle, "model.keras"))
+
+    class Network(tf.Module):
+        """The Keras model behind the picture input."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def __call__(self, pictures: Any) -> Any:
+            return self.model(tf.cast(pictures, tf.float32)[..., ::-1], training=False)
+
+    return Network()
+
+
+def _lite(concrete: Any, module: Any, order: Order) -> bytes:
+    import tensorflow as tf
+
+    def converter() -> Any:
+        made = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
+        if order.precision != "fp32":
+            made.optimizations = [tf.lite.Optimize.DEFAULT]
+        if order.precision == "fp16":
+            made.target_spec.supported_types = [tf.float16]
+        return made
+
+    if order.precision != "int8":
+        return converter().convert()
+    return _quantised(converter(), pictures_of(order))
+
+
+def _quantised(converter: Any, pictures: Path) -> bytes:
+    """Weights and activations in 8 bits; what `onnx_graph` calls the tail stays in 32, as in `onnx.export`."""
+    import tensorflow as tf
+
+    from .onnx_graph import TAIL
+
+    def shown() -> Iterator[list[np.ndarray]]:
+        array = np.load(pictures, mmap_mode="r", allow_pickle=False)
+        for number in range(len(array)):
+            yield [np.array(array[number : number + 1])]
+
+    converter.representative_dataset = shown
+    calibrated = tf.lite.experimental.QuantizationDebugger(
+        converter=converter, debug_dataset=shown,
+        debug_options=tf.lite.experimental.QuantizationDebugOptions(),
+    )  # fmt: skip
+    names = {detail["name"] for detail in calibrated.quant_interpreter.get_tensor_details()}
+    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=sorted(n for n in names if TAIL in n))
+    calibrated.options = options
+    return calibrated.get_nondebug_quantized_model()
