@@ -38,7 +38,9 @@ from .one_model import OneModelCommand
 from .predict import predict
 from .preview import preview
 from .pull_dataset import pull_dataset
+from .pull_weights import pull_weights
 from .push_dataset import push_dataset
+from .push_weights import push_weights
 from .resume import resume
 from .runs import runs
 from .split_dataset import split_dataset_command
@@ -81,7 +83,15 @@ _COMMANDS = {
         "runs": runs,
         "compare": compare,
     },
-    "Use": {"predict": predict, "live": live, "evaluate": evaluate, "explain": explain, "export": export},
+    "Use": {
+        "predict": predict,
+        "live": live,
+        "evaluate": evaluate,
+        "explain": explain,
+        "export": export,
+        "push-weights": push_weights,
+        "pull-weights": pull_weights,
+    },
 }
 for _panel, _commands in _COMMANDS.items():
     for _name, _command in _commands.items():

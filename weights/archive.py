@@ -17,14 +17,13 @@ from ..core.progress import progress, say
 from ..core.words import many
 from ..core.workspace import Workspace
 from ..core.zips import Limits, need_room, opened_zip, safe_entries, unpack_entry
-from .bundle import BUNDLE_NAME, Bundle, read_record
+from .bundle import BUNDLE_NAME, LARGEST_RECORD_BYTES, Bundle, BundleRecord
 from .shelf import take_in
 
 LIMITS = Limits(files=10_000, total_bytes=20 << 30, file_bytes=8 << 30)
 _DATE = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
 _CHUNK_BYTES = 1 << 20
-_LARGEST_RECORD_BYTES = 16 << 20
 
 
 def export_zip(bundle: Bundle, target: Path) -> Path:
@@ -91,17 +90,19 @@ def import_zip(archive: Path, name: str | None, workspace: Workspace, prove: Cal
         entries = dict(safe_entries(opened.infolist(), archive, LIMITS))
         top = _top(entries, archive)
 
-        def fetch(folder: Path) -> None:
-            _unpack(opened, entries, top, folder)
+        text = opened.read(entries[top + BUNDLE_NAME])
 
-        return take_in(fetch, name, workspace, prove)
+        def fetch(folder: Path, record: BundleRecord) -> None:
+            _unpack(opened, entries, top, folder, record)
+
+        return take_in(text, fetch, name, workspace, prove)
 
 
 def _top(entries: dict[str, zipfile.ZipInfo], archive: Path) -> str:
     """Where in the archive the bundle lies: "" or "NAME/"."""
     records = [path for path in entries if PurePosixPath(path).name == BUNDLE_NAME]
     tops = [path.removesuffix(BUNDLE_NAME) for path in records if path.count("/") < 2 and not path.startswith(".")]
-    if len(tops) != 1 or entries[tops[0] + BUNDLE_NAME].file_size > _LARGEST_RECORD_BYTES:
+    if len(tops) != 1 or entries[tops[0] + BUNDLE_NAME].file_size > LARGEST_RECORD_BYTES:
         what = "This zip holds no model of Lensmith" if not tops else "This zip holds more than one model"
         raise DataError(
             f"{what}: one bundle.json is looked for, at its top or in a folder there.",
@@ -111,9 +112,9 @@ def _top(entries: dict[str, zipfile.ZipInfo], archive: Path) -> str:
     return tops[0]
 
 
-def _unpack(opened: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], top: str, folder: Path) -> None:
-    unpack_entry(opened, entries[top + BUNDLE_NAME], folder / BUNDLE_NAME)
-    record = read_record(folder)
+def _unpack(
+    opened: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], top: str, folder: Path, record: BundleRecord
+) -> None:
     missing = [name for name in record.files if top + name not in entries]
     if missing:
         raise DataError(f"The zip lacks a file of the model: {missing[0]}", next_step="get it again")

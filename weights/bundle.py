@@ -69,10 +69,10 @@ __all__ = [
 
 GOLDEN_NAME = "golden.npz"
 PORTABLE_NAME = "model.onnx"
+LABELS_NAME = "labels.txt"
 CARD_NAME = "README.md"
-_LARGEST_RECORD_BYTES = 16 << 20
-
-
+WRITTEN_NAMES = (LABELS_NAME, CARD_NAME)  # made from the record
+LARGEST_RECORD_BYTES = 16 << 20
 _MOST_GOLDEN_BYTES = 384 << 20  # four inputs of 1920 pixels and their answers take 150
 
 
@@ -147,9 +147,9 @@ def put_record(folder: Path, record: BundleRecord, files: dict[str, str]) -> Bun
     Returns:
         The record as it was written.
     """
-    (folder / "labels.txt").write_text("\n".join(record.names) + "\n", encoding="utf-8")
+    (folder / LABELS_NAME).write_text("\n".join(record.names) + "\n", encoding="utf-8")
     (folder / CARD_NAME).write_text(card_of(record), encoding="utf-8")
-    hashes = {**files, **{name: sha256_of(folder / name) for name in ("labels.txt", CARD_NAME)}}
+    hashes = {**files, **{name: sha256_of(folder / name) for name in WRITTEN_NAMES}}
     complete = record.model_copy(update={"files": dict(sorted(hashes.items()))})
     write_atomic(folder / BUNDLE_NAME, complete.model_dump_json(indent=2) + "\n")
     return complete
@@ -226,8 +226,8 @@ def read_record(folder: Path) -> BundleRecord:
     path = folder / BUNDLE_NAME
     try:
         with path.open("rb") as file:
-            text = file.read(_LARGEST_RECORD_BYTES + 1)
-        content = from_json(text) if len(text) <= _LARGEST_RECORD_BYTES else None
+            text = file.read(LARGEST_RECORD_BYTES + 1)
+        content = from_json(text) if len(text) <= LARGEST_RECORD_BYTES else None
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise DataError("This is no model of Lensmith: it holds no bundle.json.", where=folder) from None
     except ValueError as error:

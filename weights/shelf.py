@@ -11,7 +11,7 @@ from ..core.files import scratch_folder, slug, whole_folder
 from ..core.lock import only_one
 from ..core.progress import say
 from ..core.workspace import Workspace
-from .bundle import BUNDLE_NAME, Bundle, put_record, read_bundle, read_record
+from .bundle import BUNDLE_NAME, WRITTEN_NAMES, Bundle, BundleRecord, put_record, read_bundle, read_record
 
 
 def free_bundle_name(asked: str | None, otherwise: str, workspace: Workspace) -> str:
@@ -43,18 +43,23 @@ def free_bundle_name(asked: str | None, otherwise: str, workspace: Workspace) ->
 
 
 def take_in(
-    fetch: Callable[[Path], None], name: str | None, workspace: Workspace, prove: Callable[[Path], object]
+    text: bytes,
+    fetch: Callable[[Path, BundleRecord], None],
+    name: str | None,
+    workspace: Workspace,
+    prove: Callable[[Path], object],
 ) -> Bundle:
     """Let a bundle from elsewhere appear in the workspace, whole and proven, or not at all.
 
     Args:
-        fetch: Puts bundle.json and the files that it names into the folder it is given.
+        text: Its bundle.json.
+        fetch: Puts the files that the record names into the folder it is given.
         name: What it is to be called; None: what its record says. Under another name it gets a record and card of that.
         workspace: Where it goes.
         prove: Looks at a folder with the whole bundle, and raises when it should not be used.
 
     Returns:
-        The bundle; that which stood there where it is the same one.
+        The bundle; that which stands there, without a call of `fetch`, where it is the same one.
 
     Raises:
         UsageError: another model has the name.
@@ -62,20 +67,21 @@ def take_in(
     """
     workspace.weights.mkdir(parents=True, exist_ok=True)
     with scratch_folder(workspace.weights / "arriving") as scratch:
-        came = scratch / ".bundle"
-        came.mkdir()
-        fetch(came)
-        bundle = read_bundle(came)
-        record = bundle.record
+        (scratch / BUNDLE_NAME).write_bytes(text)
+        record = read_record(scratch)
         called = slug(name or record.name)
-        came = came.rename(scratch / called)
-        if record.name != called:
-            record = put_record(came, record.model_copy(update={"name": called}), dict(record.files))
         target = workspace.weights / called
-        if _is_same(came, target):
+        if _is_same(record, target):
             say(f"{called} is here already, and is the same")
             return read_bundle(target)
         free_bundle_name(called, called, workspace)
+        came = scratch / called
+        came.mkdir()
+        (scratch / BUNDLE_NAME).rename(came / BUNDLE_NAME)
+        fetch(came, record)
+        read_bundle(came)
+        if record.name != called:
+            record = put_record(came, record.model_copy(update={"name": called}), dict(record.files))
         prove(came)
         with bundle_lock(workspace, called), whole_folder(target) as folder:
             for path in sorted(came.iterdir()):
@@ -83,12 +89,17 @@ def take_in(
     return Bundle(target, record)
 
 
-def _is_same(came: Path, standing: Path) -> bool:
-    """Whether two folders hold the same bundle, as far as their records tell, which hold all hashes."""
+def _is_same(record: BundleRecord, standing: Path) -> bool:
+    """Whether a bundle that stands is the same but for its name, as far as the records tell, which hold all hashes."""
     try:
-        return (came / BUNDLE_NAME).read_bytes() == (standing / BUNDLE_NAME).read_bytes()
-    except OSError:
+        return _nameless(read_record(standing)) == _nameless(record)
+    except (DataError, OSError):
         return False
+
+
+def _nameless(record: BundleRecord) -> BundleRecord:
+    files = {name: sha256 for name, sha256 in record.files.items() if name not in WRITTEN_NAMES}
+    return record.model_copy(update={"name": "", "files": files})
 
 
 def bundle_lock(workspace: Workspace, name: str) -> AbstractContextManager[None]:
