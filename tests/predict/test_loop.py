@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
+import functools
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +13,11 @@ import numpy as np
 import pytest
 
 from lensmith.predict.engines.onnx import OnnxEngine
-from lensmith.predict.loop import predict_frames
-from lensmith.predict.model import Model
-from lensmith.predict.results import Detections, Frame, Scores
+from lensmith.predict.ahead import Ahead
+from lensmith.predict.loop import Waited, predict_frames
+from lensmith.predict.model import Model, Predictor
+from lensmith.predict.results import Detections, Frame, Scores, Skipped
+from lensmith.predict.sources import Job, PicturesBase
 from lensmith.weights.bundle import Bundle
 
 from .make_bundle import blocks, make_classifier, make_detector
@@ -28,6 +33,10 @@ def _frames(count: int, taken: list[int] | None = None) -> Iterator[Frame]:
         if taken is not None:
             taken.append(index)
         yield Frame(blocks(40 + index, 30, (0, 0, 40 + index, 30, index % 3)), "made", index)
+
+
+def _reading() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("frames")]
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 11])
@@ -54,8 +63,10 @@ def test_reads_only_a_little_ahead(tint: Bundle) -> None:
     engine = OnnxEngine(tint)
     predictions = predict_frames(_frames(1000, taken), Model(tint, engine))
     next(predictions)
+    threads = len(_reading())
     predictions.close()
-    assert len(taken) <= 3 * engine.batch + 1
+    # what waits, one batch at the model and one in the hands of its stream, and one for each thread
+    assert len(taken) <= 4 * engine.batch + threads
 
 
 def test_live_reads_nothing_ahead(tint: Bundle) -> None:
@@ -82,7 +93,7 @@ def test_closing_stops_the_thread(tint: Bundle) -> None:
     predictions = predict_frames(_frames(1000), Model(tint, OnnxEngine(tint)))
     next(predictions)
     predictions.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("frames")]
+    assert not _reading()
 
 
 def test_threshold_of_the_bundle_unless_another_is_given(tint: Bundle) -> None:
@@ -93,3 +104,141 @@ def test_threshold_of_the_bundle_unless_another_is_given(tint: Bundle) -> None:
     assert usual.result.class_id is None
     assert isinstance(low.result, Scores)
     assert low.result.class_id is not None
+
+
+class _Side(PicturesBase):
+    """Frames decoded side by side, each one ready only after the one behind it: `None` cannot be read."""
+
+    def __init__(self, names: list[str | None], most: int) -> None:
+        super().__init__("side", len(names))
+        self._names, self._most = names, most
+        self.begun = [threading.Event() for _ in names]
+
+    def jobs(self) -> Iterator[Job]:
+        return (functools.partial(self._decode, number, name) for number, name in enumerate(self._names))
+
+    def _decode(self, number: int, name: str | None) -> Frame | Skipped:
+        self.begun[number].set()
+        behind = number + 1
+        if behind < len(self.begun) and behind % self._most:
+            assert self.begun[behind].wait(30), "one after the other"
+        if name is None:
+            return Skipped(str(number), "bad")
+        if name == "error":
+            raise ValueError("the disk fell into the sea")
+        return Frame(np.full((8, 8, 3), number, np.uint8), name, number)
+
+
+def _with_cores(monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
+    monkeypatch.setattr("lensmith.predict.ahead.usable_cores", lambda: cores)
+
+
+def test_pictures_are_decoded_side_by_side_and_keep_their_order(tint: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    _with_cores(monkeypatch, 3)
+    source = _Side(["a", "b", None, "d", "e", "f", None, "h"], most=3)
+    done = [one.frame.source for one in predict_frames(source, Model(tint, OnnxEngine(tint)))]
+    assert done == ["a", "b", "d", "e", "f", "h"]
+    assert source.skipped == [("2", "bad"), ("6", "bad")]
+    list(predict_frames(source, Model(tint, OnnxEngine(tint))))
+    assert len(source.skipped) == 2  # each round counts anew
+
+
+def test_an_error_in_a_job_comes_after_the_frames_before_it(tint: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    _with_cores(monkeypatch, 2)
+    seen = []
+    with pytest.raises(ValueError, match="sea"):
+        for one in predict_frames(_Side(["a", "b", "c", "error", "e"], most=2), Model(tint, OnnxEngine(tint))):
+            seen.append(one.frame.source)  # noqa: PERF401 - what came before the error counts
+    assert seen == ["a", "b", "c"]
+    assert not _reading()
+
+
+def test_large_frames_wait_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    _with_cores(monkeypatch, 2)
+    made: list[int] = []
+    large = np.zeros((100, 100, 3), np.uint8)
+
+    def frames() -> Iterator[Frame]:
+        for number in range(20):
+            made.append(number)
+            yield Frame(large, "made", number)
+
+    ahead = Ahead(frames(), lambda bgr: bgr, 100, most_bytes=2 * large.nbytes)
+    try:
+        held = [ahead.take() for _ in range(6)]  # far more than may wait: whoever asks gets one
+        assert [one.frame.index for one in held if one] == list(range(6))
+        assert len(made) <= 6 + 2  # the threads had begun another one each
+        for one in held:
+            assert one
+            ahead.release(one.frame)
+        rest = []
+        while one := ahead.take():
+            rest.append(one.frame.index)
+            ahead.release(one.frame)
+        assert rest == list(range(6, 20))
+    finally:
+        ahead.close()
+    assert ahead.take() is None
+
+
+class _Slow:
+    """A model that takes its time and keeps several batches on their way, as a GPU does."""
+
+    name, names, engine_name, device, batch, dataset = "slow", ("a",), "none", "cpu", 2, None
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def prepare(self, bgr: np.ndarray) -> np.ndarray:
+        return bgr
+
+    def infer(self, prepared):
+        return [0] * len(prepared)
+
+    def stream(self, batches):
+        under_way = collections.deque()
+        for tag, batch in batches:
+            under_way.append((tag, len(batch)))
+            if len(under_way) == 3:
+                threading.Event().wait(self._seconds)
+                tag, size = under_way.popleft()
+                yield tag, [0] * size
+        for tag, size in under_way:
+            yield tag, [0] * size
+
+    def decode(self, raw, prepared, confidence):
+        return Scores(np.ones(1, np.float32))
+
+
+@pytest.mark.parametrize("breaks_at", [None, 3, 8])
+def test_what_is_on_its_way_is_not_lost(breaks_at: int | None) -> None:
+    def frames() -> Iterator[Frame]:
+        for number in range(9):
+            if number == breaks_at:
+                raise ValueError("the camera fell into the sea")
+            yield Frame(np.zeros((8, 8, 3), np.uint8), "made", number)
+
+    seen: list[int] = []
+    with pytest.raises(ValueError, match="sea") if breaks_at else contextlib.nullcontext():
+        seen.extend(one.frame.index for one in predict_frames(frames(), _model(_Slow(0))))
+    assert seen == list(range(breaks_at or 9))
+
+
+def test_the_slowest_part_is_what_the_loop_waited_for() -> None:
+    waited = Waited()
+    frames = [Frame(np.zeros((8, 8, 3), np.uint8), "made", number) for number in range(12)]
+    list(predict_frames(frames, _model(_Slow(0.05)), waited=waited))
+    assert waited.model > waited.source + waited.results
+
+    def slow() -> Iterator[Frame]:
+        for frame in frames:
+            threading.Event().wait(0.03)
+            yield frame
+
+    waited = Waited()
+    list(predict_frames(slow(), _model(_Slow(0)), waited=waited))
+    assert waited.source > waited.model + waited.results
+
+
+def _model(slow: _Slow) -> Predictor:
+    return slow
