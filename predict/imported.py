@@ -10,20 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
 
 from ..core.errors import DataError, NotFoundError, UsageError
+from ..core.files import scratch_folder, whole_folder
 from ..core.progress import say
 from ..core.words import some
 from ..core.workspace import Workspace
-from ..weights.bundle import Bundle, BundleRecord, write_bundle
+from ..weights.bundle import Bundle, BundleRecord, read_bundle, write_bundle
 from ..weights.protobuf import plain
-from ..weights.shelf import free_bundle_name, take_in
+from ..weights.shelf import bundle_lock, free_bundle_name
 from .proof import prove_bundle
 
+Task = Literal["detect", "classify"]
 Scale = Literal["0-255", "0-1", "-1-1", "imagenet"]
 SCALES: tuple[Scale, ...] = ("0-255", "0-1", "-1-1", "imagenet")
 GOLDEN_SAMPLES = 4
@@ -48,7 +49,7 @@ class ImportConfig:
     """
 
     name: str | None = None
-    task: Literal["detect", "classify"] | None = None
+    task: Task | None = None
     classes: tuple[str, ...] | None = None
     imgsz: int | None = None
     scale: Scale | None = None
@@ -160,15 +161,15 @@ def place_import(
     """
     name = free_bundle_name(config.name, path.stem, workspace)
     tell_facts(path, facts)
-    proven: list[str] = []
-
-    def fetch(folder: Path) -> None:
-        with TemporaryDirectory(dir=folder.parent) as work:
-            record, fill, golden = make(Path(work))
-            write_bundle(folder, record.model_copy(update={"name": name}), fill, golden=golden)
-
-    def prove(folder: Path) -> None:
+    target = workspace.weights / name
+    with scratch_folder(workspace.weights / f"{name}-import") as scratch:
+        work = scratch / "work"
+        work.mkdir()
+        record, fill, golden = make(work)
+        staged = write_bundle(scratch / name, record.model_copy(update={"name": name}), fill, golden=golden)
         say("trying it out in a fresh process ...")
-        proven.extend(prove_bundle(folder))
-
-    return Imported(take_in(fetch, name, workspace, prove), facts, tuple(proven))
+        proven = prove_bundle(staged.folder)
+        with bundle_lock(workspace, name), whole_folder(target) as folder:
+            for one in sorted(staged.folder.iterdir()):
+                one.rename(folder / one.name)
+    return Imported(read_bundle(target), facts, proven)

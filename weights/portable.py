@@ -98,3 +98,35 @@ def _conversion(
         nodes.append(helper.make_node(kind, [current, *extra], [result], name=f"lensmith_{kind.lower()}", **attributes))
         current = result
     return nodes, constants
+
+
+def add_probabilities(path: Path, answers: Literal["logits", "one", "one-logit"]) -> None:
+    """Let a classifier's first output be the probabilities of its classes, `(n, classes)`; changes the file in place.
+
+    Args:
+        path: An ONNX file.
+        answers: What its first output is: "logits" of all classes; "one" probability, of the second of two classes; or
+            the "one-logit" of that.
+    """
+    import numpy as np
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load(str(path))
+    old = model.graph.output[0]
+    current, nodes, constants = old.name, [], []
+    if answers == "logits":
+        nodes.append(helper.make_node("Softmax", [current], ["lensmith_probabilities"], axis=-1))
+    else:
+        if answers == "one-logit":
+            nodes.append(helper.make_node("Sigmoid", [current], ["lensmith_second"]))
+            current = "lensmith_second"
+        constants.append(numpy_helper.from_array(np.array(1, np.float32), "lensmith_one"))
+        nodes.append(helper.make_node("Sub", ["lensmith_one", current], ["lensmith_first"]))
+        nodes.append(helper.make_node("Concat", ["lensmith_first", current], ["lensmith_probabilities"], axis=-1))
+    new = helper.make_tensor_value_info("lensmith_probabilities", onnx.TensorProto.FLOAT, None)
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(constants)
+    model.graph.output.remove(old)
+    model.graph.output.insert(0, new)
+    onnx.save(model, str(path))
