@@ -110,6 +110,8 @@ def _open_best(bundle: Bundle, device: str, able: Sequence[str], *, live: bool) 
 def _on_gpu(able: Sequence[str], device: str) -> list[_Candidate]:
     """What would use a GPU: of one that was asked for at least one candidate, whose error then says what is missing."""
     wanted = parse_device(device)
+    if tuple(able) == ("tensorrt",):
+        return [_Candidate("tensorrt", device)]
     if wanted == "cpu":
         return []
     asked = isinstance(wanted, tuple)
