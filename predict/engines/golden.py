@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 
@@ -27,19 +28,23 @@ class Tolerance:
         probability: Of a classifier's class, either way.
         confidence: Of a detection, either way.
         iou: Least overlap of a detection with the one that stands for it.
+        strays: Share of the clear detections of all samples that nothing need stand for; never more than a quarter.
     """
 
     probability: float
     confidence: float
     iou: float
+    strays: float = 0.0
 
 
-# Computing in 16 bits stays well within the first. An int8 export's answers are compared with those of the model that
-# it was made from: 8 bits move them further, and what that costs is measured on a dataset when it is made.
+# Computing in 16 bits stays well within the first. With weights of 16 bits, about one detection in a hundred is of
+# another class where two classes were equally likely (a chess detector: 1 to 2 of 92). An int8 export's answers are
+# compared with those of the model that it was made from: 8 bits move them further (1 to 8 % of the detections above
+# 0.35 without one within these limits), and what that costs is measured on a dataset when it is made.
 _TOLERANCES = {
     "fp32": Tolerance(PROBABILITY_TOLERANCE, CONFIDENCE_TOLERANCE, MIN_IOU),
-    "fp16": Tolerance(PROBABILITY_TOLERANCE, CONFIDENCE_TOLERANCE, MIN_IOU),
-    "int8": Tolerance(probability=0.15, confidence=0.2, iou=0.7),
+    "fp16": Tolerance(PROBABILITY_TOLERANCE, CONFIDENCE_TOLERANCE, MIN_IOU, strays=0.05),
+    "int8": Tolerance(probability=0.15, confidence=0.3, iou=0.5, strays=0.2),
 }
 
 
@@ -49,7 +54,7 @@ def disagreement(engine: Engine, bundle: Bundle) -> str | None:
     Classifiers agree when no probability differs by more than 0.02. Detectors agree when each reference detection
     above 0.1 has a box of the same class that overlaps it by IoU 0.9 with a confidence within 0.05, the other way
     round too, and the highest confidences lie within 0.05. Boxes are looked for before suppression, which may
-    keep either of two near-twins.
+    keep either of two near-twins. Exports in 16 and in 8 bits may differ by more, see `_TOLERANCES`.
 
     Raises:
         DataError: the golden samples are missing, damaged, or do not fit the bundle.
@@ -77,36 +82,36 @@ def compare(outputs: np.ndarray, expected: np.ndarray, record: BundleRecord) -> 
     if record.task == "classify":
         worst = float(np.abs(outputs - expected).max())
         return None if worst <= tolerance_of(record).probability else f"a probability differs by {worst:.3f}"
+    strays: list[str] = []
+    clear = 0
     for number, (mine, reference) in enumerate(zip(outputs, expected, strict=True)):
-        problem = _compare_detections(mine, reference, record)
-        if problem:
-            return f"golden sample {number + 1}: {problem}"
-    return None
-
-
-def _compare_detections(mine: np.ndarray, reference: np.ndarray, record: BundleRecord) -> str | None:
-    top_mine, top_reference = _top(mine, record), _top(reference, record)
-    if abs(top_mine - top_reference) > tolerance_of(record).confidence:
-        return f"the highest confidence is {top_mine:.3f} instead of {top_reference:.3f}"
-    if (lost := _without_partner(reference, mine, record)) is not None:
-        return f"{lost} is not found"
-    if (invented := _without_partner(mine, reference, record)) is not None:
-        return f"{invented} should not be there"
-    return None
+        top_mine, top_reference = _top(mine, record), _top(reference, record)
+        if not abs(top_mine - top_reference) <= tolerance_of(record).confidence:  # also where it is no number
+            return (
+                f"golden sample {number + 1}: the highest confidence is {top_mine:.3f} instead of {top_reference:.3f}"
+            )
+        for wanted, offered, what in ((reference, mine, "is not found"), (mine, reference, "should not be there")):
+            lost, looked_at = _without_partner(wanted, offered, record)
+            strays += [f"golden sample {number + 1}: {one} {what}" for one in lost]
+            clear += looked_at
+    if len(strays) <= min(ceil(tolerance_of(record).strays * clear), clear // 4):
+        return None
+    return strays[0] + (f", and {len(strays) - 1} more of {clear}" if len(strays) > 1 else "")
 
 
 def _top(raw: np.ndarray, record: BundleRecord) -> float:
     return float(read_rows(raw, record, 0.0)[2].max(initial=0.0))
 
 
-def _without_partner(wanted: np.ndarray, offered: np.ndarray, record: BundleRecord) -> str | None:
-    """The first clear detection in `wanted` that no row of `offered` stands for."""
+def _without_partner(wanted: np.ndarray, offered: np.ndarray, record: BundleRecord) -> tuple[list[str], int]:
+    """The clear detections in `wanted` that no row of `offered` stands for, and how many clear ones there are."""
     size = record.preprocessing
     same = Geometry(size.width, size.height, 1.0, 1.0, 0, 0)
     allowed = tolerance_of(record)
     detections = decode_detections(wanted, record, same, _LOW_CONFIDENCE + allowed.confidence)
     xyxy, class_id, confidence = read_rows(offered, record, _LOW_CONFIDENCE)
     xyxy = same.to_original(xyxy)
+    lost: list[str] = []
     for box, wanted_class, sure in zip(detections.xyxy, detections.class_id, detections.confidence, strict=True):
         partner = (
             (class_id == wanted_class)
@@ -114,8 +119,8 @@ def _without_partner(wanted: np.ndarray, offered: np.ndarray, record: BundleReco
             & (_iou_with(box, xyxy) >= allowed.iou)
         )
         if not partner.any():
-            return f"a '{record.names[int(wanted_class)]}' with confidence {sure:.2f}"
-    return None
+            lost.append(f"a '{record.names[int(wanted_class)]}' with confidence {sure:.2f}")
+    return lost, len(detections)
 
 
 def _iou_with(box: np.ndarray, others: np.ndarray) -> np.ndarray:
