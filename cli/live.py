@@ -19,23 +19,72 @@ from .stage_options import (
 )
 
 if TYPE_CHECKING:
-    from ..predict.live import LiveResult
+    from collections.abc import Callable, Sequence
+
+    from ..core.workspace import Workspace
+    from ..predict.address import Address
+    from ..predict.hooks import Action, Rule
+    from ..predict.results import Prediction
+    from ..weights.bundle import Bundle
 
 
 def live(
     weights: ModelsOption,
-    camera: Annotated[int | None, typer.Option("--camera", min=0, help="Number of the camera. Default: 0.")] = None,
+    camera: Annotated[
+        str | None,
+        typer.Option("--camera", help="Number of the camera, or a part of its name. Default: 0.", show_default=False),
+    ] = None,
     source: Annotated[
         str | None,
         typer.Option("--source", help="Instead of a camera: a video file, or an address (rtsp, rtmp, http, https)."),
     ] = None,
-    no_window: Annotated[
-        bool, typer.Option("--no-window", help="Show nothing; for machines without a screen.")
-    ] = False,
+    show: Annotated[
+        str,
+        typer.Option(
+            "--show",
+            help="window, page (for a browser on this machine), or none. auto takes a window where there is a screen, "
+            "else the --record file, else a page.",
+        ),
+    ] = "auto",
+    no_window: Annotated[bool, typer.Option("--no-window", help="The same as --show none.")] = False,
     record: Annotated[
         Path | None, typer.Option("--record", help="Write what is shown into this new video file, such as out.mp4.")
     ] = None,
     seconds: Annotated[float | None, typer.Option("--seconds", min=0.1, help="End by itself after so long.")] = None,
+    on: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--on",
+            metavar="CLASS[:COUNT][>CONFIDENCE]",
+            help='Act when this is seen: person, "person>0.8", "person:3" for three at least. May be given several '
+            "times: one of them is enough. Without it every frame will do.",
+            show_default=False,
+        ),
+    ] = None,
+    every: Annotated[
+        str | None, typer.Option("--every", help="Act at most so often: 5s, 2m. Default: 5s.", show_default=False)
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            "--run",
+            help="Act by starting this command, without a shell. It gets the record as JSON on its standard input, and "
+            "LENSMITH_CLASS, LENSMITH_TIME and others as variables.",
+        ),
+    ] = None,
+    webhook: Annotated[
+        str | None, typer.Option("--webhook", help="Act by posting the record as JSON to this http(s) address.")
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            "--save", help="Act by saving the frame, a drawn copy and the record in this folder; the key s does too."
+        ),
+    ] = None,
+    upload: Annotated[
+        str | None,
+        typer.Option("--upload", help="WORKSPACE/PROJECT on Roboflow, to which the key u uploads a frame to label."),
+    ] = None,
     conf: ConfidenceOption = None,
     classifier: ClassifierOption = None,
     classifier_conf: ClassifierConfidenceOption = None,
@@ -48,71 +97,147 @@ def live(
     device: DeviceOption = "auto",
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Show what a trained model sees on a camera, live. q, Esc or closing the window ends it.
+    """Show what a trained model sees on a camera, live.
 
     Only the newest picture is looked at, so what you see is never late. A camera or stream that is lost is tried again
-    until it comes back.
+    until it comes back. A recording plays even when the machine goes down. Keys: q quit, space pause, s save the
+    frame, u upload it for labelling, + and - show only what the model is surer of, or more, ? shows the keys.
 
     Example: cv live --weights chess-yolo26n --camera 0
     """
     from dataclasses import replace
 
-    from ..core.errors import UsageError
     from ..core.progress import say, warn
     from ..core.workspace import Workspace
-    from ..predict.address import check_address, parse_address
     from ..predict.ensemble import open_models
     from ..predict.live import LiveConfig, LiveView
+    from ..predict.screen import choose_show
     from ..predict.stages import open_stages
     from ..predict.tiles import Tiled, as_used
-    from ..predict.window import need_window
     from ..weights.bundle import open_bundle
 
-    if camera is not None and source is not None:
-        raise UsageError("Give a camera or a source, not both.", where="--camera, --source")
     place = Workspace.find(workspace)
     chosen_stages = stages_config(place, classifier, classifier_conf, track, line, zone)
     bundles = [open_bundle(one, place) for one in weights]
-    address = parse_address(str(camera or 0) if source is None else source)
-    check_address(address)
-    if not no_window:
-        need_window()
+    address = _address(camera, source)
+    rules = _rules(on, [*bundles, *chosen_stages.classifiers])
+    actions = _actions(run, webhook, save)
+    every_seconds = _every(every, rules, actions)
+    on_upload = _uploader(upload, bundles[0], place) if upload else None
+    where, why_not = choose_show("none" if no_window else show, recording=record is not None)
     model = as_used(open_models(bundles, engine=engine, device=device), tiles)
     if isinstance(model, Tiled):
         warn(f"each picture larger than {model.tiles.size} pixels is looked at in parts, which takes several times as "
              "long; --no-tiles looks at it once and overlooks small objects")  # fmt: skip
     stages = open_stages(model, replace(chosen_stages, engine=engine, device=device))
     config = LiveConfig(
-        confidence=conf, window=not no_window, record=record, seconds=seconds,
-        on_record=print_json if as_json else None, stages=stages,
+        confidence=conf, usual_confidence=bundles[0].record.confidence, show=where, record=record, seconds=seconds,
+        on_record=print_json if as_json else None, stages=stages, rules=rules, every_seconds=every_seconds,
+        actions=actions, save=save or place.root / "frames", on_upload=on_upload,
     )  # fmt: skip
     view = LiveView(address, model, config)
-    quit_with = "Ctrl-C" if no_window else "q in the window, or Ctrl-C"
-    say(f"{model.name} on {address.label} with {model.engine_name} on {model.device}; {quit_with} ends it")
-    if no_window and not record and not as_json:
-        say("nothing is shown or written: add --record FILE.mp4 or --json to see what the model finds")
+    if why_not:
+        instead = "a page for the browser" if where == "page" else "the recording alone"
+        say(f"no window can be shown here: {why_not}; it is {instead}")
+    quit_with = {"window": "q in the window", "page": "q on the page"}.get(where)
+    say(f"{model.name} on {address.label} with {model.engine_name} on {model.device}; "
+        f"{f'{quit_with}, or ' if quit_with else ''}Ctrl-C ends it")  # fmt: skip
+    if where == "none" and not (record or as_json or actions):
+        say("nothing is shown or written: add --show page, --record FILE.mp4 or --json to see what the model finds")
     try:
         view.run()
     finally:
-        _report(view.result, record)
+        for text in view.result.lines():
+            say(text)
 
 
-def _report(result: LiveResult, record: Path | None) -> None:
+def _address(camera: str | None, source: str | None) -> Address:
+    """What to look at, looked for before the model is opened."""
+    from ..core.errors import UsageError
+    from ..predict.address import check_address, find_camera, parse_address
+
+    if camera is not None and source is not None:
+        raise UsageError("Give a camera or a source, not both.", where="--camera, --source")
+    address = find_camera(camera or "0") if source is None else parse_address(source)
+    check_address(address)
+    return address
+
+
+def _rules(texts: Sequence[str] | None, bundles: Sequence[Bundle]) -> list[Rule]:
+    """`--on`, with the classes of all models."""
+    from ..predict.hooks import parse_rule
+
+    names = [name for bundle in bundles for name in bundle.record.names]
+    if any(bundle.record.task == "classify" for bundle in bundles):
+        names.append("unknown")
+    return [parse_rule(text, names) for text in texts or ()]
+
+
+def _actions(run: str | None, webhook: str | None, save: Path | None) -> list[Action]:
+    from ..predict.actions import RunCommand, SaveFrames, Webhook
+
+    actions: list[Action] = []
+    if run is not None:
+        actions.append(RunCommand(run))
+    if webhook is not None:
+        actions.append(Webhook(webhook))
+    if save is not None:
+        actions.append(SaveFrames(save))
+    return actions
+
+
+def _every(every: str | None, rules: Sequence[Rule], actions: Sequence[Action]) -> float:
+    """Seconds of `--every`; what would do nothing is refused."""
+    from ..core.duration import read_duration
+    from ..core.errors import UsageError
     from ..core.progress import say
+    from ..predict.hooks import USUAL_EVERY_SECONDS
 
-    summary = result.summary
-    if not summary.frames:
-        return
-    say(
-        f"{summary.frames} frames shown, {summary.frames_per_second:.1f} per second; latency from arrival to screen: "
-        f"p50 {result.latency(50):.0f} ms, p95 {result.latency(95):.0f} ms"
-    )
-    say(f"{result.read} frames came in, {result.dropped} were overtaken by newer ones")
-    if result.reconnections:
-        say(f"the source was lost and came back: {result.reconnections}")
-    for text in summary.told_of_stages():
-        say(text)
-    found = ", ".join(f"{name} in {count}" for name, count in summary.frames_with.most_common())
-    say(f"found (frames): {found or 'nothing'}")
-    if record and record.exists():
-        say(f"recorded: {record.resolve()}")
+    if (every is not None or rules) and not actions:
+        raise UsageError(
+            "There is nothing to do when something is seen.",
+            where="--on" if rules else "--every",
+            next_step="say what: --run COMMAND, --webhook ADDRESS or --save FOLDER",
+        )
+    seconds = read_duration(every, "--every") if every else USUAL_EVERY_SECONDS
+    if actions:
+        seen = " or ".join(rule.text for rule in rules) or "any frame"
+        what = ", ".join(action.name for action in actions)
+        say(f"on {seen}, every {seconds:g} s at most: {what}")
+    return seconds
+
+
+def _uploader(project: str, bundle: Bundle, place: Workspace) -> Callable[[Prediction], str]:
+    """For the key u: sends one frame with what the model sees in it, as a prediction to correct."""
+    from ..datasets.push import push_pictures
+    from ..datasets.roboflow.key import need_key
+    from ..datasets.roboflow.reference import parse_reference
+
+    need_key(None, parse_reference(project).workspace)
+
+    def send(prediction: Prediction) -> str:
+        import tempfile
+        from datetime import datetime
+
+        from ..core.errors import LensmithError
+        from ..core.files import slug
+        from ..core.images import write_image
+        from ..predict.unsure import UnsureFrame
+        from .uncertain import outgoing
+
+        frame = prediction.frame
+        height, width = frame.bgr.shape[:2]
+        with tempfile.TemporaryDirectory() as folder:
+            stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+            picture = Path(folder, f"{slug(Path(frame.source).stem)}-{stamp}.jpg")
+            write_image(picture, frame.bgr)
+            sent = outgoing(
+                UnsureFrame(frame.source, frame.index, frame.seconds, width, height, 0.0, prediction.result, picture),
+                bundle,
+            )
+            done = push_pictures([sent], bundle.record.task, project, place, name=f"live by {bundle.name}")
+        if done.refused:
+            raise LensmithError(done.refused[0].reason)
+        return f"uploaded for labelling: {done.url}"
+
+    return send

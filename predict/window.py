@@ -49,14 +49,18 @@ def window_problem() -> str | None:
 
 
 class Window:
-    """A window that shows pictures. Only where `window_problem` found nothing: the library would end the process."""
+    """A window that shows pictures, see `screen.Screen`.
+
+    Only where `window_problem` found nothing: the library would end the process.
+    """
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._open = False
+        self._open = self._was_closed = False
+        self._keys: list[str] = []
 
-    def show(self, bgr: np.ndarray) -> bool:
-        """Show a picture; False when the person wants no more: `q`, Esc, or the window was closed."""
+    def show(self, bgr: np.ndarray, status: str = "") -> None:  # noqa: ARG002 - a window has no line below
+        """See `screen.Screen.show`."""
         if not self._open:
             # Qt complains about fonts that OpenCV does not ship and that a window without text does not need.
             os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
@@ -64,16 +68,26 @@ class Window:
             cv2.resizeWindow(self._title, *_fitting_size(bgr))
             self._open = True
         elif not self._is_visible():
-            return False
+            self._was_closed = True
+            return
         cv2.imshow(self._title, bgr)
-        return self.listen()
+        self._hear()
 
-    def listen(self) -> bool:
-        """Let the window live for a moment without a new picture; False as in `show`."""
-        if not self._open:
-            return True
-        key = cv2.waitKey(1) & 0xFF
-        return key not in {ord("q"), ord("Q"), 27} and self._is_visible()
+    def listen(self) -> list[str]:
+        """See `screen.Screen.listen`; keeps the window alive."""
+        if self._open:
+            self._hear()
+            self._was_closed = self._was_closed or not self._is_visible()
+        keys, self._keys = self._keys, []
+        return [*keys, "q"] if self._was_closed else keys
+
+    def _hear(self) -> None:
+        """Let the window live for a moment, which paints it, and note a key."""
+        code = cv2.waitKeyEx(1)
+        # Above these 16 bits some systems tell which of Shift and Ctrl are held; the number pad has codes of its own.
+        key = {0xFFAB: "+", 0xFFAD: "-"}.get(code & 0xFFFF, chr(code & 0xFFFF)) if code >= 0 else ""
+        if key:
+            self._keys.append(key)
 
     def close(self) -> None:
         """Close it; may be called twice."""
@@ -94,7 +108,7 @@ def need_window() -> None:
     if problem:
         raise LensmithError(
             f"No window can be shown here: {problem}.",
-            next_step="write a video instead: add --no-window --record FILE.mp4   (or --no-window --json for data)",
+            next_step="look at it in a browser: --show page; or write a video: --show none --record FILE.mp4",
         )
 
 
