@@ -15,8 +15,10 @@ import numpy as np
 class NetworkCamera:
     """Serves a picture every `interval` seconds; the left half tells the number of the picture, the right is white."""
 
-    def __init__(self, interval: float = 0.03) -> None:
+    def __init__(self, interval: float = 0.03, bgr: np.ndarray | None = None) -> None:
+        """With `bgr` it is always this picture."""
         self._interval = interval
+        self._jpeg = None if bgr is None else cv2.imencode(".jpg", bgr)[1].tobytes()
         self._numbers = itertools.count()
         self._unplugged = threading.Event()
         self.silent = threading.Event()
@@ -66,7 +68,7 @@ class NetworkCamera:
         handler.end_headers()
         with contextlib.suppress(OSError):
             while True:
-                jpeg = _picture(next(self._numbers) % 250)
+                jpeg = self._jpeg or _picture(next(self._numbers) % 250)
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
                 if self._unplugged.wait(self._interval):
                     handler.wfile.write(head + jpeg[: len(jpeg) // 2])  # cut off in the middle
