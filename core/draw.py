@@ -19,6 +19,9 @@ _SYSTEM_FONTS = (
     "DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "PingFang.ttc", "msyh.ttc", "malgun.ttf",
     "meiryo.ttc", "seguiemj.ttf", "arial.ttf",
 )  # fmt: skip
+_LEAST_TEXT = 11
+_LONGEST_LABEL = 80
+_MOST_PLACED = 100  # of more labels than this there is room for none; looking for it would take longer than drawing
 _NO_GLYPH = "\U0010fffe"  # a code point that no font may give a shape, so it shows a font's "missing" sign
 
 
@@ -42,56 +45,121 @@ def draw_boxes(
         text_pixels: Height of the letters; None takes what suits the picture at its full size.
     """
     height, width = bgr.shape[:2]
-    thickness = max(2, round((width + height) / 2 * 0.004))
-    size = text_pixels or _text_size(bgr)
-    rows = list(zip(xyxy, class_id, labels, strict=True))
-    for box, number, _ in reversed(rows):  # the first ends on top
-        left, top, right, bottom = (round(float(value)) for value in box)
+    size = text_pixels or _text_size_for(bgr, xyxy, labels)
+    thickness = max(2, round(min((width + height) * 0.002, size / 5)))
+    rows = [tuple(round(float(value)) for value in box) for box in xyxy]
+    for (left, top, right, bottom), number in reversed(list(zip(rows, class_id, strict=True))):  # the first ends on top
         corner = (min(right, width - 1), min(bottom, height - 1))
         cv2.rectangle(bgr, (left, top), corner, class_colour(int(number)), thickness)
-    for box, number, label in reversed(rows):
-        mask = _text_mask(label, size)
-        above = round(float(box[1])) - mask.shape[0]
-        y = above if above >= 0 else round(float(box[1]))
-        x = min(round(float(box[0])), max(width - mask.shape[1], 0))
-        _put_label(bgr, mask, x, y, class_colour(int(number)))
+    masks = [text_mask(label, size) for label in labels]
+    places = _label_places(rows, [mask.shape for mask in masks], width, height)
+    for mask, (x, y), number in reversed(list(zip(masks, places, class_id, strict=True))):
+        put_label(bgr, mask, x, y, class_colour(int(number)))
+
+
+def _label_places(
+    boxes: Sequence[tuple[int, ...]], shapes: Sequence[tuple[int, ...]], width: int, height: int
+) -> list[tuple[int, int]]:
+    """Upper left corners of the labels: above the box, or where they hide fewer of the labels before them."""
+    taken: list[tuple[int, int, int, int]] = []
+    for (left, top, right, bottom), (tall, wide) in zip(boxes, shapes, strict=True):
+        x = min(left, max(width - wide, 0))
+        above = top - tall if top >= tall else top
+        below = min(bottom, max(height - tall, 0))
+        flush_right = max(right - wide, 0)
+        offered = [(x, above), (x, below), (flush_right, above), (flush_right, below), (x, min(top, height - tall))]
+        if len(boxes) > _MOST_PLACED:
+            offered = offered[:1]
+        best = min((_hidden(place, tall, wide, taken), number) for number, place in enumerate(offered))
+        x, y = offered[best[1]]
+        taken.append((x, y, x + wide, y + tall))
+    return [(x, y) for x, y, _, _ in taken]
+
+
+def _hidden(place: tuple[int, int], tall: int, wide: int, taken: Sequence[tuple[int, int, int, int]]) -> int:
+    """How many pixels of the labels that are there already one more would hide."""
+    x, y = place
+    right, bottom = x + wide, y + tall
+    return sum(
+        (min(right, x2) - max(x, x1)) * (min(bottom, y2) - max(y, y1))
+        for x1, y1, x2, y2 in taken
+        if x1 < right and x < x2 and y1 < bottom and y < y2
+    )
 
 
 def draw_label(
     bgr: np.ndarray, text: str, background: Colour, *, at_bottom: bool = False, text_pixels: int | None = None
 ) -> None:
     """Write one line into the upper or lower left corner of the picture itself, on a BGR background."""
-    mask = _text_mask(text, text_pixels or _text_size(bgr))
-    _put_label(bgr, mask, 0, bgr.shape[0] - mask.shape[0] if at_bottom else 0, background)
+    mask = text_mask(text, text_pixels or text_size(bgr))
+    put_label(bgr, mask, 0, bgr.shape[0] - mask.shape[0] if at_bottom else 0, background)
 
 
-def _text_size(bgr: np.ndarray) -> int:
-    return max(11, round(min(bgr.shape[:2]) * 0.035))
+def text_size(bgr: np.ndarray) -> int:
+    """Height of letters in pixels that suits a picture at its full size."""
+    return max(_LEAST_TEXT, round(min(bgr.shape[:2]) * 0.035))
 
 
-def _put_label(bgr: np.ndarray, mask: np.ndarray, x: int, y: int, background: Colour) -> None:
-    """Blend a label into the picture; what would lie outside is left out."""
+def _text_size_for(bgr: np.ndarray, xyxy: np.ndarray, labels: Sequence[str]) -> int:
+    """The same, smaller where boxes are small or labels long, so that labels do not hide what they are about."""
+    usual = text_size(bgr)
+    if not len(xyxy):
+        return usual
+    side = float(np.median((xyxy[:, 2:] - xyxy[:, :2]).max(axis=1)))
+    letters = max(sorted(map(len, labels))[len(labels) // 2], 1)
+    least = max(_LEAST_TEXT, round(min(bgr.shape[:2]) * 0.018))
+    return min(usual, max(least, round(min(0.2 * side, 3.5 * side / letters))))
+
+
+def put_label(bgr: np.ndarray, mask: np.ndarray, x: int, y: int, background: Colour) -> None:
+    """Blend a label from `text_mask` into the picture itself; what would lie outside is left out."""
     height, width = bgr.shape[:2]
     left, top = max(x, 0), max(y, 0)
     right, bottom = min(x + mask.shape[1], width), min(y + mask.shape[0], height)
     if right <= left or bottom <= top:
         return
-    share = mask[top - y : bottom - y, left - x : right - x, None].astype(np.float32) / 255
-    blue, green, red = background
-    ink = 0 if 0.114 * blue + 0.587 * green + 0.299 * red > 140 else 255
-    bgr[top:bottom, left:right] = np.rint(share * ink + (1 - share) * np.array(background, np.float32))
+    ink = cv2.cvtColor(mask[top - y : bottom - y, left - x : right - x], cv2.COLOR_GRAY2BGR)
+    cv2.LUT(ink, _shades(background), dst=ink)
+    bgr[top:bottom, left:right] = ink
 
 
 @lru_cache(maxsize=1024)
-def _text_mask(text: str, size: int) -> np.ndarray:
-    """How much ink each pixel of a label has, uint8 `(h, w)`, with a little room around the text."""
-    line = " ".join(text.split())[:80] or " "
+def _shades(background: Colour) -> np.ndarray:
+    """What an amount of ink looks like on a background: BGR uint8 `(1, 256, 3)`, dark ink on what is light."""
+    blue, green, red = background
+    ink = 0 if 0.114 * blue + 0.587 * green + 0.299 * red > 140 else 255
+    share = np.arange(256, dtype=np.float32)[:, None] / 255
+    return np.rint(share * ink + (1 - share) * np.array(background, np.float32)).astype(np.uint8)[None]
+
+
+def text_mask(text: str, size: int) -> np.ndarray:
+    """How much ink each pixel of a label has, uint8 `(h, w)`, with a little room around the text.
+
+    Words are kept, not lines: a label of a number and a percentage is hardly ever the same again, its words are.
+    """
+    line = " ".join(text.split())[:_LONGEST_LABEL] or " "
+    if not line.isascii():  # letters that join, and lines from right to left, are one piece
+        return _line_mask(line, size)
+    words = [_line_mask(word, size) for word in line.split(" ")]
+    room, gap = max(2, size // 4), max(1, round(size * 0.3))
+    wide = sum(word.shape[1] - 2 * room for word in words) + gap * (len(words) - 1) + 2 * room
+    mask = np.zeros((max(word.shape[0] for word in words), wide), np.uint8)
+    at = 0
+    for word in words:  # the room around one word is where the gap to the next one is
+        mask[: word.shape[0], at : at + word.shape[1]] |= word[:, : wide - at]
+        at += word.shape[1] - 2 * room + gap
+    return mask
+
+
+@lru_cache(maxsize=4096)
+def _line_mask(line: str, size: int) -> np.ndarray:
     return _ink(_font_for(line, size), line, room=max(2, size // 4))
 
 
 def _ink(font: _Font, text: str, room: int) -> np.ndarray:
     left, _, right, bottom = font.getbbox(text)
-    picture = Image.new("L", (round(right - min(left, 0)) + 2 * room, round(bottom) + 2 * room))
+    tall = max(bottom, font.getbbox("gj|")[3])  # all words are equally tall and stand on one line
+    picture = Image.new("L", (round(right - min(left, 0)) + 2 * room, round(tall) + 2 * room))
     ImageDraw.Draw(picture).text((room - min(left, 0), room), text, fill=255, font=font)
     return np.asarray(picture)
 

@@ -2,23 +2,78 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
-from ..core.draw import class_colour, draw_boxes, draw_label
-from .results import Detections, Prediction, Scores
+from ..core.draw import class_colour, draw_boxes, draw_label, put_label, text_mask, text_size
+from .results import Count, Detections, Prediction, Scores
+
+_REGION = (255, 255, 255)
 
 
 def draw(prediction: Prediction, names: tuple[str, ...]) -> np.ndarray:
-    """The frame with its result drawn on it: a new uint8 BGR picture of the same size."""
+    """The frame with its result drawn on it: a new uint8 BGR picture of the same size.
+
+    A label says the track's number, the class, how sure the model is, and what a second model says of the crop: "#3
+    piece 93%: white-queen 88%".
+    """
     bgr = prediction.frame.bgr.copy()
     if isinstance(prediction.result, Detections):
         found = prediction.result
-        rows = zip(found.class_id, found.confidence, strict=True)
-        labels = [f"{names[int(class_id)]} {confidence:.0%}" for class_id, confidence in rows]
-        draw_boxes(bgr, found.xyxy, found.class_id, labels)
+        _draw_trails(bgr, found)
+        draw_boxes(bgr, found.xyxy, _colours(found, names), [_label(found, row, names) for row in range(len(found))])
+        for count in found.counts:
+            _draw_count(bgr, count)
     else:
         _draw_scores(bgr, prediction.result, names)
     return bgr
+
+
+def _label(found: Detections, row: int, names: tuple[str, ...]) -> str:
+    track = -1 if found.track_id is None else int(found.track_id[row])
+    number = f"#{track} " if track >= 0 else ""
+    said = found.classified
+    answer = "" if said is None else f": {said.name_of(row)}"
+    if said is not None and said.class_id[row] >= 0:
+        answer += f" {said.confidence[row]:.0%}"
+    return f"{number}{names[int(found.class_id[row])]} {found.confidence[row]:.0%}{answer}"
+
+
+def _colours(found: Detections, names: tuple[str, ...]) -> np.ndarray:
+    """Which number chooses a box's colour: the second model's class where it has one, else the detector's."""
+    if found.classified is None:
+        return found.class_id
+    # A detector of one class would give all pieces one colour; a name that both models know keeps its own.
+    known = {name: number for number, name in enumerate(names)}
+    own = np.array([known.get(name, len(names) + number) for number, name in enumerate(found.classified.names)])
+    said = found.classified.class_id
+    return np.where(said >= 0, own[np.maximum(said, 0)], found.class_id)
+
+
+def _draw_trails(bgr: np.ndarray, found: Detections) -> None:
+    thickness = max(1, round(sum(bgr.shape[:2]) * 0.001))
+    for trail, class_id in zip(found.trails or (), found.class_id, strict=False):
+        if len(trail) > 1:
+            cv2.polylines(bgr, [np.rint(trail).astype(np.int32)], False, class_colour(int(class_id)), thickness)
+
+
+def _draw_count(bgr: np.ndarray, count: Count) -> None:
+    """A line with an arrow that shows which way is "in", or a zone; with the name and the numbers."""
+    thickness = max(2, round(sum(bgr.shape[:2]) * 0.002))
+    points = np.rint(count.points).astype(np.int32)
+    cv2.polylines(bgr, [points], not count.is_line, _REGION, thickness)
+    middle = count.points.mean(axis=0)
+    if count.is_line:
+        along = count.points[1] - count.points[0]
+        inwards = np.array([-along[1], along[0]]) / max(float(np.hypot(*along)), 1e-6)
+        tip = middle + inwards * text_size(bgr)
+        start, end = ((round(float(x)), round(float(y))) for x, y in (middle, tip))
+        cv2.arrowedLine(bgr, start, end, _REGION, thickness, tipLength=0.4)
+    mask = text_mask(f"{count.name}: " + ", ".join(f"{n} {word}" for word, n in count.totals().items()), text_size(bgr))
+    anchor = (middle - (0, text_size(bgr))) if count.is_line else count.points[count.points[:, 1].argmin()]
+    x = min(max(round(float(anchor[0])) - mask.shape[1] // 2, 0), max(bgr.shape[1] - mask.shape[1], 0))
+    y = min(max(round(float(anchor[1])) - mask.shape[0], 0), max(bgr.shape[0] - mask.shape[0], 0))
+    put_label(bgr, mask, x, y, _REGION)
 
 
 def draw_note(bgr: np.ndarray, text: str) -> None:
