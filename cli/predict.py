@@ -139,10 +139,10 @@ def predict(
     from ..weights.bundle import open_bundle
 
     register_secret(api_key)
-    chosen = _upload_options(upload, uncertain, limit)
     place = Workspace.find(workspace)
     chosen_stages = stages_config(place, classifier, classifier_conf, track, line, zone)
     bundles = [open_bundle(one, place) for one in weights]
+    chosen = _upload_options(upload, uncertain, limit, api_key, bundles[0])
     frames = open_source(source, live=True, seconds=seconds)
     model = as_used(open_models(bundles, engine=engine, device=device), tiles)
     rate = frames.frames_per_second
@@ -168,17 +168,20 @@ def predict(
         raise typer.Exit(5)
 
 
-def _upload_options(upload: str | None, uncertain: str | None, limit: int | None) -> UnsureConfig | None:
+def _upload_options(
+    upload: str | None, uncertain: str | None, limit: int | None, api_key: str | None, bundle: Bundle
+) -> UnsureConfig | None:
     """What `--upload` chooses, None where nothing is uploaded."""
     if upload is None:
         if uncertain is not None or limit is not None:
             raise typer.BadParameter("--uncertain and --limit choose what is uploaded: give --upload PROJECT too")
         return None
-    from ..datasets.roboflow.reference import parse_reference
+    from ..datasets.push import check_project
     from ..predict.unsure import UnsureConfig
 
-    parse_reference(upload)  # a mistyped project is known before the model has run for an hour
-    return UnsureConfig(*read_range(uncertain), limit or LIMIT)
+    chosen = UnsureConfig(*read_range(uncertain), limit or LIMIT)
+    check_project(upload, api_key, bundle.record.task)  # known before the model has run for an hour
+    return chosen
 
 
 @contextmanager

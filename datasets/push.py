@@ -19,7 +19,7 @@ from .model import Boxes, Dataset, Item, Task
 from .roboflow.journal import open_journal
 from .roboflow.key import need_key
 from .roboflow.reference import parse_reference
-from .roboflow.upload import Annotation, check_task, find_project
+from .roboflow.upload import Annotation, FoundProject, check_task, find_project
 from .roboflow.workers import Outgoing, PushConfig, Refused, Workers
 
 
@@ -98,15 +98,7 @@ def push_pictures(
         total: How many they are, for the progress bar.
     """
     config = config or PushConfig()
-    wanted = parse_reference(project)
-    if wanted.version is not None:
-        raise UsageError(
-            "Pictures are pushed to a project, not to a version.",
-            where=project,
-            next_step=f"give --project {wanted.workspace}/{wanted.project}",
-        )
-    found = find_project(wanted, need_key(config.api_key, wanted.workspace))
-    check_task(found, task)
+    found = check_project(project, config.api_key, task)
     home = workspace.datasets / ".pushes"
     stem = f"{slug(found.reference.workspace)}+{slug(found.reference.project)}"
     with (
@@ -127,6 +119,20 @@ def push_pictures(
         str(found.reference), found.url, done.uploaded, done.already_there, done.doubled, done.annotated, done.kept,
         tuple(sorted(done.refused, key=lambda refused: refused.picture)), tuple(remarks),
     )  # fmt: skip
+
+
+def check_project(project: str, api_key: str | None, task: Task) -> FoundProject:
+    """Find a project and see whether it is for this task; arguments and errors as in `push_dataset`."""
+    wanted = parse_reference(project)
+    if wanted.version is not None:
+        raise UsageError(
+            "Pictures are pushed to a project, not to a version.",
+            where=project,
+            next_step=f"give {wanted.workspace}/{wanted.project}",
+        )
+    found = find_project(wanted, need_key(api_key, wanted.workspace))
+    check_task(found, task)
+    return found
 
 
 def label_of_boxes(picture: Path, boxes: Boxes, names: Sequence[str], *, prediction: bool = False) -> Annotation:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -235,5 +234,5 @@ def test_a_record_is_written_when_its_drawn_copy_is_there(tmp_path: Path) -> Non
     behind.close()
     names = [f"{number}{again}.jpg" for again in ("", "-2", "-3") for number in range(10)]
     assert told == [(name, True) for name in names]
-    assert len(os.listdir(tmp_path)) == 30
+    assert len(list(tmp_path.iterdir())) == 30
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("draw", "sinks"))]

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lensmith.predict.engines.onnx import OnnxEngine
 from lensmith.predict.ahead import Ahead
+from lensmith.predict.engines.onnx import OnnxEngine
 from lensmith.predict.loop import Waited, predict_frames
 from lensmith.predict.model import Model, Predictor
 from lensmith.predict.results import Detections, Frame, Scores, Skipped

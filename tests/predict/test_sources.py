@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import struct
+import threading
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -18,7 +22,7 @@ from lensmith.predict.loop import predict_frames
 from lensmith.predict.model import Model
 from lensmith.predict.recorder import VideoRecorder
 from lensmith.predict.results import Detections
-from lensmith.predict.sources import open_source
+from lensmith.predict.sources import StdinSource, StreamSource, natural_key, open_source
 from tests.helpers import make_picture
 
 from .make_bundle import blocks, make_detector
@@ -183,3 +187,138 @@ def test_folder_with_only_a_video_says_so(tmp_path: Path) -> None:
 def test_opencv_agrees_with_the_shared_video(test_data: Path) -> None:
     source = open_source(test_data / "video" / "household-items-short.mp4")
     assert len(list(source)) == source.total == 90
+
+
+def _zipped(path: Path, **members: bytes) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, data in members.items():
+            packed.writestr(name, data)
+    return path
+
+
+def test_pictures_of_a_zip_are_read_where_they_lie(tmp_path: Path) -> None:
+    good = make_picture(tmp_path / "good.jpg", 60, 40).read_bytes()
+    folder = tmp_path / "zip"
+    folder.mkdir()
+    path = _zipped(
+        folder / "shots.zip",
+        **{
+            "a/shot10.jpg": good, "a/shot2.jpg": good, "../../out.jpg": good, "/abs.jpg": good, "C:\\x.jpg": good,
+            "bad.jpg": b"no picture", "cut.jpg": good[: len(good) // 2], "notes.txt": b"text", ".hidden/x.jpg": good,
+            "__MACOSX/._shot2.jpg": b"\0", "ansi\x1b[31m.jpg": good, "bomb.bmp": b"BM" + bytes(20_000_000),
+        },
+    )  # fmt: skip
+    source = open_source(path)
+    read = [frame.source.removeprefix(f"{path}/") for frame in source]
+    assert read == ["../../out.jpg", "/abs.jpg", "a/shot2.jpg", "a/shot10.jpg", "ansi?[31m.jpg", "C:\\x.jpg"]
+    assert (source.name, source.total) == ("shots", 9)
+    reasons = {Path(one.path).name: one.reason for one in source.skipped}
+    assert set(reasons) == {"bad.jpg", "bomb.bmp", "cut.jpg"}
+    assert "claims to unpack" in reasons["bomb.bmp"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["good.jpg", "zip"]
+    assert [path.name for path in folder.iterdir()] == ["shots.zip"]
+
+
+def test_members_of_a_zip_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    good = make_picture(tmp_path / "good.png", 60, 40).read_bytes()
+    path = _zipped(
+        tmp_path / "shots.zip", **{"broken.png": good, "fine.png": good, "locked.png": good, "odd.png": good}
+    )
+    data = bytearray(path.read_bytes())
+    entries = {entry.filename: entry.header_offset for entry in zipfile.ZipFile(path).infolist()}
+    directory = {name: data.rindex(name.encode()) - 46 for name in entries}
+    data[entries["broken.png"] + 60] ^= 0xFF
+    struct.pack_into("<H", data, directory["locked.png"] + 8, 1)  # encrypted
+    struct.pack_into("<H", data, directory["odd.png"] + 10, 97)
+    path.write_bytes(data)
+    source = open_source(path)
+    assert [Path(frame.source).name for frame in source] == ["fine.png"]
+    reasons = {Path(one.path).name: one.reason for one in source.skipped}
+    assert "damaged" in reasons["broken.png"]
+    assert "encrypted" in reasons["locked.png"]
+    assert "97" in reasons["odd.png"]
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        pytest.param(lambda path: path.write_bytes(b"PK no zip"), "cannot be read", id="none"),
+        pytest.param(lambda path: _zipped(path, **{"a.txt": b"text"}), "no picture in this zip", id="no picture"),
+        pytest.param(lambda path: path.write_bytes(_zipped(path, a=b"1" * 999).read_bytes()[:50]), "cannot", id="cut"),
+        pytest.param(
+            lambda path: path.write_bytes(struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 64 << 20, 0, 0)),
+            "too long", id="a list of gigabytes",
+        ),
+        pytest.param(
+            lambda path: path.write_bytes(
+                struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, 1 << 40, 0)
+                + struct.pack("<4sLQL", b"PK\6\7", 0, 0, 1)
+                + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+            ),
+            "too long", id="a list of terabytes",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_no_zip_of_pictures(make: Callable[[Path], object], says: str, tmp_path: Path) -> None:
+    make(tmp_path / "x.zip")
+    with pytest.raises(DataError, match=says):
+        open_source(tmp_path / "x.zip")
+
+
+def test_a_list_names_pictures_beside_it(tmp_path: Path) -> None:
+    make_picture(tmp_path / "shots" / "b ü.png")
+    make_picture(tmp_path / "shots" / "a.png")
+    far = make_picture(tmp_path / "far.png")
+    lines = f"\ufeffshots/b ü.png\r\n\r\n  shots/a.png  \n{far}\nshots/gone.png\nshots\nnul\0.png"
+    (tmp_path / "list.txt").write_text(lines, encoding="utf-8", newline="")
+    source = open_source(tmp_path / "list.txt")
+    assert [Path(frame.source).name for frame in source] == ["b ü.png", "a.png", "far.png"]
+    assert [Path(one.path).name for one in source.skipped] == ["gone.png", "shots", "nul?.png"]
+    assert source.total == 6
+
+
+def test_standard_input_is_read_as_it_comes(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as lines, os.fdopen(writing, "wb", buffering=0) as pipe:
+        frames = iter(StdinSource(lines))
+        for name in ("one.png", "two.png"):
+            pipe.write(f"{make_picture(tmp_path / name)}\n\n".encode())
+            assert Path(next(frames).source).name == name  # nothing waits for the end
+        pipe.close()
+        assert next(frames, None) is None
+
+
+def test_a_picture_that_vanishes_is_skipped_and_a_new_one_ignored(tmp_path: Path) -> None:
+    for number in range(3):
+        make_picture(tmp_path / f"{number}.png")
+    source = open_source(tmp_path)
+    frames = iter(source)
+    next(frames)
+    (tmp_path / "1.png").unlink()
+    make_picture(tmp_path / "1a.png")
+    assert [Path(frame.source).name for frame in frames] == ["2.png"]
+    assert [Path(one.path).name for one in source.skipped] == ["1.png"]
+
+
+def test_natural_order_of_many_names() -> None:
+    names = ["shot.png", "shot2.png", "shot10.png", "Shot1.png", "shot02.png", "shots/1.png", "9" * 5000 + ".png", "a"]
+    ordered = sorted(names, key=natural_key)
+    assert ordered == [
+        "9" * 5000 + ".png", "a", "Shot1.png", "shot02.png", "shot2.png", "shot10.png", "shot.png", "shots/1.png",
+    ]  # fmt: skip
+
+
+def test_videos_beside_pictures_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_picture(tmp_path / "a.png")
+    make_video(tmp_path / "clip.mp4")
+    assert open_source(tmp_path).total == 1
+    assert "clip.mp4" in capsys.readouterr().err
+
+
+def test_a_stream_ends_by_its_time(tmp_path: Path) -> None:
+    video = make_video(tmp_path / "clip.mp4", frames=600, rate=60)
+    source = StreamSource(parse_address(str(video)), seconds=0.2)
+    frames = list(source)
+    assert 0 < len(frames) < 600
+    assert source.read >= len(frames) + source.passed_over
+    assert not [thread for thread in threading.enumerate() if thread.name == "camera"]
