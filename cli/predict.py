@@ -21,7 +21,7 @@ from .stage_options import (
 from .uncertain import LIMIT, push_frames, read_range
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ..core.workspace import Workspace
     from ..predict.batch import Format, PredictRun
@@ -161,7 +161,9 @@ def predict(
         try:
             predict_source(frames, model, place, config, done)
         finally:
-            _report(done, model, frames, bundles)
+            _report(
+                done, model, frames, [*_again("--weights", bundles), *_again("--classifier", chosen_stages.classifiers)]
+            )
         if upload and unsure:
             _upload(unsure, upload, api_key, bundles, frames, place)
     if done.summary.skipped:
@@ -213,7 +215,11 @@ def _upload(
     say(f"next: look at them on {pushed.url}")
 
 
-def _report(done: PredictRun, model: Predictor, frames: Source, bundles: list[Bundle]) -> None:
+def _again(option: str, bundles: Sequence[Bundle]) -> list[str]:
+    return [f"{option} {bundle.name}" for bundle in bundles]
+
+
+def _report(done: PredictRun, model: Predictor, frames: Source, again: list[str]) -> None:
     """What was found, and what to do next; also of a run that was cut off, once it had begun."""
     from ..core.progress import console, say
     from ..predict.sources import PicturesBase
@@ -226,6 +232,5 @@ def _report(done: PredictRun, model: Predictor, frames: Source, bundles: list[Bu
     if done.run is None:
         say("next: add --save for drawn copies and a file of all results")
         return
-    again = " ".join(f"--weights {bundle.name}" for bundle in bundles)
     say(f"written: {done.run}")
-    say(f"next: look at the results there, or show the model your camera: cv live {again}")
+    say(f"next: look at the results there, or show the model your camera: cv live {' '.join(again)}")
