@@ -8,8 +8,8 @@ from ..datasets.known import Learner
 from ..predict.exporting import (
     MOST_PICTURES,
     Calibration,
-    Exported,
     ExportConfig,
+    Exported,
     Measurement,
     check_export,
     export_bundle,
@@ -41,9 +41,7 @@ def export_classifier(bundle: Bundle, config: ExportConfig, workspace: Workspace
         measurement = Measurement(measured.split, ("accuracy",), run)
     calibration = None
     if config.precision == "int8":
-        reference, pictures = to_calibrate(
-            learner, config.calibrate, workspace, most=MOST_PICTURES, seed=config.seed
-        )
+        reference, pictures = to_calibrate(learner, config.calibrate, workspace, most=MOST_PICTURES, seed=config.seed)
         calibration = Calibration(reference, pictures)
         if measured:
             warn_of_leak(pictures, [item.image for item in measured.items])

@@ -50,14 +50,14 @@ def to_measure(learner: Learner, given: str | None, split: Split | None, workspa
         return None
     try:
         chosen = split or first_split(dataset)
-        items = tuple(dataset.items(chosen))
-        if not items:
-            raise NotFoundError(f"The dataset has no '{chosen}' pictures.", where=dataset.root)
     except NotFoundError as error:
-        if given or split:
+        if given:
             raise
         say(f"not measured: {error.what}")
         return None
+    items = tuple(dataset.items(chosen))
+    if not items:
+        raise NotFoundError(f"The dataset has no '{chosen}' pictures.", where=dataset.root)
     return Measured(dataset, chosen, items)
 
 

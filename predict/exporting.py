@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import platform
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -28,17 +27,13 @@ from ..weights.export.convert import Order, convert
 from ..weights.export.formats import FORMATS, check_possible
 from ..weights.record import ExportFormat, Precision
 from ..weights.shelf import free_bundle_name
-from .engines.base import Engine
-from .engines.choose import open_engine
-from .engines.foreign import ForeignEngine
-from .engines.golden import compare, golden_samples
-from .exported_difference import differences
+from .engines.golden import golden_samples
+from .export_check import check_answers, engine_of, milliseconds, reference_engine
 from .model import Model
 from .prepare import fit
 
 MOST_PICTURES = 300  # to calibrate with
 _MEBIBYTE = 1 << 20
-_TIMED_SECONDS, _TIMED_LEAST = 1.0, 5
 
 
 @dataclass(frozen=True)
@@ -60,7 +55,7 @@ class ExportConfig:
     precision: Precision = "fp32"
     name: str | None = None
     dataset: str | None = None
-    split: str | None = None
+    split: Literal["train", "valid", "test"] | None = None
     calibrate: str | None = None
     seed: int = 0
 
@@ -195,82 +190,15 @@ def _look(bundle: Bundle, staged: Bundle, measurement: Measurement | None) -> _F
     """Compare with the golden samples, time, and measure."""
     with engine_of(staged) as engine:
         difference = check_answers(staged, engine)
-        export = Speed(engine.name, _milliseconds(engine, staged), _bytes(staged))
+        export = Speed(engine.name, milliseconds(engine, staged), _bytes(staged))
         after = measurement.run(Model(staged, engine)) if measurement else {}
-    reference = _reference(bundle)
-    source = Speed(reference.name, _milliseconds(reference, bundle), _bytes(bundle))
+    reference = reference_engine(bundle)
+    source = Speed(reference.name, milliseconds(reference, bundle), _bytes(bundle))
     measured: dict[str, tuple[float, float]] = {}
     if measurement and after:
         before = measurement.run(Model(bundle, reference))
         measured = {key: (before[key], after[key]) for key in measurement.compared}
     return _Found(source, export, difference, measured, after, measurement.split if measurement and after else None)
-
-
-def check_answers(staged: Bundle, engine: Engine) -> dict[str, float]:
-    """The gate: an export answers the golden samples as its source does. Gives `differences`.
-
-    Raises:
-        LensmithError: it does not, and how far off it is.
-    """
-    inputs, expected = golden_samples(staged)
-    outputs = np.concatenate([engine.infer(inputs[one : one + 1]) for one in range(len(inputs))])
-    problem = compare(outputs, expected, staged.record)
-    if not np.isfinite(outputs).all():
-        problem = "some of its answers are no numbers"
-    if problem is None:
-        return differences(outputs, expected, staged.record)
-    advice = {"int8": "calibrate with more pictures that look like those it will see, or use --half instead of --int8",
-              "fp16": "leave --half out"}  # fmt: skip
-    precision = staged.record.exported.precision if staged.record.exported else "fp32"
-    raise LensmithError(
-        f"The exported model gives other answers than the model that it was made from: {problem}. Nothing was kept.",
-        where=staged.name,
-        next_step=advice.get(precision, "choose another --to"),
-    )
-
-
-@contextmanager
-def engine_of(staged: Bundle) -> Iterator[Engine]:
-    """What runs an export: the engine that `cv predict` would use, in 32 bits, or for other formats a runner."""
-    exported = staged.record.exported
-    if exported is None:
-        raise DataError("This is no export.", where=staged.folder)
-    kind = exported.format
-    if kind == "onnx":
-        from .engines.onnx import OnnxEngine
-
-        yield OnnxEngine(staged)
-    elif kind == "openvino":
-        from .engines.openvino_engine import OpenVinoEngine
-
-        yield OpenVinoEngine(staged, live=True, exact=True)
-    elif kind == "tensorrt":
-        yield open_engine(staged, engine="tensorrt", device="gpu")
-    else:
-        with ForeignEngine(kind, staged.folder / FORMATS[kind].entry) as engine:
-            yield engine
-
-
-def _reference(bundle: Bundle) -> Engine:
-    """The source in 32 bits: its portable model, which needs no framework, or else what it was trained with."""
-    if bundle.file(PORTABLE_NAME):
-        return open_engine(bundle, engine="onnxruntime", device="cpu")
-    return open_engine(bundle, device="cpu")
-
-
-def _milliseconds(engine: Engine, bundle: Bundle) -> float:
-    """The median time for one picture."""
-    inputs, _ = golden_samples(bundle)
-    picture = inputs[:1]
-    engine.infer(picture)
-    took: list[float] = []
-    until = time.perf_counter() + _TIMED_SECONDS
-    while time.perf_counter() < until or len(took) < _TIMED_LEAST:
-        begun = engine.seconds if isinstance(engine, ForeignEngine) else time.perf_counter()
-        engine.infer(picture)
-        ended = engine.seconds if isinstance(engine, ForeignEngine) else time.perf_counter()
-        took.append(1000 * (ended - begun))
-    return float(np.median(took))
 
 
 def _bytes(bundle: Bundle) -> int:
@@ -301,9 +229,7 @@ def _complete(record: BundleRecord, found: _Found) -> BundleRecord:
     loss = {key: after - before for key, (before, after) in found.measured.items()}
     update = {"difference": found.difference, "split": found.split, "loss": loss}
     exported = record.exported and record.exported.model_copy(update=update)
-    return record.model_copy(
-        update={"exported": exported, "metrics": found.metrics, "metrics_split": found.split}
-    )
+    return record.model_copy(update={"exported": exported, "metrics": found.metrics, "metrics_split": found.split})
 
 
 def _need_room(scratch: Path, bundle: Bundle, calibration: Calibration | None) -> None:

@@ -167,7 +167,7 @@ def _load_savedmodel(path: Path) -> Callable[[np.ndarray], Any]:
 
 
 def _load_coreml(path: Path) -> Callable[[np.ndarray], Any]:
-    import coremltools
+    import coremltools  # pyright: ignore[reportMissingImports] - installed on macOS alone
     from PIL import Image
 
     model = coremltools.models.MLModel(str(path))

@@ -98,17 +98,17 @@ def _run(order: Order) -> None:
 def _road(kind: ExportFormat) -> Callable[[Bundle, Order], None]:
     match kind:
         case "onnx":
-            from .onnx import export
+            from .to_onnx import export
         case "openvino":
-            from .openvino import export
+            from .to_openvino import export
         case "torchscript":
-            from .torchscript import export
+            from .to_torchscript import export
         case "savedmodel" | "tflite":
-            from .tensorflow import export
+            from .to_tensorflow import export
         case "coreml":
-            from .coreml import export
+            from .to_coreml import export
         case "tensorrt":
-            from .tensorrt import export
+            from .to_tensorrt import export
     return export
 
 

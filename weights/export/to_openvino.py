@@ -11,7 +11,7 @@ from ...core.isolation import hidden
 from ..bundle import PORTABLE_NAME, Bundle
 from .convert import need_file
 from .formats import FORMATS
-from .onnx import pictures_of
+from .to_onnx import pictures_of
 
 if TYPE_CHECKING:
     from .convert import Order
@@ -23,14 +23,16 @@ def export(bundle: Bundle, order: Order) -> None:
     """Write `model.xml` and `model.bin`.
 
     16 bits are how weights lie on the disk, half as large; what is computed in is chosen by who runs it. In 8 bits the
-    nodes after the last layers with weights stay in 32, as in `onnx.export`.
+    nodes after the last layers with weights stay in 32, as in `to_onnx.export`.
     """
     with hidden("openvino_telemetry"):
         import openvino
     graph = openvino.Core().read_model(str(need_file(bundle, PORTABLE_NAME)))
     if order.precision == "int8":
         graph = _quantise(graph, pictures_of(order))
-    openvino.save_model(graph, str(order.target / FORMATS["openvino"].entry), compress_to_fp16=order.precision != "fp32")
+    openvino.save_model(
+        graph, str(order.target / FORMATS["openvino"].entry), compress_to_fp16=order.precision != "fp32"
+    )
 
 
 def _quantise(graph: Any, pictures: Path) -> Any:
@@ -46,7 +48,7 @@ def _quantise(graph: Any, pictures: Path) -> Any:
 
 
 def _tail(graph: Any) -> set[str]:
-    """As `onnx.tail`."""
+    """As `to_onnx.tail`."""
     waiting = [result.input_value(0).get_node() for result in graph.get_results()]
     found: set[str] = set()
     while waiting:

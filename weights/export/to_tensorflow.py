@@ -1,7 +1,7 @@
 """TensorFlow's formats: SavedModel and TensorFlow Lite, with the picture input inside.
 
-A classifier is rebuilt with Keras from its record. A detector's graph, and that of a classifier which is portable alone,
-is made of its ONNX file node by node, see `onnx_graph`.
+A classifier is rebuilt with Keras from its record. A detector's graph, and that of a classifier which is portable
+alone, is made of its ONNX file node by node, see `onnx_graph`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..bundle import PORTABLE_NAME, Bundle
 from ..portable import INPUT_NAME
 from .convert import need_file
 from .formats import FORMATS
-from .onnx import pictures_of
+from .to_onnx import pictures_of
 
 if TYPE_CHECKING:
     from .convert import Order
@@ -40,9 +40,9 @@ def export(bundle: Bundle, order: Order) -> None:
     network, any_number = _network(bundle)
     wants_any = any_number and order.kind == "savedmodel"
     spec = tf.TensorSpec((None if wants_any else 1, size.height, size.width, 3), tf.uint8, name=INPUT_NAME)
-    module = tf.Module()
+    module: Any = tf.Module()
     module.network = network
-    module.run = tf.function(lambda pictures: {OUTPUT_NAME: network(pictures)}, input_signature=[spec])
+    module.run = tf.function(lambda pictures: {OUTPUT_NAME: network(pictures)}, input_signature=[spec], autograph=False)
     concrete = module.run.get_concrete_function()
     if order.kind == "savedmodel":
         tf.saved_model.save(module, str(order.target / FORMATS["savedmodel"].entry), signatures=concrete)
@@ -105,7 +105,7 @@ def _lite(concrete: Any, module: Any, order: Order) -> bytes:
 
 
 def _quantised(converter: Any, pictures: Path) -> bytes:
-    """Weights and activations in 8 bits; what `onnx_graph` calls the tail stays in 32, as in `onnx.export`."""
+    """Weights and activations in 8 bits; what `onnx_graph` calls the tail stays in 32, as in `to_onnx.export`."""
     import tensorflow as tf
 
     from .onnx_graph import TAIL
@@ -116,11 +116,9 @@ def _quantised(converter: Any, pictures: Path) -> bytes:
             yield [np.array(array[number : number + 1])]
 
     converter.representative_dataset = shown
-    calibrated = tf.lite.experimental.QuantizationDebugger(
-        converter=converter, debug_dataset=shown,
-        debug_options=tf.lite.experimental.QuantizationDebugOptions(),
-    )  # fmt: skip
-    names = {detail["name"] for detail in calibrated.quant_interpreter.get_tensor_details()}
-    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=sorted(n for n in names if TAIL in n))
-    calibrated.options = options
+    lite = tf.lite.experimental
+    calibrated = lite.QuantizationDebugger(converter=converter, debug_dataset=shown)
+    tensors = tf.lite.Interpreter(model_content=calibrated.calibrated_model).get_tensor_details()
+    names = sorted({tensor["name"] for tensor in tensors if TAIL in tensor["name"]})
+    calibrated.options = lite.QuantizationDebugOptions(denylisted_nodes=names)
     return calibrated.get_nondebug_quantized_model()

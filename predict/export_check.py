@@ -1,0 +1,131 @@
+"""What an export is worth: run, compared with its source's own answers, timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from ..core.errors import DataError, LensmithError
+from ..weights.bundle import PORTABLE_NAME, Bundle, BundleRecord
+from ..weights.export.formats import FORMATS
+from .decode import decode_detections
+from .engines.base import Engine
+from .engines.choose import open_engine
+from .engines.foreign import ForeignEngine
+from .engines.golden import compare, golden_samples
+from .prepare import Geometry
+
+_CLEAR = 0.25
+_SAME_OBJECT = 0.5
+_TIMED_SECONDS, _TIMED_LEAST = 1.0, 5
+
+
+@contextmanager
+def engine_of(staged: Bundle) -> Iterator[Engine]:
+    """What runs an export: the engine that `cv predict` would use, in 32 bits, or for other formats a runner."""
+    exported = staged.record.exported
+    if exported is None:
+        raise DataError("This is no export.", where=staged.folder)
+    kind = exported.format
+    if kind == "onnx":
+        from .engines.onnx import OnnxEngine
+
+        yield OnnxEngine(staged)
+    elif kind == "openvino":
+        from .engines.openvino_engine import OpenVinoEngine
+
+        yield OpenVinoEngine(staged, live=True, exact=True)
+    elif kind == "tensorrt":
+        yield open_engine(staged, engine="tensorrt", device="gpu")
+    else:
+        with ForeignEngine(kind, staged.folder / FORMATS[kind].entry) as engine:
+            yield engine
+
+
+def check_answers(staged: Bundle, engine: Engine) -> dict[str, float]:
+    """The gate: an export answers the golden samples as its source does. Gives `differences`.
+
+    Raises:
+        LensmithError: it does not, and how far off it is.
+    """
+    inputs, expected = golden_samples(staged)
+    outputs = np.concatenate([engine.infer(inputs[one : one + 1]) for one in range(len(inputs))])
+    problem = compare(outputs, expected, staged.record)
+    if not np.isfinite(outputs).all():
+        problem = "some of its answers are no numbers"
+    if problem is None:
+        return differences(outputs, expected, staged.record)
+    advice = {"int8": "calibrate with more pictures that look like those it will see, or use --half instead of --int8",
+              "fp16": "leave --half out"}  # fmt: skip
+    precision = staged.record.exported.precision if staged.record.exported else "fp32"
+    raise LensmithError(
+        f"The exported model gives other answers than the model that it was made from: {problem}. Nothing was kept.",
+        where=staged.name,
+        next_step=advice.get(precision, "choose another --to"),
+    )
+
+
+def reference_engine(bundle: Bundle) -> Engine:
+    """The source in 32 bits: its portable model, which needs no framework, or else what it was trained with."""
+    if bundle.file(PORTABLE_NAME):
+        return open_engine(bundle, engine="onnxruntime", device="cpu")
+    return open_engine(bundle, device="cpu")
+
+
+def milliseconds(engine: Engine, bundle: Bundle) -> float:
+    """The median time for one picture."""
+    inputs, _ = golden_samples(bundle)
+    picture = inputs[:1]
+    engine.infer(picture)
+    took: list[float] = []
+    until = time.perf_counter() + _TIMED_SECONDS
+    while time.perf_counter() < until or len(took) < _TIMED_LEAST:
+        begun = engine.seconds if isinstance(engine, ForeignEngine) else time.perf_counter()
+        engine.infer(picture)
+        ended = engine.seconds if isinstance(engine, ForeignEngine) else time.perf_counter()
+        took.append(1000 * (ended - begun))
+    return float(np.median(took))
+
+
+def differences(outputs: np.ndarray, expected: np.ndarray, record: BundleRecord) -> dict[str, float]:
+    """The worst differences over the golden samples.
+
+    Args:
+        outputs: Raw answers of the export, float32 `(n, ...)`.
+        expected: The source's.
+        record: The source's.
+
+    Returns:
+        For a classifier "probability". For a detector, over the source's boxes with a confidence of 0.25 or more after
+        suppression: "confidence", "overlap_lost" (1 minus the IoU of the box of the same class that overlaps most), and
+        "boxes_lost", the share of them without any such box of IoU 0.5 or more; the first two without those.
+    """
+    if record.task == "classify":
+        return {"probability": float(np.abs(outputs - expected).max())}
+    size = record.preprocessing
+    same = Geometry(size.width, size.height, 1.0, 1.0, 0, 0)
+    confidence, overlap, lost, boxes = 0.0, 0.0, 0, 0
+    for mine, reference in zip(outputs, expected, strict=True):
+        found = decode_detections(mine, record, same, _CLEAR / 2)
+        wanted = decode_detections(reference, record, same, _CLEAR)
+        for box, class_id, sure in zip(wanted.xyxy, wanted.class_id, wanted.confidence, strict=True):
+            boxes += 1
+            alike = found.class_id == class_id
+            ious = _iou(box, found.xyxy[alike])
+            best = int(ious.argmax()) if len(ious) else -1
+            if best < 0 or ious[best] < _SAME_OBJECT:
+                lost += 1
+                continue
+            overlap = max(overlap, 1 - float(ious[best]))
+            confidence = max(confidence, abs(float(found.confidence[alike][best] - sure)))
+    return {"confidence": confidence, "overlap_lost": overlap, "boxes_lost": lost / max(boxes, 1)}
+
+
+def _iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    sides = np.clip(np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2]), 0, None)
+    shared = sides[:, 0] * sides[:, 1]
+    areas = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])
+    return shared / np.maximum((box[2] - box[0]) * (box[3] - box[1]) + areas - shared, 1e-9)
