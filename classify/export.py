@@ -52,17 +52,26 @@ def export_portable(model: Any, record: BundleRecord, native: Path, target: Path
         _export_elsewhere(record, native, target)
 
 
-def _export(model: Any, target: Path) -> None:
+def export_floating(model: Any, target: Path) -> None:
+    """Write a Keras model on TensorFlow as ONNX with the float input that it has.
+
+    Raises:
+        LensmithError: Keras cannot export it.
+    """
     _teach_erfc()
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        try:
+            model.export(target, format="onnx", verbose=False)
+        except Exception as error:
+            raise LensmithError(f"Keras could not export the model: {type(error).__name__}: {error}") from error
+
+
+def _export(model: Any, target: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         floating = Path(folder) / "model.onnx"
-        logging.getLogger("tf2onnx").setLevel(logging.ERROR)
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            try:
-                model.export(floating, format="onnx", verbose=False)
-            except Exception as error:
-                raise LensmithError(f"Keras could not export the model: {type(error).__name__}: {error}") from error
+        export_floating(model, floating)
         add_picture_input(floating, target, layout="nhwc", scale=1.0, channels="rgb")
 
 

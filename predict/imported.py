@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..core.errors import DataError, NotFoundError, UsageError
+from ..core.errors import DataError, UsageError
 from ..core.files import scratch_folder, whole_folder
 from ..core.progress import say
 from ..core.words import some
@@ -26,6 +26,7 @@ from .proof import prove_bundle
 
 Task = Literal["detect", "classify"]
 Scale = Literal["0-255", "0-1", "-1-1", "imagenet"]
+Answers = Literal["probabilities", "logits", "one", "one-logit"]
 SCALES: tuple[Scale, ...] = ("0-255", "0-1", "-1-1", "imagenet")
 GOLDEN_SAMPLES = 4
 MOST_CLASSES = 10_000
@@ -126,10 +127,37 @@ def tidy_names(names: list[Any]) -> tuple[str, ...]:
     return tuple(tidy)
 
 
-def check_exists(path: Path) -> None:
-    """Raise NotFoundError unless there is a file."""
-    if not path.is_file():
-        raise NotFoundError("There is no such model file.", where=path)
+def kind_of_answers(outputs: np.ndarray, classes: int) -> Answers:
+    """What a classifier answers with, by its answers to the fixed pictures.
+
+    Raises:
+        DataError: with nothing that can be made into probabilities of classes that exclude each other.
+    """
+    if outputs.ndim != 2 or outputs.shape[1] not in ({1, 2} if classes == 2 else {classes}):
+        raise DataError(f"The model answers with {list(outputs.shape[1:])} numbers for {classes} classes.",
+                        next_step="look at --classes")  # fmt: skip
+    if not np.isfinite(outputs).all():
+        raise DataError("The model answers with what is no number.")
+    within = bool((outputs >= 0).all() and (outputs <= 1).all())
+    if outputs.shape[1] == 1 and classes == 2:
+        return "one" if within else "one-logit"
+    if within and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
+        return "probabilities"
+    if within:
+        raise DataError("The model's answers lie between 0 and 1 and do not add up to 1: its classes do not exclude "
+                        "each other, and such a classifier cannot be used here.")  # fmt: skip
+    return "logits"
+
+
+def to_probabilities(outputs: np.ndarray, kind: Answers) -> np.ndarray:
+    """Answers of a kind as probabilities, float32 `(n, classes)`; the same as `add_probabilities` puts into a file."""
+    if kind == "probabilities":
+        return outputs
+    if kind == "logits":
+        power = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        return (power / power.sum(axis=1, keepdims=True)).astype(np.float32)
+    second = outputs if kind == "one" else 1 / (1 + np.exp(-outputs))
+    return np.concatenate([1 - second, second], axis=1).astype(np.float32)
 
 
 def tell_facts(path: Path, facts: dict[str, Any]) -> None:

@@ -22,7 +22,16 @@ from ..weights.onnx_files import OnnxFacts, Tensor, check_onnx
 from ..weights.onnx_names import names_of, side_of, task_of
 from ..weights.portable import INPUT_NAME, add_picture_input, add_probabilities
 from ..weights.protobuf import Damaged
-from .imported import ImportConfig, Imported, fixed_pictures, place_import, scale_and_shift, tidy_names
+from .imported import (
+    ImportConfig,
+    Imported,
+    fixed_pictures,
+    kind_of_answers,
+    place_import,
+    scale_and_shift,
+    tidy_names,
+    to_probabilities,
+)
 
 USUAL_SIZE = {"detect": 640, "classify": 224}
 _SECONDS = 300.0
@@ -185,7 +194,10 @@ def _convert(question: dict[str, Any]) -> dict[str, Any]:
         if question["task"] == "detect":
             kind = kind_of_boxes(outputs, len(question["names"]), max(question["width"], question["height"]))
         else:
-            kind, outputs = _as_probabilities(outputs, len(question["names"]), target, pictures)
+            kind = kind_of_answers(outputs, len(question["names"]))
+            outputs = to_probabilities(outputs, kind)
+            if kind != "probabilities":
+                add_probabilities(target, kind)
     except (DataError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever the libraries find wrong with a file
@@ -227,27 +239,6 @@ def kind_of_boxes(outputs: np.ndarray, classes: int, side: int) -> Output:
         "(n, boxes, 6).",
         next_step="look at --classes; models of YOLOv5 and YOLOv7 with a number for 'there is something' are not read",
     )
-
-
-def _as_probabilities(outputs: np.ndarray, classes: int, target: Path, pictures: np.ndarray) -> tuple[str, np.ndarray]:
-    """Let the model answer with probabilities, whatever it answered with before."""
-    if outputs.ndim != 2 or outputs.shape[1] not in ({1, 2} if classes == 2 else {classes}):
-        raise DataError(f"The model answers with {list(outputs.shape[1:])} numbers for {classes} classes.",
-                        next_step="look at --classes")  # fmt: skip
-    if not np.isfinite(outputs).all():
-        raise DataError("The model answers with what is no number.")
-    within = bool((outputs >= 0).all() and (outputs <= 1).all())
-    if outputs.shape[1] == 1:
-        steps = "one" if within else "one-logit"
-    elif within and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
-        return "probabilities", outputs
-    elif within:
-        raise DataError("The model's answers lie between 0 and 1 and do not add up to 1: its classes do not exclude "
-                        "each other, and such a classifier cannot be used here.")  # fmt: skip
-    else:
-        steps = "logits"
-    add_probabilities(target, steps)
-    return steps, _run(target, pictures)
 
 
 if __name__ == "__main__":

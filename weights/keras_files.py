@@ -19,11 +19,9 @@ from typing import Any
 from ..core.errors import DataError, NotFoundError
 from ..core.words import some
 from .flat import stable_names
+from .hdf5_files import MAX_DEPTH, MAX_GROUPS, MAX_RATIO, own_member, plain_array
 
 MAX_BYTES = 1 << 30
-_MAX_RATIO = 10
-_MAX_GROUPS = 20_000
-_MAX_DEPTH = 12
 _BLOCK = re.compile(r"([a-z]+\d+)[a-z]?_")
 _ZIP_MEMBER = "model.weights.h5"
 # A layer that only this network has among those that share its other names; asked in this order.
@@ -200,7 +198,7 @@ def _open_stored(path: Path) -> Iterator[tuple[list[_Stored], bool]]:
 def _extract(path: Path, target: Any) -> None:
     with zipfile.ZipFile(path) as archive:
         member = archive.getinfo(_ZIP_MEMBER)
-        if member.file_size > MAX_BYTES or member.file_size > _MAX_RATIO * max(member.compress_size, 1):
+        if member.file_size > MAX_BYTES or member.file_size > MAX_RATIO * max(member.compress_size, 1):
             raise ValueError(f"{_ZIP_MEMBER} claims {member.file_size} bytes, which is too much")
         with archive.open(member) as packed:
             left = member.file_size
@@ -214,16 +212,16 @@ def _legacy_root(file: Any) -> Any | None:
     """Where Keras 1 and 2 keep the layers: at the top, or in `model_weights` of a whole model."""
     if "layer_names" in file.attrs:
         return file
-    inner = _own_member(file, "model_weights")
+    inner = own_member(file, "model_weights")
     return inner if inner is not None and "layer_names" in inner.attrs else None
 
 
 def _read_legacy(root: Any) -> Iterator[_Stored]:
     for name in _texts(root.attrs["layer_names"]):
-        group = _own_member(root, name)
+        group = own_member(root, name)
         if group is None:
             raise ValueError(f"the layer '{name}' is not in it")
-        arrays = tuple(_array(group, weight) for weight in _texts(group.attrs["weight_names"]))
+        arrays = tuple(plain_array(group, weight) for weight in _texts(group.attrs["weight_names"]))
         if arrays:
             yield _Stored(name, arrays)
 
@@ -236,40 +234,17 @@ def _read_current(file: Any) -> Iterator[_Stored]:
     while waiting:
         group, name, depth = waiting.pop()
         seen += 1
-        if seen > _MAX_GROUPS or depth > _MAX_DEPTH:
+        if seen > MAX_GROUPS or depth > MAX_DEPTH:
             raise ValueError("it holds more groups than any model")
-        variables = _own_member(group, "vars")
+        variables = own_member(group, "vars")
         if isinstance(variables, h5py.Group) and len(variables):
             called = variables.attrs.get("name", name)
-            arrays = tuple(_array(variables, str(number)) for number in range(len(variables)))
+            arrays = tuple(plain_array(variables, str(number)) for number in range(len(variables)))
             yield _Stored(called.decode() if isinstance(called, bytes) else str(called), arrays)
         for key in group:
-            child = _own_member(group, key)
+            child = own_member(group, key)
             if key != "vars" and isinstance(child, h5py.Group):
                 waiting.append((child, key, depth + 1))
-
-
-def _own_member(group: Any, key: str) -> Any | None:
-    """A member that lies in this very file; links could point at any other file of the person's."""
-    import h5py
-
-    member = group
-    for part in key.split("/"):
-        if not isinstance(member, h5py.Group) or part not in member:
-            return None
-        if not isinstance(member.get(part, getlink=True), h5py.HardLink):
-            raise ValueError(f"'{part}' is a link, which weights files need not have")  # noqa: TRY004 - a fault of the file
-        member = member[part]
-    return member
-
-
-def _array(group: Any, key: str) -> Any:
-    import h5py
-
-    array = _own_member(group, key)
-    if not isinstance(array, h5py.Dataset) or array.is_virtual or array.external:
-        raise ValueError(f"'{key}' is not a plain array")
-    return array
 
 
 def _texts(values: Any) -> list[str]:
