@@ -82,6 +82,8 @@ def open_place(target: str, endpoint: str | None = None) -> Place:
         return S3Place(bucket, prefix, endpoint)
     if endpoint is not None:
         raise UsageError("--endpoint-url belongs to an s3:// address.", where=target, next_step=_ONLY_THESE)
+    if kind is None and target[:3].lower() == "s3:":
+        raise UsageError("This is no address of a bucket.", where=target, next_step=_ONLY_THESE)
     if kind is None:
         return FolderPlace(Path(target).expanduser())
     if kind == "file" and target[:7].lower() == "file://":

@@ -151,6 +151,7 @@ class S3Place:
         """Whatever goes wrong between here and the store, as one sentence for the person."""
         from aiohttp import ClientError
         from botocore.exceptions import BotoCoreError, HTTPClientError, NoCredentialsError, SSLError
+        from botocore.exceptions import ConnectionError as NoConnection
 
         try:
             yield
@@ -168,8 +169,8 @@ class S3Place:
             ) from None
         except SSLError:
             raise self._unreachable("no safe connection could be made") from None
-        except (HTTPClientError, ClientError, TimeoutError) as error:
-            raise self._unreachable(f"no answer ({type(error).__name__})") from None
+        except (NoConnection, HTTPClientError, ClientError, TimeoutError) as error:
+            raise self._unreachable(f"{_said(error)}") from None
         except BotoCoreError as error:
             raise LensmithError(f"The store cannot be used: {_said(error)}", where=self.address) from None
         except OSError as error:

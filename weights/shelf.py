@@ -82,7 +82,11 @@ def take_in(
         read_bundle(came)
         if record.name != called:
             record = put_record(came, record.model_copy(update={"name": called}), dict(record.files))
-        prove(came)
+        try:
+            prove(came)
+        except DataError as error:  # where it lies is gone in a moment
+            what = f"The model '{called}' was not taken in. {error.what}"
+            raise DataError(what, next_step="get it again; if it stays so, ask whoever made it") from None
         with bundle_lock(workspace, called), whole_folder(target) as folder:
             for path in sorted(came.iterdir()):
                 path.rename(folder / path.name)
