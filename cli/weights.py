@@ -12,7 +12,7 @@ from .options import JsonOption, WorkspaceOption, plain, print_json
 
 if TYPE_CHECKING:
     from ..core.workspace import Workspace
-    from ..weights.bundle import BundleRecord
+    from ..weights.bundle import Bundle, BundleRecord
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A model's name in weights/, or its folder.")]
 _LONGEST_NAME = 26  # a longer one has a line of its own, so that the table fits 80 columns
@@ -46,26 +46,26 @@ def show_weights(
 
     bundle = open_bundle(name, find_workspace(context, workspace))
     if as_json or context.obj["as_json"]:
-        print_json(_as_json(bundle.folder, bundle.record))
+        print_json(_as_json(bundle))
     else:
-        _show(bundle.folder, bundle.record)
+        _show(bundle)
 
 
 def print_list(place: Workspace, *, as_json: bool) -> None:
     """What `cv weights` prints: a table, or JSON."""
     from ..core.errors import DataError
     from ..core.progress import say, warn
-    from ..weights.bundle import read_record
+    from ..weights.bundle import Bundle, read_record
     from ..weights.shelf import list_bundles
 
     found = []
     for folder in list_bundles(place):
         try:
-            found.append((folder, read_record(folder)))
+            found.append(Bundle(folder, read_record(folder)))
         except DataError as error:
             warn(f"{folder.name} is left out: {error.what}")
     if as_json:
-        print_json([_as_json(folder, record) for folder, record in found])
+        print_json([_as_json(bundle) for bundle in found])
     elif not found:
         say(f"There is no model in {place.weights} yet. `cv train-yolo` and `cv finetune` make one; `cv weights import`"
             " and `cv pull-weights` bring one; `cv demo` shows both kinds.")  # fmt: skip
@@ -73,14 +73,13 @@ def print_list(place: Workspace, *, as_json: bool) -> None:
         _print(found)
 
 
-def _print(found: list[tuple[Path, BundleRecord]]) -> None:
+def _print(found: list[Bundle]) -> None:
     """A line for each, and one below it for where it is from and what runs it."""
     from rich.cells import cell_len
 
     rows = [("name", "task", "score", "on disk", "made")]
     rows += [
-        (folder.name, record.task, _score(record), _size(folder, record), f"{record.created:%Y-%m-%d}")
-        for folder, record in found
+        (one.name, one.record.task, _score(one.record), _size(one), f"{one.record.created:%Y-%m-%d}") for one in found
     ]
     shown = [cell_len(row[0]) for row in rows]
     widths = [max((width for width in shown if width <= _LONGEST_NAME), default=4)]
@@ -92,16 +91,17 @@ def _print(found: list[tuple[Path, BundleRecord]]) -> None:
         cells = [text + " " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)]
         typer.echo(plain("  ".join(cells).rstrip()))
         if number:
-            told = _about(found[number - 1][1])
+            told = _about(found[number - 1])
             indent = "    "
             typer.echo(plain(textwrap.fill(told, _WIDTH, initial_indent=indent, subsequent_indent=indent)))
 
 
-def _about(record: BundleRecord) -> str:
+def _about(bundle: Bundle) -> str:
+    record = bundle.record
     names = f"{', '.join(record.names[:4])}{', ...' if len(record.names) > 4 else ''}"
     origin = f"exported from {record.exported.source}" if record.exported else record.origin
     data = f"; data: {record.dataset.name}" if record.dataset else ""
-    return f"{origin}; {len(record.names)} classes: {names}{data}; {'+'.join(_formats(record))}; {_runs_on(record)}"
+    return f"{origin}; {len(record.names)} classes: {names}{data}; {'+'.join(_formats(record))}; {_runs_on(bundle)}"
 
 
 def _formats(record: BundleRecord) -> list[str]:
@@ -110,41 +110,36 @@ def _formats(record: BundleRecord) -> list[str]:
     return [told for name, told in _NATIVE_FILES.items() if name in record.files]
 
 
-def _runs_on(record: BundleRecord) -> str:
-    engines = ready_engines(record)
+def _runs_on(bundle: Bundle) -> str:
+    engines = ready_engines(bundle)
     return f"runs on {', '.join(engines)}" if engines else "no engine here runs it"
 
 
-def ready_engines(record: BundleRecord) -> list[str]:
+def ready_engines(bundle: Bundle) -> list[str]:
     """The engines that are installed here and for which a bundle has a file; none of them is loaded."""
     from importlib.util import find_spec
 
-    wanted = {
-        "openvino": "model.xml" if "model.xml" in record.files else "model.onnx",
-        "onnxruntime": "model.onnx",
-        "ultralytics": "model.pt",
-        "keras": "model.keras",
-        "tensorrt": "model.engine",
-    }
-    return [engine for engine, file in wanted.items() if file in record.files and find_spec(engine)]
+    from ..predict.engines.choose import engines_for
+
+    return [engine for engine in engines_for(bundle) if find_spec(engine)]
 
 
-def _size(folder: Path, record: BundleRecord) -> str:
+def _size(bundle: Bundle) -> str:
     from rich.filesize import decimal
 
-    return decimal(_bytes(folder, record))
+    return decimal(_bytes(bundle))
 
 
-def _bytes(folder: Path, record: BundleRecord) -> int:
+def _bytes(bundle: Bundle) -> int:
     """Of the bundle's own files that are there."""
-    paths = (folder / name for name in ("bundle.json", *record.files))
+    paths = (bundle.folder / name for name in ("bundle.json", *bundle.record.files))
     return sum(path.stat().st_size for path in paths if path.is_file())
 
 
-def _as_json(folder: Path, record: BundleRecord) -> dict[str, Any]:
+def _as_json(bundle: Bundle) -> dict[str, Any]:
     return {
-        "folder": str(folder), "bytes": _bytes(folder, record), "formats": _formats(record),
-        "engines": ready_engines(record), **record.model_dump(mode="json"),
+        "folder": str(bundle.folder), "bytes": _bytes(bundle), "formats": _formats(bundle.record),
+        "engines": ready_engines(bundle), **bundle.record.model_dump(mode="json"),
     }  # fmt: skip
 
 
@@ -167,13 +162,14 @@ def _temperature(record: BundleRecord) -> dict[str, str]:
     return {"calibration temperature": said}
 
 
-def _show(folder: Path, record: BundleRecord) -> None:
+def _show(bundle: Bundle) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     from ..weights.card import told_metrics, told_origin
 
+    folder, record = bundle.folder, bundle.record
     model = record.detector.family if record.detector else record.classifier.backbone if record.classifier else ""
     rows = {
         "name": folder.name,
@@ -188,8 +184,8 @@ def _show(folder: Path, record: BundleRecord) -> None:
         "data": f"{record.dataset.name}, fingerprint {record.dataset.fingerprint[:16]}"
         if record.dataset
         else "unknown",
-        "runs here on": ", ".join(ready_engines(record)) or "nothing that is installed",
-        "files": f"{len(record.files)}, {_size(folder, record)}, all as they were when the bundle was made",
+        "runs here on": ", ".join(ready_engines(bundle)) or "nothing that is installed",
+        "files": f"{len(record.files)}, {_size(bundle)}, all as they were when the bundle was made",
     }
     rows |= dict(told_metrics(record))
     table = Table(show_header=False)

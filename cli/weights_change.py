@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import JsonOption, WorkspaceOption, plain, print_json
-from .weights import NameArgument, find_workspace, ready_engines
+from .weights import NameArgument, find_workspace
 
 if TYPE_CHECKING:
     from ..weights.bundle import BundleRecord
-
-_ENGINES = {"onnxruntime": "model.onnx", "openvino": "model.onnx", "ultralytics": "model.pt", "keras": "model.keras"}
 
 
 def verify_weights(
@@ -66,22 +64,17 @@ def verify_weights(
 
 def _verified(folder: Path) -> dict[str, Any]:
     """What was looked at and what ran; raises when something is wrong."""
+    from ..predict.engines.choose import engines_for
     from ..predict.proof import prove_bundle
     from ..weights.bundle import read_bundle
 
-    record = read_bundle(folder).record
+    bundle = read_bundle(folder)
     ran = list(prove_bundle(folder, native=True))
     return {
-        "name": folder.name, "ok": True, "files": len(record.files), "engines": ran,
-        "not_tried": [engine for engine in _with_file(record) if engine not in ran],
-        "unlisted": _unlisted(folder, record),
+        "name": folder.name, "ok": True, "files": len(bundle.record.files), "engines": ran,
+        "not_tried": [engine for engine in engines_for(bundle) if engine not in ran],
+        "unlisted": _unlisted(folder, bundle.record),
     }  # fmt: skip
-
-
-def _with_file(record: BundleRecord) -> list[str]:
-    """The engines that would run it if they were installed."""
-    wanted = [engine for engine, file in _ENGINES.items() if file in record.files]
-    return list(dict.fromkeys([*wanted, *ready_engines(record)]))
 
 
 def _unlisted(folder: Path, record: BundleRecord) -> list[str]:

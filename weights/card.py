@@ -77,10 +77,10 @@ def told_origin(record: BundleRecord) -> list[tuple[str, str]]:
         told.append(("calibrated on", exported.calibrated_on.name))
     if exported.difference:
         worst = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in exported.difference.items())
-        told.append(("differs from it at most by", worst))
+        told.append(("largest differences", worst))
     if exported.loss:
         lost = ", ".join(f"{name} {value:+.4f}" for name, value in exported.loss.items())
-        told.append((f"better (+) or worse (-) than it ({exported.split or 'unknown split'})", lost))
+        told.append((f"against it ({exported.split or 'unknown split'})", lost))
     return told
 
 
