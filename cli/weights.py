@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..weights.bundle import Bundle, BundleRecord
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A model's name in weights/, or its folder.")]
-_LONGEST_NAME = 26  # a longer one has a line of its own, so that the table fits 80 columns
+_LONGEST_NAME = 20  # a longer one has a line of its own, so that the table fits 80 columns
 _WIDTH = 80
 _NATIVE_FILES = {"model.pt": "pt", "model.keras": "keras", "model.onnx": "onnx", "model.xml": "openvino"}
 
@@ -97,11 +97,13 @@ def _print(found: list[Bundle]) -> None:
 
 
 def _about(bundle: Bundle) -> str:
+    from ..core.words import many
+
     record = bundle.record
     names = f"{', '.join(record.names[:4])}{', ...' if len(record.names) > 4 else ''}"
     origin = f"exported from {record.exported.source}" if record.exported else record.origin
     data = f"; data: {record.dataset.name}" if record.dataset else ""
-    return f"{origin}; {len(record.names)} classes: {names}{data}; {'+'.join(_formats(record))}; {_runs_on(bundle)}"
+    return f"{origin}; {many(len(record.names), 'class', 'classes')}: {names}{data}; {'+'.join(_formats(record))}; {_runs_on(bundle)}"
 
 
 def _formats(record: BundleRecord) -> list[str]:

@@ -37,7 +37,8 @@ class S3Place:
             raise UsageError("The address of a store is http(s)://HOST:PORT.", where="--endpoint-url")
         self.bucket = bucket
         self._root = "/".join(part for part in (bucket, prefix) if part)
-        self.address = f"s3://{self._root}" + (f" at {endpoint}" if endpoint else "")
+        self.address = f"s3://{self._root}"
+        self._where = f"{self.address} at {endpoint}" if endpoint else self.address
         self._need_credentials()
         with self._told():
             self._files = self._connect(endpoint)
@@ -50,9 +51,9 @@ class S3Place:
         try:
             found = botocore.session.Session().get_credentials()
         except BotoCoreError as error:
-            raise AuthError(f"The credentials cannot be read: {error}", where=self.address, next_step=_WHO) from None
+            raise AuthError(f"The credentials cannot be read: {error}", where=self._where, next_step=_WHO) from None
         if found is None:
-            raise AuthError("There are no credentials for this store.", where=self.address, next_step=_WHO)
+            raise AuthError("There are no credentials for this store.", where=self._where, next_step=_WHO)
         if found.method in _STANDING:
             for secret in (found.access_key, found.secret_key, found.token):
                 register_secret(secret)
@@ -112,7 +113,7 @@ class S3Place:
         except FileNotFoundError:
             raise NotFoundError(
                 f"There is no bucket '{self.bucket}' in this store.",
-                where=self.address,
+                where=self._where,
                 next_step="make the bucket first, with the store's own tools, or correct its name",
             ) from None
         except PermissionError:
@@ -160,28 +161,28 @@ class S3Place:
         except FileNotFoundError as error:
             if error.filename is not None:
                 raise  # on this machine
-            raise missing(self.address) from None
+            raise missing(self._where) from None
         except (PermissionError, NoCredentialsError) as error:
             if isinstance(error, PermissionError) and error.filename is not None:
                 raise  # of a file on this machine
             raise AuthError(
-                f"The store does not let you in: {_said(error)}", where=self.address, next_step=_WHO
+                f"The store does not let you in: {_said(error)}", where=self._where, next_step=_WHO
             ) from None
         except SSLError:
             raise self._unreachable("no safe connection could be made") from None
         except (NoConnection, HTTPClientError, ClientError, TimeoutError) as error:
             raise self._unreachable(f"{_said(error)}") from None
         except BotoCoreError as error:
-            raise LensmithError(f"The store cannot be used: {_said(error)}", where=self.address) from None
+            raise LensmithError(f"The store cannot be used: {_said(error)}", where=self._where) from None
         except OSError as error:
             if is_disk_full(error) or error.filename is not None:
                 raise
-            raise LensmithError(f"The store refuses this: {_said(error)}", where=self.address) from None
+            raise LensmithError(f"The store refuses this: {_said(error)}", where=self._where) from None
 
     def _unreachable(self, reason: str) -> LensmithError:
         return LensmithError(
             f"The store does not answer: {reason}.",
-            where=self.address,
+            where=self._where,
             next_step="see that it runs and that --endpoint-url (or AWS_ENDPOINT_URL) is its address, then try again",
         )
 
