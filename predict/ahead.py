@@ -12,7 +12,7 @@ from ..core.device import usable_cores
 from .results import Frame, Skipped
 from .sources import Jobs
 
-_MOST_BYTES = 512 << 20  # of decoded frames between the source and the caller
+_MOST_BYTES = 384 << 20  # of decoded frames between the source and the caller
 _MOST_THREADS = 16
 _ONE_AFTER_ANOTHER = 2  # threads for a video: one reads, the other prepares
 _LOOK_SECONDS = 0.5  # waiting is cut into pieces, so that Ctrl-C comes through on every system

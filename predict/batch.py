@@ -13,8 +13,9 @@ from ..core.errors import UsageError
 from ..core.manifest import RunManifest
 from ..core.progress import progress
 from ..core.workspace import Workspace
+from .cascade import is_detector
 from .loop import predict_frames
-from .model import Model, Predictor
+from .model import Predictor
 from .recorder import VideoRecorder
 from .sinks import Behind, Call, CocoResults, CsvFile, DrawnPictures, DrawnVideo, JsonLines, Sink, YoloLabels
 from .sinks.drawn import Drawn
@@ -125,16 +126,12 @@ def check_formats(formats: Sequence[str], model: Predictor) -> None:
         if one not in FORMATS:
             raise UsageError(f"'{one}' is no format of results.", where="--format",
                              next_step="use " + ", ".join(FORMATS))  # fmt: skip
-        if one in _OF_DETECTORS and not _finds_boxes(model):
+        if one in _OF_DETECTORS and not is_detector(model):
             raise UsageError(
                 f"'{one}' holds boxes, and '{model.name}' is a classifier.",
                 where="--format",
                 next_step="use --format csv or --format jsonl",
             )
-
-
-def _finds_boxes(model: Predictor) -> bool:
-    return isinstance(model, Tiled) or (isinstance(model, Model) and model.bundle.record.task == "detect")
 
 
 def _open_sinks(
@@ -167,7 +164,7 @@ def _open_format(wanted: Format, run: Path, source: Source, model: Predictor) ->
         case "jsonl":
             return JsonLines(run / RECORDS_NAME)
         case "csv":
-            return CsvFile(run / TABLE_NAME, objects=_finds_boxes(model))
+            return CsvFile(run / TABLE_NAME, objects=is_detector(model))
         case "yolo":
             is_video = isinstance(source, StreamSource) or source.frames_per_second is not None
             return YoloLabels(run, model.names, numbered=is_video)

@@ -12,7 +12,7 @@ from .model import Predictor
 from .results import Frame, Prediction
 from .stages import Stage, asked_of_model
 
-_BATCH_BYTES = 256 << 20  # a batch of very large frames is smaller
+_BATCH_BYTES = 192 << 20  # a batch of very large frames is smaller
 
 
 @dataclass
