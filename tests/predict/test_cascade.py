@@ -14,6 +14,7 @@ from lensmith.core.errors import UsageError
 from lensmith.core.images import read_image
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.crops import CropsConfig, cut_crops, margin_of
+from lensmith.datasets.split import SplitConfig, split_dataset
 from lensmith.predict.cascade import Cascade, open_cascade
 from lensmith.predict.ensemble import open_models
 from lensmith.predict.loop import predict_frames
@@ -21,7 +22,7 @@ from lensmith.predict.model import Model, open_model
 from lensmith.predict.results import Detections, Frame, Scores
 from lensmith.weights.bundle import Bundle
 
-from ..helpers import make_yolo_dataset, run_cv
+from ..helpers import make_yolo_dataset
 from .make_bundle import blocks, make_classifier, make_detector
 
 _COLOURS = ("sky", "leaf", "brick")
@@ -139,8 +140,7 @@ def test_the_crops_shown_are_the_crops_learned_from_to_the_pixel(place: Path) ->
 def test_the_margin_of_crops_is_known_of_what_was_made_of_them_too(place: Path) -> None:
     dataset = make_yolo_dataset(place / "datasets" / "plates", {"train": 12})
     folder = cut_crops(dataset, Workspace(place), CropsConfig(margin=0.3, min_size=1)).folder
-    done = run_cv("split-dataset", folder.name, "--name", "plates-split", cwd=place)
-    assert done.returncode == 0, done.stderr
+    split_dataset(folder, Workspace(place), SplitConfig(name="plates-split"))
     assert margin_of(place / "datasets" / "plates-split") == 0.3
     assert margin_of(dataset) is None
     record = json.loads((folder / "dataset.json").read_text())

@@ -11,7 +11,13 @@ from typing import Any
 
 import pytest
 
+from lensmith.cli.stage_options import stages_config
+from lensmith.core.errors import UsageError
 from lensmith.core.extras import has_extra
+from lensmith.core.workspace import Workspace
+from lensmith.predict.model import open_model
+from lensmith.predict.stages import open_stages
+from lensmith.weights.bundle import open_bundle
 
 from ..helpers import cv_path, run_cv
 from .films import Way, film, straight, write_film
@@ -107,22 +113,34 @@ def test_pictures_are_followed_with_a_warning(place: Path) -> None:
     assert [record["detections"][0]["track_id"] for record in _records(done.stdout)] == [None, 1, 1, 1]
 
 
+_NOTHING: dict[str, Any] = {
+    "classifiers": None, "classifier_confidence": None, "track": False, "lines": None, "zones": None,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("args", "words"),
+    ("weights", "options", "words"),
     [
-        (("--weights", "follower", "--line", "0,0.5,1,0.5"), "add --track"),
-        (("--weights", "follower", "--line", "oops", "--track"), "not a row of numbers"),
-        (("--weights", "follower", "--classifier-conf", "0.5"), "no classifier"),
-        (("--weights", "follower", "--classifier", "follower"), "'follower' is a detector"),
-        (("--weights", "colours", "--classifier", "follower"), "--weights follower --classifier colours"),
-        (("--weights", "colours", "--track"), "finds no objects"),
-        (("--weights", "colours", "--zone", "0,0,1,0,1,1"), "finds no objects"),
+        ("follower", {"lines": ["0,0.5,1,0.5"]}, "add --track"),
+        ("follower", {"lines": ["oops"], "track": True}, "not a row of numbers"),
+        ("follower", {"classifier_confidence": 0.5}, "no classifier"),
+        ("follower", {"classifiers": ["follower"]}, "'follower' is a detector"),
+        ("colours", {"classifiers": ["follower"]}, "--weights follower --classifier colours"),
+        ("colours", {"track": True}, "finds no objects"),
+        ("colours", {"zones": ["0,0,1,0,1,1"]}, "finds no objects"),
     ],
 )
-def test_what_does_not_fit_together_is_said(place: Path, args: tuple[str, ...], words: str) -> None:
-    done = run_cv("predict", "film.mp4", *args, *_ENGINE, cwd=place)
-    assert done.returncode == 2
-    assert words in " ".join(done.stderr.split())
+def test_what_does_not_fit_together_is_said(place: Path, weights: str, options: dict[str, Any], words: str) -> None:
+    workspace = Workspace(place)
+    model = open_model(open_bundle(weights, workspace), engine="onnxruntime")
+    with pytest.raises(UsageError) as caught:
+        open_stages(model, stages_config(workspace, **{**_NOTHING, **options}))
+    assert words in str(caught.value)
+
+
+def test_a_slip_is_a_wrong_use_before_any_model_is_opened(place: Path) -> None:
+    done = run_cv("predict", "nowhere.mp4", "--weights", "nobody", "--line", "0,0.5,1,0.5", cwd=place)
+    assert (done.returncode, "add --track" in " ".join(done.stderr.split())) == (2, True)
 
 
 def test_a_classifier_that_is_not_there_is_not_found(place: Path) -> None:

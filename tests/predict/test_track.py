@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lensmith.core.errors import MissingExtraError, UsageError
+from lensmith.core.errors import MissingExtraError
 from lensmith.core.extras import has_extra
 from lensmith.predict.loop import predict_frames
 from lensmith.predict.model import Model, open_model
@@ -16,7 +15,7 @@ from lensmith.predict.results import Detections, Frame, Prediction
 from lensmith.predict.track import FAINT, Tracker
 
 from .films import Way, film, straight
-from .make_bundle import blocks, make_classifier, make_follower
+from .make_bundle import blocks, make_follower
 
 _BLUE, _GREEN, _RED = range(3)
 
@@ -98,9 +97,10 @@ def test_gone_for_longer_than_the_buffer_it_is_another_one(model: Model) -> None
 
 
 def test_frames_left_out_do_not_end_a_track_as_time_tells_how_far_it_went(model: Model) -> None:
-    ways: dict[int, Way] = {_BLUE: straight((14, 64), (1.5, 0))}
-    frames = [frame for number, frame in enumerate(film(ways, 66)) if number < 12 or number % 6 == 0]
-    blue = _ids(_run(model, frames, _tracker(model, None)), _BLUE)
+    ways: dict[int, Way] = {_BLUE: straight((14, 64), (2, 0))}
+    frames = [frame for number, frame in enumerate(film(ways, 51)) if number < 12 or number % 10 == 0]
+    blue = _ids(_run(model, frames, _tracker(model, None)), _BLUE)  # it moves by its own length between two of them
+    assert len(frames) == 16
     assert set(blue[1:]) == {1}
 
 
@@ -147,11 +147,7 @@ def test_a_threshold_for_each_class_holds_for_tracks_too(model: Model) -> None:
     assert [one.class_id.tolist() for one in done if isinstance(one, Detections)] == [[_RED]] * 4
 
 
-def test_a_classifier_and_missing_libraries_are_said(
-    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(UsageError, match="'colours' is a classifier"):
-        Tracker(make_classifier(tmp_path / "colours").record)
+def test_missing_libraries_are_said(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lensmith.core.extras.find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match="'track'"):
         _tracker(model)
