@@ -103,7 +103,8 @@ def _about(bundle: Bundle) -> str:
     names = f"{', '.join(record.names[:4])}{', ...' if len(record.names) > 4 else ''}"
     origin = f"exported from {record.exported.source}" if record.exported else record.origin
     data = f"; data: {record.dataset.name}" if record.dataset else ""
-    return f"{origin}; {many(len(record.names), 'class', 'classes')}: {names}{data}; {'+'.join(_formats(record))}; {_runs_on(bundle)}"
+    count = many(len(record.names), "class", "classes")
+    return f"{origin}; {count}: {names}{data}; {'+'.join(_formats(record))}; {_runs_on(bundle)}"
 
 
 def _formats(record: BundleRecord) -> list[str]:

@@ -75,5 +75,5 @@ def test_two_files_in_one_place_are_refused(workspace: Workspace, one: str, othe
     content = json.loads((folder / "bundle.json").read_text())
     content["files"] |= {one: "0" * 64, other: "0" * 64}
     (folder / "bundle.json").write_text(json.dumps(content))
-    with pytest.raises(DataError, match="place"):
+    with pytest.raises(DataError, match="two files want"):
         open_bundle("pets", workspace)

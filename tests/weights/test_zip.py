@@ -43,6 +43,7 @@ def test_the_same_model_gives_the_same_bytes(workspace: Workspace, packed: Path,
     assert again.read_bytes() == packed.read_bytes()
     with zipfile.ZipFile(packed) as archive:
         assert archive.namelist()[0] == "colours/bundle.json"
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 def test_a_file_that_is_there_is_not_replaced(packed: Path, tmp_path: Path) -> None:
