@@ -20,6 +20,7 @@ _SYSTEM_FONTS = (
     "meiryo.ttc", "seguiemj.ttf", "arial.ttf",
 )  # fmt: skip
 _LEAST_TEXT = 11
+_TEXT_STEP = 1.25
 _LONGEST_LABEL = 80
 _MOST_PLACED = 100  # of more labels than this there is room for none; looking for it would take longer than drawing
 _NO_GLYPH = "\U0010fffe"  # a code point that no font may give a shape, so it shows a font's "missing" sign
@@ -108,7 +109,11 @@ def _text_size_for(bgr: np.ndarray, xyxy: np.ndarray, labels: Sequence[str]) -> 
     side = float(np.median((xyxy[:, 2:] - xyxy[:, :2]).max(axis=1)))
     letters = max(sorted(map(len, labels))[len(labels) // 2], 1)
     least = max(_LEAST_TEXT, round(min(bgr.shape[:2]) * 0.018))
-    return min(usual, max(least, round(min(0.2 * side, 3.5 * side / letters))))
+    wanted = min(0.2 * side, 3.5 * side / letters)
+    size = least
+    while size < usual and size * _TEXT_STEP <= wanted:  # in steps: letters that grow and shrink all the time flicker
+        size = round(size * _TEXT_STEP)
+    return min(size, usual)
 
 
 def put_label(bgr: np.ndarray, mask: np.ndarray, x: int, y: int, background: Colour) -> None:
@@ -153,7 +158,24 @@ def text_mask(text: str, size: int) -> np.ndarray:
 
 @lru_cache(maxsize=4096)
 def _line_mask(line: str, size: int) -> np.ndarray:
-    return _ink(_font_for(line, size), line, room=max(2, size // 4))
+    room = max(2, size // 4)
+    if not line.isascii():
+        return _ink(_font_for(line, size), line, room)
+    # Of a number that was never there before, every digit was.
+    letters = [_letter_mask(letter, size) for letter in line]
+    mask = np.zeros((letters[0][0].shape[0], sum(advance for _, advance in letters) + 4 * room), np.uint8)
+    at = room  # a letter may reach out on both sides of its place
+    for ink, advance in letters:
+        mask[:, at - room : at - room + ink.shape[1]] |= ink
+        at += advance
+    return mask[:, : at + room]
+
+
+@lru_cache(maxsize=1024)
+def _letter_mask(letter: str, size: int) -> tuple[np.ndarray, int]:
+    """One letter with room around it, and how far to the right the next one stands."""
+    font = _font_for(letter, size)
+    return _ink(font, letter, max(2, size // 4)), max(1, round(font.getlength(letter)))
 
 
 def _ink(font: _Font, text: str, room: int) -> np.ndarray:
@@ -173,14 +195,20 @@ def _font_for(text: str, size: int) -> _Font:
 
 @lru_cache(maxsize=32)
 def _fonts(size: int) -> tuple[_Font, ...]:
-    places = [*_matplotlib_font(), *_SYSTEM_FONTS]
-    found: list[_Font] = []
-    for place in places:
+    return (*(ImageFont.truetype(place, size) for place in _font_files()), ImageFont.load_default(size))
+
+
+@cache
+def _font_files() -> tuple[str, ...]:
+    """The fonts of this machine; looking for one goes through many folders."""
+    found: list[str] = []
+    for place in [*_matplotlib_font(), *_SYSTEM_FONTS]:
         try:
-            found.append(ImageFont.truetype(place, size))
+            path = ImageFont.truetype(place, _LEAST_TEXT).path
         except OSError:  # this machine does not have that font
             continue
-    return (*found, ImageFont.load_default(size))
+        found.append(path if isinstance(path, str) else place)
+    return tuple(found)
 
 
 def _matplotlib_font() -> list[str]:
