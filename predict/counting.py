@@ -39,21 +39,19 @@ class Region:
         return len(self.points) == 2
 
     def in_pixels(self, width: int, height: int) -> np.ndarray:
-        """Its points in pixels of a frame of this size, float32 `(k, 2)`.
-
-        Raises:
-            UsageError: it lies beside the frame.
-        """
+        """Its points in pixels of a frame of this size, float32 `(k, 2)`; they may lie beside it."""
         points = np.array(self.points, np.float32)
-        if points.max() <= 1:
-            return points * np.array([width, height], np.float32)
+        return points * np.array([width, height], np.float32) if points.max() <= 1 else points
+
+    def need_inside(self, width: int, height: int) -> None:
+        """Raises UsageError when it lies beside a frame of this size."""
+        points = self.in_pixels(width, height)
         if points[:, 0].min() > width or points[:, 1].min() > height:
             raise UsageError(
                 f"'{self.name}' lies outside of the frame, which has {width} x {height} pixels.",
                 where="--line" if self.is_line else "--zone",
                 next_step="give shares of the frame instead, 0 to 1: 0,0.5,1,0.5",
             )
-        return points
 
 
 def parse_regions(lines: Sequence[str], zones: Sequence[str]) -> tuple[Region, ...]:
@@ -125,7 +123,8 @@ class Counting:
     name = "count"
 
     def __init__(self, regions: Sequence[Region], names: tuple[str, ...]) -> None:
-        self._names = names
+        self._names, self._regions = names, tuple(regions)
+        self._begun = False
         self._counters = [_Line(region) if region.is_line else _Zone(region) for region in regions]
 
     def asks(self, confidence: float | None) -> float | None:
@@ -136,7 +135,7 @@ class Counting:
         """See `Stage.apply`; detections get their `counts`.
 
         Raises:
-            UsageError: a line or zone lies beside the frame.
+            UsageError: a line or zone lies beside the first frame.
         """
         return [self._count(one) if isinstance(one.result, Detections) else one.result for one in predictions]
 
@@ -145,6 +144,10 @@ class Counting:
         if not isinstance(found, Detections):
             return found
         height, width = prediction.frame.bgr.shape[:2]
+        if not self._begun:  # later frames of another size end nothing: one bad picture is no reason to stop
+            for region in self._regions:
+                region.need_inside(width, height)
+            self._begun = True
         centres = (found.xyxy[:, :2] + found.xyxy[:, 2:]) / 2
         sides = np.abs(found.xyxy[:, 2:] - found.xyxy[:, :2]).max(axis=1, initial=0)
         track_id = np.full(len(found), -1, np.int64) if found.track_id is None else found.track_id

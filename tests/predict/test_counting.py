@@ -183,6 +183,9 @@ def test_pixels_beside_the_frame_are_an_error_and_shares_follow_its_size() -> No
     counting = _lines("900,10,950,10")
     with pytest.raises(UsageError, match="outside of the frame, which has 200 x 200"):
         _counts(counting, _frames(_down()))
+    some = _lines("150,10,190,10")
+    _counts(some, _frames([(100, 100)]))
+    _counts(some, _frames([(50, 50)], size=100))  # a smaller picture among others ends nothing
     shares = _lines("0,0.5,1,0.5")
     (small,) = _counts(shares, _frames([(10, 10)], size=100))
     (large,) = _counts(shares, _frames([(10, 10)], size=400))
