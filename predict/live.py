@@ -230,7 +230,7 @@ class LiveView:
         shown = drawn.copy()
         notice, until = self._notice
         changed = self._threshold.value
-        above = f"   above {changed:.2f}" if changed != self._config.confidence and changed is not None else ""
+        above = f", above {changed:.2f}" if changed != self._config.confidence and changed is not None else ""
         draw_note(shown, notice if time.perf_counter() < until else self.result.status() + above)
         if self._help:
             draw_help(shown)

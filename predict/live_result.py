@@ -74,13 +74,13 @@ class LiveResult:
         return float(np.percentile(np.array(self.latencies), percent)) if self.latencies else 0.0
 
     def status(self) -> str:
-        """The figures of the last hundred frames: "6.1 fps   p50 162 ms   p95 171 ms"."""
+        """The figures of the last hundred frames: "6.1 fps, p50 162 ms, p95 171 ms"."""
         if len(self._shown_at) < 2:
             return "starting"
         rate = (len(self._shown_at) - 1) / max(self._shown_at[-1] - self._shown_at[0], 1e-9)
         recent = list(self.latencies)[-_RECENT_FRAMES:]
         p50, p95 = np.percentile(recent, [50, 95])
-        return f"{rate:.1f} fps   p50 {p50:.0f} ms   p95 {p95:.0f} ms"
+        return f"{rate:.1f} fps, p50 {p50:.0f} ms, p95 {p95:.0f} ms"
 
     def lines(self) -> list[str]:
         """All of it in words, at the end; nothing where no frame was shown."""
