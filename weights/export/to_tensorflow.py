@@ -41,13 +41,13 @@ def export(bundle: Bundle, order: Order) -> None:
     wants_any = any_number and order.kind == "savedmodel"
     spec = tf.TensorSpec((None if wants_any else 1, size.height, size.width, 3), tf.uint8, name=INPUT_NAME)
     module: Any = tf.Module()
-    module.network = network
-    module.run = tf.function(lambda pictures: {OUTPUT_NAME: network(pictures)}, input_signature=[spec], autograph=False)
-    concrete = module.run.get_concrete_function()
+    module.network = network  # whose variables are saved with it
+    run = tf.function(lambda pictures: {OUTPUT_NAME: network(pictures)}, input_signature=[spec], autograph=False)
+    concrete = run.get_concrete_function()
     if order.kind == "savedmodel":
         tf.saved_model.save(module, str(order.target / FORMATS["savedmodel"].entry), signatures=concrete)
         return
-    (order.target / FORMATS["tflite"].entry).write_bytes(_lite(concrete, module, order))
+    (order.target / FORMATS["tflite"].entry).write_bytes(_lite(_frozen(concrete), order))
 
 
 def _network(bundle: Bundle) -> tuple[Callable[[Any], Any], bool]:
@@ -88,20 +88,24 @@ def _keras(bundle: Bundle) -> Callable[[Any], Any]:
     return Network()
 
 
-def _lite(concrete: Any, module: Any, order: Order) -> bytes:
+def _frozen(concrete: Any) -> Any:
+    """The function with its weights as constants: variables of a Keras model come out of the converter empty."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    return convert_variables_to_constants_v2(concrete)
+
+
+def _lite(concrete: Any, order: Order) -> bytes:
     import tensorflow as tf
 
-    def converter() -> Any:
-        made = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
-        if order.precision != "fp32":
-            made.optimizations = [tf.lite.Optimize.DEFAULT]
-        if order.precision == "fp16":
-            made.target_spec.supported_types = [tf.float16]
-        return made
-
-    if order.precision != "int8":
-        return converter().convert()
-    return _quantised(converter(), pictures_of(order))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
+    if order.precision != "fp32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if order.precision == "int8":
+        return _quantised(converter, pictures_of(order))
+    if order.precision == "fp16":
+        converter.target_spec.supported_types = [tf.float16]
+    return converter.convert()
 
 
 def _quantised(converter: Any, pictures: Path) -> bytes:
