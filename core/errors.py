@@ -14,6 +14,8 @@ The number is the exit code. Anything else that reaches the top is a fault of ou
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -62,6 +64,21 @@ class DiskFullError(LensmithError):
 def is_disk_full(error: OSError) -> bool:
     """Whether the system said that there is no room: a full disk, a quota, or a limit on file size."""
     return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def told_when_full(where: str | Path) -> Iterator[None]:
+    """Say where there was no room when the block met a full disk.
+
+    Raises:
+        DiskFullError: in place of the system's error, which may name what was read.
+    """
+    try:
+        yield
+    except OSError as error:
+        if is_disk_full(error):
+            raise DiskFullError(where) from None
+        raise
 
 
 class UsageError(LensmithError):

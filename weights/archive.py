@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from ..core.errors import DataError, UsageError
+from ..core.errors import DataError, UsageError, told_when_full
 from ..core.files import place_new, scratch_folder
 from ..core.progress import progress, say
 from ..core.words import many
@@ -44,7 +44,7 @@ def export_zip(bundle: Bundle, target: Path) -> Path:
     if target.exists():
         raise UsageError("There is something of this name already.", where=target, next_step="choose another --to")
     names = [BUNDLE_NAME, *sorted(bundle.record.files)]
-    with scratch_folder(target) as scratch:
+    with told_when_full(target.parent), scratch_folder(target) as scratch:
         need_room(scratch, sum((bundle.folder / name).stat().st_size for name in names), "the zip")
         packed = scratch / "model.zip"
         with zipfile.ZipFile(packed, "x", zipfile.ZIP_STORED) as archive, progress("packing", len(names)) as advance:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from ..core.errors import DataError, LensmithError, UsageError
+from ..core.errors import DataError, LensmithError, UsageError, told_when_full
 from ..core.extras import need_extra
 from ..core.files import scratch_folder
 from .record import BUNDLE_NAME
@@ -135,7 +135,7 @@ class FolderPlace:
     def put(self, file: Path, path: str) -> None:
         """See `Place`."""
         target = self.folder / path
-        with scratch_folder(target) as scratch:
+        with told_when_full(self.folder), scratch_folder(target) as scratch:
             shutil.copyfile(file, scratch / "file").replace(target)
 
     def get(self, path: str, file: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from ..core.errors import DataError, UsageError
+from ..core.errors import DataError, UsageError, told_when_full
 from ..core.files import scratch_folder, slug, whole_folder
 from ..core.lock import only_one
 from ..core.progress import say
@@ -66,7 +66,7 @@ def take_in(
         DataError: a file is missing or changed, or `prove` objects.
     """
     workspace.weights.mkdir(parents=True, exist_ok=True)
-    with scratch_folder(workspace.weights / "arriving") as scratch:
+    with told_when_full(workspace.weights), scratch_folder(workspace.weights / "arriving") as scratch:
         (scratch / BUNDLE_NAME).write_bytes(text)
         record = read_record(scratch)
         called = slug(name or record.name)

@@ -184,15 +184,17 @@ def _fetch(place: Place, folder: str, record: BundleRecord, waiting: Path, targe
 
 def _fetch_one(place: Place, path: str, sha256: str, kept: Path) -> None:
     part = kept.with_suffix(".part")
-    place.get(path, part)
-    if sha256_of(part) != sha256:
-        part.unlink()
-        raise DataError(
-            "What came from the store is not what its record says: it was changed, or cut short.",
-            where=f"{place.address}/{path}",
-            next_step="run this again; if it says so again, push the model again with --replace",
-        )
-    part.replace(kept)
+    try:
+        place.get(path, part)
+        if sha256_of(part) != sha256:
+            raise DataError(
+                "What came from the store is not what its record says: it was changed, or cut short.",
+                where=f"{place.address}/{path}",
+                next_step="run this again; if it says so again, push the model again with --replace",
+            )
+        part.replace(kept)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _no_such_model(place: Place, there: str) -> NotFoundError:

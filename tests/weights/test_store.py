@@ -18,6 +18,7 @@ from lensmith.core.errors import AuthError, DataError, LensmithError, NotFoundEr
 from lensmith.core.redact import redact
 from lensmith.core.workspace import Workspace
 from lensmith.weights import s3
+from lensmith.weights.archive import export_zip
 from lensmith.weights.bundle import Bundle, open_bundle
 from lensmith.weights.places import FolderPlace, Place, open_place, split_source
 from lensmith.weights.shelf import list_bundles
@@ -190,6 +191,40 @@ def test_a_kill_in_the_middle_leaves_no_model_and_the_next_try_goes_on(
     if doing == "get":
         assert len(calls) == 2
     assert not [path for path in workspace.weights.iterdir() if path.name not in {"colours", ".locks"}]
+
+
+_FULL = """
+    import resource, sys
+    from lensmith.cli.app import main
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    main()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a limit on the size of files")
+@pytest.mark.parametrize("command", ["pull-weights", "push-weights", "weights export", "weights import"])
+def test_a_full_disk_is_named_and_leaves_nothing_half_made(
+    workspace: Workspace, made: Bundle, tmp_path: Path, command: str
+) -> None:
+    full = tmp_path / "full"
+    push_bundle(made, FolderPlace(tmp_path / "for others"))
+    export_zip(made, tmp_path / "made.zip")
+    place = workspace.weights if command in {"pull-weights", "weights import"} else full
+    given = {
+        "pull-weights": [tmp_path / "for others" / "colours"],
+        "push-weights": [made.folder, "--to", full],
+        "weights export": [made.folder, "--to", full / "x.zip"],
+        "weights import": [tmp_path / "made.zip"],
+    }[command]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(_FULL), *command.split(), *map(str, given)],
+        cwd=workspace.root, env={**os.environ}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "disk is full" in done.stderr
+    assert str(place) in done.stderr
+    assert not list(place.rglob("bundle.json"))
+    assert not list(tmp_path.rglob("*part*"))
 
 
 def test_the_commands_push_and_pull(workspace: Workspace, store: S3Server, made: Bundle) -> None:
