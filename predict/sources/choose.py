@@ -11,7 +11,7 @@ from ...core.images import MAX_MEGAPIXELS, is_image
 from ...core.progress import warn
 from ...core.redact import redact
 from ...core.words import some
-from ..address import check_address, parse_address
+from ..address import Address, cameras_here, check_address, find_camera, parse_address
 from ..video import VIDEO_SUFFIXES, VideoSource
 from .base import Source
 from .pictures import PictureSource, natural_key, pictures_in
@@ -45,16 +45,16 @@ def open_source(
     path = Path(given).expanduser()
     if path.is_dir():
         return _from_folder(path, max_megapixels)
-    if path.exists() and text != STDIN:
+    if path.is_char_device() and path.name.removeprefix("video").isdigit():
+        text = path.name.removeprefix("video")
+    elif path.exists() and text != STDIN:
         return _from_file(path, max_megapixels)
-    if text == STDIN or text.isdigit() or _ADDRESS.match(text):
+    if text == STDIN or text.isdigit() or _ADDRESS.match(text) or (live and _names_camera(text)):
         if not live:
             raise _not_live(text)
         if text == STDIN:
             return StdinSource(max_megapixels=max_megapixels)
-        address = parse_address(text)
-        check_address(address)
-        return StreamSource(address, seconds)
+        return StreamSource(_address(text), seconds)
     if glob.has_magic(text):
         return _from_pattern(text, max_megapixels)
     raise NotFoundError(
@@ -62,6 +62,16 @@ def open_source(
         where=path.absolute(),
         next_step="give a picture, a folder, a video, a zip, a list of paths, or a pattern in quotes: 'shots/*.jpg'",
     )
+
+
+def _names_camera(text: str) -> bool:
+    return any(text.casefold() in name.casefold() for name in cameras_here().values())
+
+
+def _address(text: str) -> Address:
+    address = parse_address(text) if _ADDRESS.match(text) else find_camera(text)
+    check_address(address)
+    return address
 
 
 def _not_live(text: str) -> LensmithError:

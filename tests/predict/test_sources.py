@@ -308,6 +308,23 @@ def test_natural_order_of_many_names() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("given", ["2", "logitech", "BRIO"])
+def test_a_camera_by_its_number_or_name(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("address", "sources.choose"):
+        monkeypatch.setattr(f"lensmith.predict.{place}.cameras_here", lambda: {0: "Built-in", 2: "Logitech BRIO"})
+    source = open_source(given, live=True, seconds=1)
+    assert isinstance(source, StreamSource)
+    assert source.address.target == 2
+
+
+def test_a_name_that_no_camera_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lensmith.predict.sources.choose.cameras_here", lambda: {0: "Built-in"})
+    with pytest.raises(NotFoundError, match="no picture, folder or video"):
+        open_source("logitech", live=True)
+    with pytest.raises(NotFoundError, match="no picture, folder or video"):
+        open_source("built", live=False)
+
+
 def test_videos_beside_pictures_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_picture(tmp_path / "a.png")
     make_video(tmp_path / "clip.mp4")
