@@ -28,6 +28,7 @@ from .engines.openvino import import_openvino
 _PORTABLE = ("onnxruntime", "openvino")
 _NATIVE = {"ultralytics": "model.pt", "keras": "model.keras"}
 _SECONDS = 300.0
+_UNSURE = 0.5
 _MEMORY = 256 << 20
 _MEMORY_PER_PIXEL = 600  # of the input: what the layers of a large detector hold at once, for one picture
 _MOST_PIXELS = 4 << 20
@@ -117,6 +118,7 @@ def _load_libraries(question: dict[str, Any]) -> None:
 
 
 def _repeat(question: dict[str, Any]) -> list[str]:
+    from .decode import decode_scores, read_rows
     from .engines.choose import open_engine
     from .engines.golden import compare
 
@@ -129,6 +131,11 @@ def _repeat(question: dict[str, Any]) -> list[str]:
         if (problem := compare(outputs, expected, bundle.record)) is not None:
             raise DataError(f"In a fresh process {name} does not repeat the golden samples: {problem}.",
                             where=bundle.folder, next_step="make the model again")  # fmt: skip
+        for raw in outputs:  # raises where the answers do not fit the record's classes
+            if bundle.record.task == "classify":
+                decode_scores(raw, bundle.record)
+            else:
+                read_rows(raw, bundle.record, _UNSURE)
     return question["engines"]
 
 

@@ -29,6 +29,7 @@ from ..core.workspace import Workspace, locate
 from .card import card_of
 from .known import is_known, note_known
 from .migrate import migrated
+from .protobuf import plain
 from .record import (
     BUNDLE_NAME,
     Activation,
@@ -224,6 +225,8 @@ def read_record(folder: Path) -> BundleRecord:
         DataError: there is none, or it cannot be used; a newer version is told by its number.
     """
     path = folder / BUNDLE_NAME
+    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        raise DataError("bundle.json is no file.", where=path, next_step=_GET_AGAIN)
     try:
         with path.open("rb") as file:
             text = file.read(LARGEST_RECORD_BYTES + 1)
@@ -239,7 +242,7 @@ def read_record(folder: Path) -> BundleRecord:
     except ValidationError as error:
         first = error.errors()[0]
         spot = ".".join(str(part) for part in first["loc"] if part != "[key]") or "the file"
-        what = f"bundle.json cannot be used: {spot}: {first['msg'].removeprefix('Value error, ')}"
+        what = f"bundle.json cannot be used: {plain(spot)[:200]}: {first['msg'].removeprefix('Value error, ')}"
         raise DataError(what, where=path, next_step=_GET_AGAIN) from None
 
 

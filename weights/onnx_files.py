@@ -19,6 +19,7 @@ from .protobuf import Damaged, Reader, Value, numbers, plain, text
 MAX_BYTES = (2 << 30) - 1  # protobuf's own limit
 _MAX_NODES = 100_000
 _MAX_DEPTH = 3
+_MAX_AXES = 32
 _MAX_TEXT = 1 << 20
 _MAX_SIDE = 1 << 31
 _DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
@@ -83,13 +84,11 @@ def check_onnx(path: Path) -> OnnxFacts:
     size = path.stat().st_size
     if not 0 < size <= MAX_BYTES:
         raise _refusal(path, "it is empty" if not size else f"it has {size} bytes, more than an ONNX file can have")
+    with path.open("rb") as file:
+        # Closed when nothing looks into it any more: a refusal still holds the part that it is about.
+        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            data = memoryview(mapped)
-            try:
-                return _Look().model(data)
-            finally:
-                data.release()
+        return _Look().model(data)
     except Damaged as error:
         raise _refusal(path, str(error)) from None
 
@@ -289,7 +288,7 @@ def _fitting(name: str, shape: list[int], kinds: list[int], held: int, raw: list
     `held` is the bytes of numbers that lie there by their kind, each of at least one byte (two to a byte of 4 bits).
     """
     shown = name[:60]
-    if any(side < 0 for side in shape) or len(kinds) != 1 or len(raw) > 1:
+    if len(shape) > _MAX_AXES or any(side < 0 for side in shape) or len(kinds) != 1 or len(raw) > 1:
         raise Damaged(f"'{shown}' has the shape {shape[:8]}")
     count = prod(shape)
     if kinds[0] == _STRING:

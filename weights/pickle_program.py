@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-_MOST_STEPS = 1_500_000  # a second or two; a yolov8n takes 40,000
+_MOST_STEPS = 600_000  # a second or two; a yolov8n takes 40,000
+_DEEPEST = 100  # tuples in tuples
 _TENSORS = ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor")
 _ARGUMENTS = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
 _NUMBERS = {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "INT", "LONG"}
@@ -31,6 +32,12 @@ class _Storage:
     """The numbers behind tensors."""
 
     count: int
+
+
+class _Tuple(tuple[Any, ...]):
+    """A tuple that knows how many lie in each other."""
+
+    depth: int = 0
 
 
 @dataclass
@@ -93,7 +100,7 @@ class _Walk:
         elif name in _NUMBERS or name in _TEXTS:
             stack.append(argument)
         elif name == "EMPTY_TUPLE":
-            stack.append(())
+            stack.append(_Tuple())
         elif name in _ARGUMENTS:
             self._tuple(name)
         elif name == "BINPERSID":
@@ -128,7 +135,11 @@ class _Walk:
             if len(items) < count:
                 raise IndexError("the program takes more than is there")
             del self._stack[-count:]
-        self._stack.append(tuple(items) if len(items) <= 64 else None)
+        made = _Tuple(items) if len(items) <= 64 else _Tuple()
+        made.depth = 1 + max((one.depth for one in items if isinstance(one, _Tuple)), default=0)
+        if made.depth > _DEEPEST:
+            raise TooMuch("it nests what it makes far deeper than any detector")
+        self._stack.append(made)
 
     def _storage(self, identity: Any) -> _Storage:
         match identity:
