@@ -149,7 +149,9 @@ def remove_weights(
         if not sys.stdin.isatty():
             raise UsageError("Nobody can be asked here whether this model is to be deleted.", where=folder,
                              next_step="give --yes when you are sure")  # fmt: skip
-        typer.confirm(f"Delete the model {folder.name} ({folder})?", abort=True, err=True)
+        if not typer.confirm(f"Delete the model {folder.name} ({folder})?", err=True):
+            say("nothing was removed")
+            raise typer.Exit(1)
     remove_bundle(name, place)
     if as_json or context.obj["as_json"]:
         print_json({"removed": str(folder)})

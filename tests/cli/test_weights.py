@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from lensmith.core.workspace import Workspace
 from lensmith.weights.bundle import Bundle, BundleRecord, open_bundle, read_record, rewrite_bundle
 from lensmith.weights.card import card_of
 from lensmith.weights.record import Export
-from tests.helpers import run_cv
+from tests.helpers import cv_path, run_cv
 from tests.predict.make_bundle import make_classifier, make_detector
 
 
@@ -121,3 +123,23 @@ def test_rename_and_remove(workspace: Workspace) -> None:
     assert run_cv("weights", "remove", "blocks", "--yes", cwd=workspace.root).returncode == 0
     assert not (workspace.weights / "blocks").exists()
     assert run_cv("weights", "remove", "blocks", "--yes", cwd=workspace.root).returncode == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a terminal of our own")
+def test_remove_asks_at_a_terminal_and_no_leaves_the_model(workspace: Workspace) -> None:
+    import pty
+
+    make_detector(workspace.weights / "cells")
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [cv_path(), "weights", "remove", "cells"], cwd=workspace.root, text=True,
+        stdin=theirs, stdout=theirs, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        os.write(ours, b"n\n")
+        _, said = process.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert process.returncode == 1
+    assert "Delete the model cells" in said
+    assert "nothing was removed" in said
+    assert open_bundle("cells", workspace).name == "cells"
