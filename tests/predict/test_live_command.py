@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +26,7 @@ from tests.helpers import cv_path, run_cv
 
 from .make_bundle import blocks, make_detector
 from .mjpeg import NetworkCamera
+from .rtsp import RtspCamera, need_rtsp_server
 from .x11 import ask_to_close
 
 _NO_SCREEN = {"DISPLAY": "", "WAYLAND_DISPLAY": ""}
@@ -133,6 +138,110 @@ def test_closing_the_window_ends_it(screen: dict[str, str], workspace: Workspace
     assert "shown" in talk
 
 
+def _page_of(process: subprocess.Popen[str]) -> str:
+    """The page's address, as the command says it."""
+    assert process.stderr
+    for line in process.stderr:
+        if found := re.search(r"http://127\.0\.0\.1:\d+/[\w-]+/", line):
+            return found[0]
+    raise AssertionError("no page")
+
+
+def _press(page: str, key: str) -> None:
+    request = urllib.request.Request(page + "key", key.encode(), {"X-Lensmith": "key"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.status == 204
+
+
+def _next_records(process: subprocess.Popen[str], count: int) -> list[dict[str, Any]]:
+    assert process.stdout
+    return [json.loads(process.stdout.readline()) for _ in range(count)]
+
+
+def test_without_a_screen_it_is_a_page_with_the_same_keys(workspace: Workspace) -> None:
+    make_detector(workspace.weights / "cells", ("blue", "green", "red"))
+    picture = np.full((512, 512, 3), 128, np.uint8)
+    picture[192:320, 192:320] = (80, 80, 200)  # red, of which the model is about 63 % sure
+    camera = NetworkCamera(0.05, picture).plug_in()
+    process = _live(workspace, camera.address, {**os.environ, **_NO_SCREEN}, "--json")
+    try:
+        page = _page_of(process)
+        first = _next_records(process, 3)[-1]
+        assert first["detections"]
+        for _ in range(9):  # from the model's 0.25 to 0.7
+            _press(page, "+")
+        while _next_records(process, 1)[0]["detections"]:
+            pass
+        for _ in range(3):
+            _press(page, "-")
+        while not _next_records(process, 1)[0]["detections"]:
+            pass
+        _press(page, " ")
+        while True:  # what was on its way still comes, and then nothing
+            with urllib.request.urlopen(page + "state", timeout=30) as answer:
+                if "paused" in json.load(answer)["status"]:
+                    break
+        _press(page, "s")
+        _press(page, "u")
+        _press(page, " ")
+        _next_records(process, 20)
+        _press(page, "q")
+        _, talk = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        camera.unplug()
+    assert process.returncode == 0, talk
+    assert "paused for" in talk
+    assert "--upload WORKSPACE/PROJECT" in talk
+    assert "by key: 1 saved, 0 uploaded" in talk
+    assert len(list((workspace.root / "frames").iterdir())) == 3
+
+
+def test_a_killed_run_leaves_a_recording_that_plays(workspace: Workspace, endless: str) -> None:
+    options = ["--record", "rec.mp4", "--json"]
+    process = _live(workspace, endless, {**os.environ, **_NO_SCREEN}, *options)
+    records = _next_records(process, 1)
+    while records[-1]["seconds"] < records[0]["seconds"] + 3:
+        records += _next_records(process, 1)
+    process.kill()
+    process.communicate(timeout=30)
+    assert _length_seconds(workspace.root / "rec.mp4") > 1.5
+    assert [path.name for path in workspace.root.glob("*rec*")] == ["rec.mp4"]
+
+
+def test_an_rtsp_camera_stopped_and_started_while_it_is_recorded_and_watched_for(workspace: Workspace) -> None:
+    need_rtsp_server()
+    make_detector(workspace.weights / "cells", ("blue", "green", "red"))
+    camera = RtspCamera().plug_in()
+    note = workspace.root / "note.py"
+    note.write_text("import sys; open('calls', 'a').write(sys.stdin.read() + '\\n')")
+    options = [
+        "--record", "rec.mp4", "--json", "--every", "1s", "--save", "seen", "--run", f"'{sys.executable}' note.py",
+    ]  # fmt: skip
+    process = _live(workspace, camera.address, {**os.environ, **_NO_SCREEN}, *options)
+    try:
+        last = _next_records(process, 20)[-1]["seconds"]
+        camera.unplug()
+        camera.plug_in(120)
+        while _next_records(process, 1)[0]["seconds"] < last + 1.0:  # a gap: what came after it came from the new one
+            pass
+        _next_records(process, 20)
+        process.send_signal(signal.SIGINT)
+        _, talk = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        camera.unplug()
+    assert process.returncode == 130, talk
+    assert "is gone; trying to reach it again" in talk
+    assert "is back" in talk
+    assert "lost and came back: 1" in talk
+    assert _length_seconds(workspace.root / "rec.mp4") > 1
+    calls = [json.loads(line) for line in (workspace.root / "calls").read_text().splitlines()]
+    assert len(calls) >= 2
+    assert calls[0]["source"] == camera.address
+    assert len(list((workspace.root / "seen").glob("*.json"))) >= 2
+
+
 def test_no_screen_is_one_message_with_a_way_out(workspace: Workspace, clip: Path) -> None:
     options = ["--source", clip.name, "--show", "window"]
     done = run_cv("live", "--weights", "cells", *options, cwd=workspace.root, env=_NO_SCREEN)
@@ -195,6 +304,8 @@ def test_ctrl_c_leaves_a_recording_that_plays(polite: signal.Signals, workspace:
         pytest.param(["--camera", "0", "--source", "x.mp4"], 2, "not both", id="both"),
         pytest.param(["--source", "http://me:hidden77@127.0.0.1:9/x"], 3, "Nothing", id="nothing there"),
         pytest.param(["--source", "clip ü.mp4", "--record", "x.gif"], 2, "cannot be written as", id="ending"),
+        pytest.param(["--source", "clip ü.mp4", "--on", "rad", "--save", "x"], 2, "did you mean 'red'", id="class"),
+        pytest.param(["--source", "clip ü.mp4", "--on", "red"], 2, "--run COMMAND", id="nothing to do"),
     ],
 )
 def test_one_message_and_the_exit_code(
