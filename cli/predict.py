@@ -132,7 +132,7 @@ def predict(
     from ..core.workspace import Workspace
     from ..predict.batch import PredictConfig, PredictRun, check_formats, predict_source
     from ..predict.ensemble import open_models
-    from ..predict.sources import open_source
+    from ..predict.sources import StreamSource, open_source
     from ..predict.stages import open_stages
     from ..predict.summary import Summary
     from ..predict.tiles import as_used
@@ -144,6 +144,8 @@ def predict(
     bundles = [open_bundle(one, place) for one in weights]
     chosen = _upload_options(upload, uncertain, limit, api_key, bundles[0])
     frames = open_source(source, live=True, seconds=seconds)
+    if seconds is not None and not isinstance(frames, StreamSource):
+        raise typer.BadParameter("--seconds is for a camera or a stream; files have an end of their own")
     model = as_used(open_models(bundles, engine=engine, device=device), tiles)
     rate = frames.frames_per_second
     stages = open_stages(model, replace(chosen_stages, frames_per_second=rate, engine=engine, device=device))

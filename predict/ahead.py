@@ -16,7 +16,7 @@ _MOST_BYTES = 384 << 20  # of decoded frames between the source and the caller
 _MOST_THREADS = 16
 _ONE_AFTER_ANOTHER = 2  # threads for a video: one reads, the other prepares
 _LOOK_SECONDS = 0.5  # waiting is cut into pieces, so that Ctrl-C comes through on every system
-_LEAVE_SECONDS = 5.0  # a driver may be stuck in a read; its thread then ends with the process
+_LEAVE_SECONDS = 2.0  # a source may be stuck in a read, and nothing wakes it: its thread then ends with the process
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class Predictor(Protocol):
     dataset: DatasetRef | None
 
     def prepare(self, bgr: np.ndarray) -> Any:
-        """A picture, uint8 BGR `(h, w, 3)` of any size, made ready for the model. Called from another thread."""
+        """A picture, uint8 BGR `(h, w, 3)` of any size, made ready for the model. Called from several threads."""
         ...
 
     def infer(self, prepared: Sequence[Any]) -> Iterable[Any]:

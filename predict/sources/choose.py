@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import glob
 import re
+import sys
 from pathlib import Path
 
 from ...core.errors import DataError, LensmithError, NotFoundError, UsageError
 from ...core.images import MAX_MEGAPIXELS, is_image
-from ...core.progress import warn
+from ...core.progress import say, warn
 from ...core.redact import redact
 from ...core.words import some
 from ..address import Address, cameras_here, check_address, find_camera, parse_address
@@ -53,6 +54,8 @@ def open_source(
         if not live:
             raise _not_live(text)
         if text == STDIN:
+            if sys.stdin.isatty():
+                say("type paths of pictures, one a line; Ctrl-D ends")
             return StdinSource(max_megapixels=max_megapixels)
         return StreamSource(_address(text), seconds)
     if glob.has_magic(text):

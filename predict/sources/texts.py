@@ -21,6 +21,8 @@ _LONGEST_LINE = 32_768  # the longest path that any system takes
 class StdinSource(PicturesBase):
     """Pictures whose paths come on standard input, one a line, as they come; see `Source`.
 
+    The loop takes pictures in batches, so an answer comes when the next paths have come, or the input has ended.
+
     Args:
         lines: Where the lines are read from.
         max_megapixels: As in `PictureSource`.

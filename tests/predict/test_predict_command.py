@@ -164,6 +164,7 @@ def test_every_format_at_once_tells_the_same(workspace: Workspace) -> None:
         (["--format", "coco"], "holds boxes"),
         (["--format", "xml"], "no format"),
         (["--limit", "3"], "--upload"),
+        (["--seconds", "3"], "a camera or a stream"),
     ],
 )
 def test_what_does_not_go_together(options: list[str], says: str, workspace: Workspace) -> None:
@@ -186,6 +187,27 @@ def test_paths_on_standard_input(workspace: Workspace) -> None:
     assert done.returncode == 5, done.stderr
     assert [Path(json.loads(line)["source"]).parent.name for line in done.stdout.splitlines()] == ["a", "b ü"]
     assert "gone.png: there is no such file" in done.stderr
+
+
+def test_ctrl_c_while_nothing_comes_on_standard_input(workspace: Workspace) -> None:
+    make_classifier(workspace.weights / "tint")
+    shots = _shots(workspace.root / "shots")
+    process = subprocess.Popen(
+        [cv_path(), "predict", "-", "--weights", "tint", "--json"],
+        cwd=workspace.root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdin
+        assert process.stdout
+        lines = [f"{path}\n" for path in sorted(shots.rglob("*.png"))]
+        process.stdin.write("".join(lines * 20))
+        process.stdin.flush()
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130  # standard input is still open
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_ctrl_c_ends_a_stream_with_whole_files_and_a_summary(workspace: Workspace) -> None:
