@@ -129,13 +129,13 @@ def margin_of(root: Path) -> float | None:
 
     Args:
         root: The dataset's folder.
-
-    Raises:
-        DataError: a record is damaged.
     """
     wanted: str | None = None
     for _ in range(_MOST_PARENTS):
-        record = read_record(root)
+        try:
+            record = read_record(root)
+        except DataError:  # damaged: a training that has come this far is not lost for want of this number
+            return None
         if record is None or not isinstance(record.origin, DatasetOrigin):
             return None
         if wanted is not None and record.fingerprint != wanted:  # another dataset has that name now

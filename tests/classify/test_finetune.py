@@ -19,6 +19,7 @@ from lensmith.core.errors import UsageError
 from lensmith.core.manifest import RunManifest
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.read import open_dataset
+from lensmith.datasets.record import DatasetOrigin, DatasetRecord
 from lensmith.predict.engines.choose import open_engine
 from tests.classify.test_data import make_odd_pictures
 from tests.helpers import cv_path, make_folder_dataset, run_cv
@@ -33,6 +34,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClassifierRun]
     place = Workspace(tmp_path_factory.mktemp("trained"))
     root = make_folder_dataset(place.datasets / "pets ü", {"train": 6, "valid": 2, "test": 2})
     make_odd_pictures(root / "train" / "cat")
+    cut = DatasetOrigin(parent="zoo", parent_fingerprint="0", made_by="crops", options={"margin": 0.25, "min_size": 16})
+    DatasetRecord(origin=cut, task="classify", names=("cat", "dog"), counts={}, fingerprint="1", files={}).save(root)
     (root / "valid" / "dog" / "broken.jpg").write_bytes(b"no picture")
     mine = place.root / "mine.yaml"
     mine.write_text(
@@ -77,6 +80,7 @@ def test_the_bundle_ships_the_better_stage_and_its_figures(trained: ClassifierRu
     best = max(history, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
     assert record.classifier is not None
     assert record.classifier.stage == best["stage"]
+    assert record.classifier.crop_margin == 0.25  # so that the crops it is shown are cut as those it learned from
     assert record.metrics_split == "test"
     assert {"accuracy", "accuracy_low", "balanced_accuracy", "f1", "ece", "valid_accuracy"} <= set(record.metrics)
 

@@ -20,6 +20,7 @@ from lensmith.predict.ensemble import open_models
 from lensmith.predict.loop import predict_frames
 from lensmith.predict.model import Model, open_model
 from lensmith.predict.results import Detections, Frame, Scores
+from lensmith.predict.tiles import as_used
 from lensmith.weights.bundle import Bundle
 
 from ..helpers import make_yolo_dataset
@@ -99,6 +100,20 @@ def test_below_its_threshold_a_crop_is_unknown_but_keeps_its_box(detector: Model
     assert 0 < found.classified.confidence[0] < 1
 
 
+def test_a_detector_that_looks_in_tiles_has_crops_of_the_whole_picture(
+    detector: Model, classifier_bundle: Bundle
+) -> None:
+    tiled = as_used(detector, True)
+    cascade = open_cascade(tiled, [classifier_bundle], engine="onnxruntime")
+    picture = blocks(320, 320, (304, 304, 320, 320, 2), (0, 0, 16, 16, 0))
+    (done,) = predict_frames(_frames(picture), tiled, stages=[cascade])
+    found = _detections(done.result)
+    assert found.classified is not None
+    assert {(int(c), found.classified.name_of(row)) for row, c in enumerate(found.class_id)} == {
+        (2, "brick"), (0, "sky"),
+    }  # fmt: skip
+
+
 def test_several_classifiers_answer_as_one(place: Path, detector: Model, classifier_bundle: Bundle) -> None:
     second = make_classifier(place / "weights" / "second", _COLOURS)
     cascade = open_cascade(detector, [classifier_bundle, second], engine="onnxruntime")
@@ -143,6 +158,10 @@ def test_the_margin_of_crops_is_known_of_what_was_made_of_them_too(place: Path) 
     split_dataset(folder, Workspace(place), SplitConfig(name="plates-split"))
     assert margin_of(place / "datasets" / "plates-split") == 0.3
     assert margin_of(dataset) is None
+    (place / "datasets" / "plates-split" / "dataset.json").rename(place / "kept.json")
+    (place / "datasets" / "plates-split" / "dataset.json").write_text('{"schema_version": 2, "files": {')
+    assert margin_of(place / "datasets" / "plates-split") is None  # damaged
+    (place / "kept.json").replace(place / "datasets" / "plates-split" / "dataset.json")
     record = json.loads((folder / "dataset.json").read_text())
     (folder / "dataset.json").write_text(json.dumps({**record, "fingerprint": "0" * 64}))  # another one of that name
     assert margin_of(place / "datasets" / "plates-split") is None
