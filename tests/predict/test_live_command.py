@@ -23,6 +23,7 @@ from lensmith.core.images import read_image
 from lensmith.core.workspace import Workspace
 from lensmith.predict.recorder import VideoRecorder
 from tests.helpers import cv_path, run_cv
+from tests.roboflow_server import KEY, Project, serve
 
 from .make_bundle import blocks, make_detector
 from .mjpeg import NetworkCamera
@@ -195,6 +196,35 @@ def test_without_a_screen_it_is_a_page_with_the_same_keys(workspace: Workspace) 
     assert "--upload WORKSPACE/PROJECT" in talk
     assert "by key: 1 saved, 0 uploaded" in talk
     assert len(list((workspace.root / "frames").iterdir())) == 3
+
+
+def test_a_key_uploads_what_is_seen_to_be_labelled(workspace: Workspace, endless: str) -> None:
+    pytest.importorskip("roboflow")
+    with serve(Project(b"")) as server:
+        env = {**os.environ, **_NO_SCREEN, **server.env()}
+        process = _live(workspace, endless, env, "--json", "--upload", "acme/parts")
+        try:
+            page = _page_of(process)
+            _next_records(process, 3)
+            _press(page, "u")
+            while not any(picture.annotations for picture in server.uploads.pictures.values()):
+                _next_records(process, 1)  # the picture goes on meanwhile
+            _press(page, "q")
+            _, talk = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0, talk
+    assert "uploaded for labelling" in talk
+    assert "1 uploaded" in talk
+    assert KEY not in talk
+    (picture,) = server.uploads.pictures.values()
+    assert _first_label(picture.annotations[0])[0] == 2  # red
+    assert cv2.imdecode(np.frombuffer(picture.data, np.uint8), cv2.IMREAD_COLOR).shape == (512, 512, 3)
+
+
+def _first_label(annotation: dict[str, Any]) -> list[float]:
+    """The first row of a YOLO text: class, centre, size."""
+    return [float(word) for word in annotation["annotationFile"].splitlines()[0].split()]
 
 
 def test_a_killed_run_leaves_a_recording_that_plays(workspace: Workspace, endless: str) -> None:
