@@ -8,7 +8,7 @@ from ..bundle import Bundle
 from ..portable import INPUT_NAME
 from .convert import need_file
 from .formats import FORMATS
-from .to_torchscript import network_of
+from .to_torchscript import NATIVE, network_of
 
 if TYPE_CHECKING:
     from .convert import Order
@@ -19,10 +19,10 @@ def export(bundle: Bundle, order: Order) -> None:
 
     Core ML brings an image to the colour order that the network says, so no program can get that wrong either.
     """
+    need_file(bundle, NATIVE[bundle.record.task])
     import coremltools  # pyright: ignore[reportMissingImports] - installed on macOS alone
     import torch
 
-    need_file(bundle, "model.pt" if bundle.record.task == "detect" else "model.keras")
     size = bundle.record.preprocessing
     network = network_of(bundle)
 

@@ -16,9 +16,12 @@ from .formats import FORMATS
 if TYPE_CHECKING:
     from .convert import Order
 
+NATIVE = {"detect": "model.pt", "classify": "model.keras"}
+
 
 def export(bundle: Bundle, order: Order) -> None:
     """Write `model.torchscript`: uint8 BGR `(1, h, w, 3)` in, float32 out; `torch.jit.load` is all it needs."""
+    need_file(bundle, NATIVE[bundle.record.task])  # before the seconds that torch takes
     import torch
 
     size = bundle.record.preprocessing
@@ -37,7 +40,7 @@ def network_of(bundle: Bundle) -> Any:
         DataError: the bundle lacks its native model, or it is damaged or hostile.
     """
     if bundle.record.task == "detect":
-        return _detector(need_file(bundle, "model.pt"))
+        return _detector(need_file(bundle, NATIVE["detect"]))
     return _classifier(bundle)
 
 
@@ -69,7 +72,7 @@ def _classifier(bundle: Bundle) -> Any:
     from ..architecture import build_classifier, import_keras
     from ..keras_files import load_all_layers
 
-    record, path = bundle.record, need_file(bundle, "model.keras")
+    record, path = bundle.record, need_file(bundle, NATIVE["classify"])
     if record.classifier is None:
         raise DataError("This bundle does not say how its classifier is built.", where=bundle.folder)
     import_keras("cpu")

@@ -1,0 +1,260 @@
+"""Detectors in other formats: what is made is a bundle that answers like its source, or nothing at all."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from lensmith.core.errors import LensmithError, MissingExtraError, UsageError
+from lensmith.core.workspace import Workspace
+from lensmith.datasets.for_export import warn_of_leak
+from lensmith.detect.exported import export_detector
+from lensmith.predict import exporting
+from lensmith.predict.engines.choose import open_engine
+from lensmith.predict.exporting import ExportConfig
+from lensmith.weights.bundle import Bundle, read_bundle
+from lensmith.weights.export import formats
+from lensmith.weights.export.convert import Order, convert
+from tests.helpers import cv_path, make_yolo_dataset, run_cv
+from tests.predict.make_bundle import COLOURS
+from tests.weights.export_models import make_weighted_detector
+
+PATIENCE = 60
+
+
+class Shop(NamedTuple):
+    """A workspace with a detector and a dataset for it."""
+
+    place: Workspace
+    bundle: Bundle
+
+    def names(self) -> list[str]:
+        """Everything in weights/, hidden too."""
+        return sorted(path.name for path in self.place.weights.iterdir())
+
+
+@pytest.fixture
+def shop(workspace: Workspace) -> Shop:
+    make_yolo_dataset(workspace.datasets / "blocks", names=COLOURS, width=128, height=128)
+    return Shop(workspace, make_weighted_detector(workspace.weights / "cells"))
+
+
+def _config(**options: object) -> ExportConfig:
+    return ExportConfig(**{"kind": "onnx", "dataset": "blocks", **options})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("kind", "files"), [("onnx", ["model.onnx"]), ("openvino", ["model.bin", "model.xml"])])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_an_export_is_a_bundle_that_answers_like_its_source(
+    shop: Shop, kind: str, files: list[str], precision: str
+) -> None:
+    done = export_detector(shop.bundle, _config(kind=kind, precision=precision), shop.place)
+    found = read_bundle(shop.place.weights / f"cells-{kind}-{precision}")
+    record, exported = found.record, found.record.exported
+    assert found.folder == done.bundle.folder
+    assert sorted(record.files) == sorted([*files, "golden.npz", "labels.txt", "README.md"])
+    assert exported is not None
+    assert (exported.format, exported.precision, exported.source) == (kind, precision, "cells")
+    assert exported.split == "test" and set(exported.loss) == {"mAP50-95", "mAP50"}
+    assert abs(exported.loss["mAP50"]) < 0.01
+    assert exported.difference["confidence"] < 0.01 and exported.difference["boxes_lost"] == 0
+    assert record.metrics_split == "test" and "mAP50-95_low" in record.metrics
+    assert np.array_equal(found.golden()[1], shop.bundle.golden()[1])
+    assert open_engine(found).name == {"onnx": "onnxruntime", "openvino": "openvino"}[kind]
+    assert done.source.milliseconds > 0 and done.export.bytes == sum((found.folder / f).stat().st_size for f in files)
+
+
+def test_halves_are_half_as_large_and_boxes_stay_exact(shop: Shop) -> None:
+    export_detector(shop.bundle, _config(precision="fp16"), shop.place)
+    model = onnx.load(str(shop.place.weights / "cells-onnx-fp16" / "model.onnx"))
+    kinds = {one.name: one.data_type for one in model.graph.initializer}
+    assert kinds["weights"] == onnx.TensorProto.FLOAT16
+    assert kinds["anchors"] == onnx.TensorProto.FLOAT, "corners of boxes are not rounded"
+
+
+@pytest.mark.parametrize("kind", ["onnx", "openvino"])
+def test_int8_is_calibrated_with_training_pictures(shop: Shop, kind: str) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def note(order: Order, said: Path) -> None:
+        assert order.pictures is not None
+        seen.append(np.load(order.pictures, mmap_mode="r").shape)
+        convert(order, said)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exporting, "convert", note)
+        done = export_detector(shop.bundle, _config(kind=kind, precision="int8", calibrate="blocks"), shop.place)
+    assert seen == [(4, 128, 128, 3)], "the four training pictures, as the model sees them"
+    exported = done.bundle.record.exported
+    assert exported is not None and exported.calibrated_on is not None
+    assert exported.calibrated_on.name == "blocks" and "mAP50" in exported.loss
+    if kind == "onnx":
+        model = onnx.load(str(done.bundle.folder / "model.onnx"))
+        conv = next(node for node in model.graph.node if node.op_type == "Conv")
+        assert conv.input[1].startswith("weights_DequantizeLinear")
+
+
+def test_a_broken_export_fails_the_gate_and_leaves_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = shop.names()
+
+    def tampered(order: Order, said: Path) -> None:
+        convert(order, said)
+        path = order.target / "model.onnx"
+        model = onnx.load(str(path))
+        weights = next(one for one in model.graph.initializer if one.name == "weights")
+        turned = numpy_helper.to_array(weights)[::-1].copy()
+        weights.CopyFrom(numpy_helper.from_array(turned, "weights"))
+        onnx.save(model, str(path))
+
+    monkeypatch.setattr(exporting, "convert", tampered)
+    with pytest.raises(LensmithError, match="other answers than the model that it was made from: golden") as caught:
+        export_detector(shop.bundle, _config(), shop.place)
+    assert caught.value.exit_code == 1
+    assert shop.names() == before
+
+
+def test_answers_that_are_no_numbers_fail_the_gate(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tampered(order: Order, said: Path) -> None:
+        convert(order, said)
+        model = onnx.load(str(order.target / "model.onnx"))
+        weights = next(one for one in model.graph.initializer if one.name == "weights")
+        weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights) * np.float32("nan"), "weights"))
+        onnx.save(model, str(order.target / "model.onnx"))
+
+    monkeypatch.setattr(exporting, "convert", tampered)
+    with pytest.raises(LensmithError, match="no numbers"):
+        export_detector(shop.bundle, _config(), shop.place)
+
+
+def test_what_cannot_be_made_says_why(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = shop.names()
+    for kind, precision in (("torchscript", "int8"), ("savedmodel", "fp16"), ("tensorrt", "int8")):
+        with pytest.raises(UsageError, match="There is no"):
+            export_detector(shop.bundle, _config(kind=kind, precision=precision), shop.place)
+    monkeypatch.setattr(formats.sys, "platform", "linux")
+    with pytest.raises(LensmithError, match="macOS alone") as caught:
+        export_detector(shop.bundle, _config(kind="coreml"), shop.place)
+    assert caught.value.exit_code == 1
+    monkeypatch.setattr(formats, "nvidia_gpus", list)
+    with pytest.raises(LensmithError, match="an NVIDIA GPU"):
+        export_detector(shop.bundle, _config(kind="tensorrt"), shop.place)
+    with pytest.raises(LensmithError, match=r"has no model\.pt"):
+        export_detector(shop.bundle, _config(kind="torchscript"), shop.place)
+    monkeypatch.setattr(formats, "find_spec", lambda _name: None)
+    with pytest.raises(MissingExtraError, match="openvino"):
+        export_detector(shop.bundle, _config(kind="openvino"), shop.place)
+    assert shop.names() == before
+
+
+def test_an_export_of_an_export_and_a_taken_name_are_refused(shop: Shop) -> None:
+    done = export_detector(shop.bundle, _config(dataset=None), shop.place)
+    assert done.measured == {} and done.bundle.record.metrics == {}, "no dataset is known"
+    with pytest.raises(UsageError, match="is an export itself"):
+        export_detector(done.bundle, _config(kind="openvino"), shop.place)
+    with pytest.raises(UsageError, match="There is a model called"):
+        export_detector(shop.bundle, _config(name="cells"), shop.place)
+
+
+def test_a_disk_without_room_is_said_before_any_work(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = shop.names()
+    monkeypatch.setattr(exporting.shutil, "disk_usage", lambda _path: _Full())
+    with pytest.raises(LensmithError, match="the disk has 0 MB left"):
+        export_detector(shop.bundle, _config(), shop.place)
+    assert shop.names() == before
+
+
+class _Full:
+    free = 1000
+
+
+def test_pictures_that_calibrate_and_measure_are_told(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures = sorted((shop.place.datasets / "blocks" / "train" / "images").iterdir())
+    tested = sorted((shop.place.datasets / "blocks" / "test" / "images").iterdir())
+    warn_of_leak(pictures, tested)
+    assert capsys.readouterr().err == ""
+    tested[0].write_bytes(pictures[0].read_bytes())
+    warn_of_leak(pictures, tested)
+    assert "1 picture that it is measured on also calibrated it" in capsys.readouterr().err
+
+
+def test_the_command(shop: Shop) -> None:
+    root = shop.place.root
+    done = run_cv("export", "cells", "--to", "openvino", "--half", "--dataset", "blocks", "--json", cwd=root)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["exported"]["precision"] == "fp16" and told["speed"]["export"]["engine"] == "openvino"
+    assert run_cv("export", "cells", "--to", "onnx", "--half", "--int8", cwd=root).returncode == 2
+    assert run_cv("export", "cells", "--to", "onnx", "--calibrate", "blocks", cwd=root).returncode == 2
+    assert run_cv("export", "cells", cwd=root).returncode == 2
+    assert run_cv("export", "nothing", "--to", "onnx", cwd=root).returncode == 3
+    assert run_cv("export", "cells", "--to", "onnx", "--int8", cwd=root).returncode == 3, "nothing to calibrate with"
+    listed = run_cv("export", "--list", "--json", cwd=root)
+    rows = {(row["format"], row["precision"]): row["detect"] for row in json.loads(listed.stdout)}
+    assert rows["onnx", "fp32"] == "yes" and rows["torchscript", "int8"] == "no"
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for the child in /proc")
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_an_end_in_the_middle_leaves_no_half_export_and_no_process(shop: Shop, end: signal.Signals) -> None:
+    command = [cv_path(), "export", "cells", "--to", "openvino", "--int8", "--calibrate", "blocks"]
+    before = shop.names()
+    process = subprocess.Popen(command, cwd=shop.place.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = _wait(lambda: _child_of(process.pid))
+    process.send_signal(end)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == (130 if end == signal.SIGINT else -signal.SIGKILL)
+    _wait(lambda: not Path(f"/proc/{child}/cmdline").exists() or _is_zombie(child))
+    assert not (shop.place.weights / "cells-openvino-int8").exists()
+    if end == signal.SIGINT:
+        assert shop.names() == before
+    else:  # the next export to that name tidies up
+        export_detector(shop.bundle, _config(name="cells-openvino-int8"), shop.place)
+        assert shop.names() == sorted([*before, "cells-openvino-int8"])
+
+
+def _child_of(pid: int) -> int | None:
+    """The process that converts."""
+    found = Path(f"/proc/{pid}/task/{pid}/children")
+    for child in found.read_text().split() if found.exists() else []:
+        if b"lensmith.weights.export.convert" in Path(f"/proc/{child}/cmdline").read_bytes():
+            return int(child)
+    return None
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def _wait(condition: object) -> int:
+    until = time.monotonic() + PATIENCE
+    while not (found := condition()):  # type: ignore[operator]
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return int(found)
+
+
+@pytest.mark.keras
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "precision"), [("tflite", "fp16"), ("tflite", "int8"), ("savedmodel", "fp32")])
+def test_tensorflows_formats_are_for_other_programs(shop: Shop, kind: str, precision: str) -> None:
+    calibrate = "blocks" if precision == "int8" else None
+    done = export_detector(shop.bundle, _config(kind=kind, precision=precision, calibrate=calibrate), shop.place)
+    exported = done.bundle.record.exported
+    assert exported is not None and abs(exported.loss["mAP50"]) < 0.05
+    assert done.export.engine == kind
+    assert "tensorflow" not in sys.modules, "it has a process of its own"
+    with pytest.raises(LensmithError, match="for other programs"):
+        open_engine(done.bundle)
