@@ -128,7 +128,7 @@ def _repeat(question: dict[str, Any]) -> list[str]:
         inputs, expected = bundle.golden()
         # Again, for `open_engine` remembers what it has compared before.
         outputs = np.concatenate([engine.infer(inputs[i : i + 1]) for i in range(len(inputs))])
-        if (problem := compare(outputs, expected, bundle.record)) is not None:
+        if (problem := compare(outputs, expected, bundle.record, engine.precision)) is not None:
             raise DataError(f"In a fresh process {name} does not repeat the golden samples: {problem}.",
                             where=bundle.folder, next_step="make the model again")  # fmt: skip
         for raw in outputs:  # raises where the answers do not fit the record's classes
