@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from ..predict.sources import Source
     from ..predict.stages import StagesConfig
 
+_PANEL = "What is done with a detector's boxes"
+
 ClassifierOption = Annotated[
     list[str] | None,
     typer.Option(
         "--classifier",
+        rich_help_panel=_PANEL,
         help="Behind a detector: a classifier that names what each box holds. Given several times, classifiers of the "
         "same classes answer as one.",
         show_default=False,
@@ -25,18 +28,24 @@ ClassifierOption = Annotated[
 ClassifierConfidenceOption = Annotated[
     float | None,
     typer.Option(
-        "--classifier-conf", min=0, max=1,
+        "--classifier-conf", rich_help_panel=_PANEL, min=0, max=1,
         help="Below this the classifier's answer is 'unknown', 0 to 1. Default: what it was made with.",
     ),
 ]  # fmt: skip
 TrackOption = Annotated[
     bool,
-    typer.Option("--track", help="Give each object of a detector a number that it keeps from frame to frame."),
+    typer.Option(
+        "--track",
+        rich_help_panel=_PANEL,
+        help="Give each object a number that it keeps from frame to frame. What the model is less sure of than --conf "
+        "is shown where it goes on with an object.",
+    ),
 ]
 LineOption = Annotated[
     list[str] | None,
     typer.Option(
         "--line",
+        rich_help_panel=_PANEL,
         metavar="x1,y1,x2,y2",
         help="With --track: count what crosses this line, in and out. In shares of the frame, such as 0,0.5,1,0.5, or "
         "in pixels; with a name in front: door=0,0.5,1,0.5. 'in' is from the left to the right of who looks along it: "
@@ -48,6 +57,7 @@ ZoneOption = Annotated[
     list[str] | None,
     typer.Option(
         "--zone",
+        rich_help_panel=_PANEL,
         metavar="x1,y1,x2,y2,...",
         help="Count the objects inside these three or more corners, and with --track those that ever were. As --line "
         "otherwise.",

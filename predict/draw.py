@@ -20,8 +20,9 @@ def draw(prediction: Prediction, names: tuple[str, ...]) -> np.ndarray:
     bgr = prediction.frame.bgr.copy()
     if isinstance(prediction.result, Detections):
         found = prediction.result
-        _draw_trails(bgr, found)
-        draw_boxes(bgr, found.xyxy, _colours(found, names), [_label(found, row, names) for row in range(len(found))])
+        colours = _colours(found, names)
+        _draw_trails(bgr, found, colours)
+        draw_boxes(bgr, found.xyxy, colours, [_label(found, row, names) for row in range(len(found))])
         for count in found.counts:
             _draw_count(bgr, count)
     else:
@@ -50,11 +51,11 @@ def _colours(found: Detections, names: tuple[str, ...]) -> np.ndarray:
     return np.where(said >= 0, own[np.maximum(said, 0)], found.class_id)
 
 
-def _draw_trails(bgr: np.ndarray, found: Detections) -> None:
+def _draw_trails(bgr: np.ndarray, found: Detections, colours: np.ndarray) -> None:
     thickness = max(1, round(sum(bgr.shape[:2]) * 0.001))
-    for trail, class_id in zip(found.trails or (), found.class_id, strict=False):
+    for trail, number in zip(found.trails or (), colours, strict=False):
         if len(trail) > 1:
-            cv2.polylines(bgr, [np.rint(trail).astype(np.int32)], False, class_colour(int(class_id)), thickness)
+            cv2.polylines(bgr, [np.rint(trail).astype(np.int32)], False, class_colour(int(number)), thickness)
 
 
 def _draw_count(bgr: np.ndarray, count: Count) -> None:
