@@ -1,4 +1,4 @@
-"""A detector with weights: `make_detector`'s network with a convolution in place of its average, and a dataset for it."""
+"""A detector with weights: `make_detector`'s network with a convolution in place of its average."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def check_possible(kind: ExportFormat, precision: Precision, task: Task) -> None
 def _needs_onnx(precision: Precision, _task: Task) -> None:
     _need_modules(("onnxruntime",), "run", "Checking an ONNX model")
     if precision != "fp32":
-        _need_modules(("onnx", "sympy"), "detect", "Changing the numbers of an ONNX model")
+        _need_modules(("onnx", "sympy"), "export", "Changing the numbers of an ONNX model")
 
 
 def _needs_openvino(precision: Precision, _task: Task) -> None:
@@ -97,11 +97,13 @@ def _needs_tensorrt(_precision: Precision, _task: Task) -> None:
             where="--to tensorrt",
             next_step="run the same command on the machine that will use the model; --to onnx runs on any",
         )
-    _need_modules(("onnx",), "detect", "Making a TensorRT model")
+    _need_modules(("onnx",), "export", "Making a TensorRT model")
 
 
-def _needs_tensorflow(_precision: Precision, _task: Task) -> None:
-    _need_modules(("tensorflow", "onnx", "onnxslim"), "classify", "Making a model for TensorFlow")
+def _needs_tensorflow(_precision: Precision, task: Task) -> None:
+    _need_modules(("tensorflow",), "classify", "Making a model for TensorFlow")
+    if task == "detect":
+        _need_modules(("onnx", "onnxslim"), "export", "Making a model for TensorFlow of a detector")
 
 
 def _needs_torch(_precision: Precision, task: Task) -> None:
@@ -121,7 +123,7 @@ def _needs_macos(_precision: Precision, _task: Task) -> None:
             next_step="run the same command on a Mac with the 'export' part of Lensmith; --to onnx runs on any machine",
         )
     _need_modules(("coremltools",), "export", "Making a Core ML model")
-    _need_modules(("torch", "onnx"), "detect", "Making a Core ML model")
+    _need_modules(("torch",), "detect", "Making a Core ML model")
 
 
 _NEEDS: dict[ExportFormat, Callable[[Precision, Task], None]] = {
