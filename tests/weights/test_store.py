@@ -25,6 +25,7 @@ from lensmith.weights.shelf import list_bundles
 from lensmith.weights.store import pull_bundle, push_bundle
 from tests.helpers import run_cv
 from tests.predict.make_bundle import make_classifier, make_detector
+from tests.weights.cutting_proxy import cut_line
 from tests.weights.s3_server import BUCKET, S3Server, serve_s3
 
 _VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ENDPOINT_URL",
@@ -287,6 +288,31 @@ def test_keys_of_the_usual_files_are_used_and_hidden(
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(AuthError, match="nobody"):
         open_place(f"s3://{BUCKET}")
+
+
+@pytest.mark.parametrize("after", [0, 1500])
+def test_a_line_that_is_cut_brings_no_half_model_and_the_next_try_works(
+    workspace: Workspace, store: S3Server, made: Bundle, after: int
+) -> None:
+    place = open_place(f"s3://{BUCKET}/vision")
+    push_bundle(made, place)
+    with cut_line(store.address, after) as address, pytest.raises(LensmithError):
+        pull_bundle(open_place(f"s3://{BUCKET}/vision", address), "colours", None, workspace, _accept)
+    assert list_bundles(workspace) == []
+    with cut_line(store.address, after, times=1) as address:
+        pulled = pull_bundle(open_place(f"s3://{BUCKET}/vision", address), "colours", None, workspace, _accept)
+    assert pulled.record == made.record
+
+
+def test_a_line_that_is_cut_while_pushing_leaves_no_model_there(
+    workspace: Workspace, store: S3Server, made: Bundle
+) -> None:
+    with cut_line(store.address, 300) as address, pytest.raises(LensmithError):
+        push_bundle(made, open_place(f"s3://{BUCKET}/vision", address))
+    assert "vision/colours/bundle.json" not in store.objects()
+    place = open_place(f"s3://{BUCKET}/vision")
+    push_bundle(made, place)
+    assert pull_bundle(place, "colours", None, workspace, _accept).record == made.record
 
 
 def test_a_store_that_never_answers_is_given_up(store: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
