@@ -137,11 +137,13 @@ class LiveView:
         if self._camera.state == "playing" and self._told == "reconnecting":
             say(f"{self._camera.label} is back.")
         self._told = "playing"
+        began = time.perf_counter()
         drawn = draw(prediction, self._model.names)
         shown = self._with_figures(drawn)
         if self._screen:
             self._screen.show(shown, self.result.status())
         self.result.add(self._camera.captured)
+        prediction.milliseconds["show"] = 1000 * (time.perf_counter() - began)
         record = prediction.as_record(self._model.names)
         self._seen = _Seen(prediction, record, drawn)
         if self._recording:

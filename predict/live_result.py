@@ -94,6 +94,8 @@ class LiveResult:
             f"p50 {self.latency(50):.0f} ms, p95 {self.latency(95):.0f} ms",
             f"{many(self.read, 'frame')} came in, {self.dropped} were overtaken by newer ones",
         ]
+        stages = ", ".join(f"{stage} {took:.1f}" for stage, took in self.summary.milliseconds_per_frame().items())
+        lines.append(f"ms per frame: {stages}" + (" (read is waiting for a frame)" if "read" in stages else ""))
         if self.reconnections:
             lines.append(f"the source was lost and came back: {self.reconnections}")
         if self.missing:
