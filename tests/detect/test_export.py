@@ -19,7 +19,7 @@ from lensmith.core.errors import LensmithError, MissingExtraError, UsageError
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.for_export import warn_of_leak
 from lensmith.detect.exported import export_detector
-from lensmith.predict import exporting
+from lensmith.predict import export_check, exporting
 from lensmith.predict.engines.choose import open_engine
 from lensmith.predict.exporting import ExportConfig
 from lensmith.weights.bundle import Bundle, read_bundle
@@ -41,6 +41,11 @@ class Shop(NamedTuple):
     def names(self) -> list[str]:
         """Everything in weights/, hidden too."""
         return sorted(path.name for path in self.place.weights.iterdir())
+
+
+@pytest.fixture(autouse=True)
+def _soon_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_check, "_TIMED_SECONDS", 0.01)
 
 
 @pytest.fixture

@@ -71,6 +71,8 @@ CASES: dict[str, tuple[str, list[np.ndarray], dict[str, Any]]] = {
     "matmul": ("MatMul", [RNG.normal(size=(12, 5)).astype(F)], {}),
     "enlarge": ("Resize", [np.array([], F), np.array([1, 1, 2, 2], F)],
                 {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}),
+    "grid": ("GridSample", [RNG.uniform(-1.3, 1.3, (1, 5, 6, 2)).astype(F)],
+             {"mode": "linear", "padding_mode": "zeros", "align_corners": 0}),
     "sigmoid": ("Sigmoid", [], {}),
     "erf": ("Erf", [], {}),
 }  # fmt: skip
@@ -105,7 +107,7 @@ def _graph(path: Path, name: str, *, held: bool) -> np.ndarray:
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, None)],
         initializers,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
     onnx.save(model, str(path))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return np.asarray(session.run(None, {"pictures": _picture(held=held)})[0])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import LensmithError
-from .onnx_pictures import conv, conv_transpose, global_average, pool, resize
+from .onnx_pictures import conv, conv_transpose, global_average, grid_sample, pool, resize
 from .onnx_values import TO_NCHW, TO_NHWC, Given, Options, Value, alike, axis_of, plain, rank, spatial
 from .to_onnx import names_for_nodes, tail
 
@@ -316,12 +316,12 @@ _OPERATIONS: dict[str, Callable[[Given, Options], Any]] = {
             "Less": "less", "Log": "math.log", "Max": "maximum", "Min": "minimum", "Mul": "multiply", "Neg": "negative",
             "Not": "logical_not", "Pow": "pow", "Reciprocal": "math.reciprocal", "Relu": "nn.relu", "Sigmoid":
             "sigmoid", "Sin": "sin", "Softplus": "math.softplus", "Sqrt": "sqrt", "Sub": "subtract", "Tanh": "tanh",
-            "Where": "where", "Mod": "math.floormod",
+            "Where": "where", "Xor": "math.logical_xor", "Mod": "math.floormod",
         }.items()
     },
     "AveragePool": pool("AVG"), "BatchNormalization": _batch_norm, "Cast": _cast, "Clip": _clip, "Concat": _concat,
     "Conv": conv, "ConvTranspose": conv_transpose, "Dropout": _same, "Expand": _expand, "Flatten": _flatten,
-    "Gather": _gather, "GatherElements": _gather_elements, "Gemm": _gemm, "GlobalAveragePool": global_average,
+    "Gather": _gather, "GatherElements": _gather_elements, "Gemm": _gemm, "GlobalAveragePool": global_average, "GridSample": grid_sample,
     "Identity": _same, "LayerNormalization": _layer_norm, "LeakyRelu": _leaky, "MatMul": _matmul,
     "MaxPool": pool("MAX"), "Pad": _pad, "ReduceMax": _reduce("reduce_max"), "ReduceMean": _reduce("reduce_mean"),
     "ReduceSum": _reduce("reduce_sum"), "Reshape": _reshape, "Resize": resize, "Slice": _slice, "Softmax": _softmax,

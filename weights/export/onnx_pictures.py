@@ -127,3 +127,27 @@ def resize(given: Given, options: Options) -> Value:
         scales = np.asarray(given[2].tensor)[2:]
         sides = [round(int(side) * float(scale)) for side, scale in zip(x.shape[1:3], scales, strict=True)]
     return Value(tf.image.resize(x, sides, method="nearest"), nhwc=True)
+
+
+def grid_sample(given: Given, options: Options) -> Value:
+    """Maps read at places between their cells, by the four cells around; 0 outside."""
+    import tensorflow as tf
+
+    known = options.get("mode", b"linear") in (b"linear", b"bilinear") and not options.get("align_corners")
+    if not known or options.get("padding_mode", b"zeros") != b"zeros":
+        raise LensmithError("The network reads its maps in a way that is not known here.")
+    x, grid = spatial(given[0]), plain(given[1])  # (n, h, w, c) and (n, out h, out w, 2) with -1..1 for x and y
+    count, height, width = (int(side) for side in x.shape[:3])
+    across = (grid[..., 0] + 1) * (width / 2) - 0.5
+    down = (grid[..., 1] + 1) * (height / 2) - 0.5
+    left, top = tf.floor(across), tf.floor(down)
+    first = tf.reshape(tf.range(count) * height * width, [count, 1, 1])  # cells before each map
+    flat = tf.reshape(x, [count * height * width, int(x.shape[3])])
+    found: Any = 0.0
+    for column, share_x in ((left, left + 1 - across), (left + 1, across - left)):
+        for row, share_y in ((top, top + 1 - down), (top + 1, down - top)):
+            inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+            weight = share_x * share_y * tf.cast(inside, x.dtype)
+            place = tf.clip_by_value(row, 0, height - 1) * width + tf.clip_by_value(column, 0, width - 1)
+            found += tf.gather(flat, first + tf.cast(place, tf.int32)) * weight[..., None]
+    return Value(found, nhwc=True)
