@@ -65,7 +65,7 @@ def import_keras_file(path: Path, workspace: Workspace, config: ImportConfig) ->
                          next_step="give --classes a,b,c or a text file with one name a line")  # fmt: skip
     if config.scale is None:
         raise UsageError("The file does not say which numbers it takes for a pixel.", where=path,
-                         next_step="say it: --scale 0-255 (if it scales them itself), 0-1, -1-1 or imagenet")  # fmt: skip
+                         next_step="say it: --scale 0-255 (if it scales itself), 0-1, -1-1 or imagenet")  # fmt: skip
     need_extra("classify", "Importing a .keras file")
     classes, size = config.classes, _size(path, facts, config.imgsz)
 

@@ -40,7 +40,12 @@ def golden(**changes: Any) -> bytes:
 
 def write(folder: Path, files: dict[str, bytes], change: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
     """A classifier's bundle with these files and right hashes, its record then changed."""
-    whole = {"golden.npz": golden(), "labels.txt": b"a\nb\nc\n", "README.md": b"# x\n", **files}
+    whole = {
+        "golden.npz": golden() if "golden.npz" not in files else b"",
+        "labels.txt": b"a\nb\nc\n",
+        "README.md": b"# x\n",
+        **files,
+    }
     for name, data in whole.items():
         (folder / name).write_bytes(data)
     record = {
@@ -52,9 +57,8 @@ def write(folder: Path, files: dict[str, bytes], change: Callable[[dict[str, Any
     (folder / "bundle.json").write_text(json.dumps(record))
 
 
-def _plain(change: Callable[[dict[str, Any]], None] = lambda _: None, **files: bytes) -> LayOut:
-    given = {name.replace("__", "."): data for name, data in files.items()}
-    return lambda folder, _: write(folder, {"model.onnx": model(), **given}, change)
+def _plain(change: Callable[[dict[str, Any]], None] = lambda _: None, samples: Callable[[], bytes] = golden) -> LayOut:
+    return lambda folder, _: write(folder, {"model.onnx": model(), "golden.npz": samples()}, change)
 
 
 def _sets(**values: Any) -> LayOut:
@@ -174,11 +178,11 @@ def refused() -> dict[str, LayOut]:
         "record: no JSON": _text(b"{"), "record: a list": _text(b"[]"), "record: nothing": _text(b""),
         "record: lists 100,000 deep": _text(b"[" * 100_000 + b"]" * 100_000), "record: no text": _text(b"\xff\xfe{}"),
         "record: 40 MB": _text(b'{"name": "' + b"x" * 40_000_000 + b'"}'),
-        "golden: objects": _plain(golden__npz=_objects()), "golden: a bomb": _plain(golden__npz=_bomb()),
-        "golden: a size that lies": _plain(golden__npz=_lying_array()), "golden: no zip": _plain(golden__npz=b"x"),
-        "golden: other sizes": _plain(golden__npz=golden(inputs=np.zeros((2, 8, 8, 3), np.uint8))),
-        "golden: other kinds": _plain(golden__npz=golden(inputs=np.zeros((2, SIDE, SIDE, 3), np.float32))),
-        "golden: none": _plain(golden__npz=golden(inputs=np.zeros((0, SIDE, SIDE, 3), np.uint8))),
+        "golden: objects": _plain(samples=_objects), "golden: a bomb": _plain(samples=_bomb),
+        "golden: a size that lies": _plain(samples=_lying_array), "golden: no zip": _plain(samples=lambda: b"x"),
+        "golden: other sizes": _plain(samples=lambda: golden(inputs=np.zeros((2, 8, 8, 3), np.uint8))),
+        "golden: other kinds": _plain(samples=lambda: golden(inputs=np.zeros((2, SIDE, SIDE, 3), np.float32))),
+        "golden: none": _plain(samples=lambda: golden(inputs=np.zeros((0, SIDE, SIDE, 3), np.uint8))),
     }  # fmt: skip
     return {**onnx, **openvino, **programs, **records}
 
@@ -192,9 +196,9 @@ def tried() -> dict[str, LayOut]:
     wrong = np.full((2, 3), 1 / 3, np.float32)
     return {
         **hungry,
-        "golden: other answers": _plain(golden__npz=golden(outputs=wrong)),
-        "golden: answers that are no number": _plain(golden__npz=golden(outputs=wrong * np.nan)),
-        "golden: answers of another shape": _plain(golden__npz=golden(outputs=wrong[:, :2])),
+        "golden: other answers": _plain(samples=lambda: golden(outputs=wrong)),
+        "golden: answers that are no number": _plain(samples=lambda: golden(outputs=wrong * np.nan)),
+        "golden: answers of another shape": _plain(samples=lambda: golden(outputs=wrong[:, :2])),
         "record: classes of another count": _sets(names=["a", "b"]),
         "record: an input of another size": _size(64),
     }  # fmt: skip

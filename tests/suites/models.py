@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import resource
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,6 +73,7 @@ def _bundle(label: str, write: model_bundles.LayOut, expected: str = "refused") 
     return Case(f"bundle: {label}", expected, True, lay_out)
 
 
+@cache
 def quick() -> list[Case]:
     """Those that are over within milliseconds, because nothing is opened."""
     groups = ((".pt", pickles()), (".onnx", onnx_files()), (".keras", keras_files()))
@@ -79,6 +81,7 @@ def quick() -> list[Case]:
     return [*files, *(_bundle(label, write) for label, write in model_bundles.refused().items())]
 
 
+@cache
 def tried() -> list[Case]:
     """Those for which a process is started that runs a portable model."""
     return [
