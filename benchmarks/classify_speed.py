@@ -5,9 +5,10 @@
 Without `--weights` VGG16 and Xception at 150 pixels, with random weights: speed does not hang on them. Each way runs in
 a process of its own, in turns: `model.predict` on `keras.utils.image_dataset_from_directory`, batch 32, TensorFlow with
 all threads, as the documentation shows it; and the library call of `cv predict FOLDER` with the engine that "auto"
-takes, and with each one by name. "img/s" is from the loaded, warm model to the last answer; medians, and the ratio to
-Keras. The largest difference of a probability from Keras' own over these files says that it is the same model, but for
-the resizing: Keras' own is done by TensorFlow, so the row "keras" among ours shows how much of it that is.
+takes, and with each one by name. "img/s" is from the loaded, warm model to the last answer, "cpu ms" what each picture
+took of all cores together, which says more where other programs are at work; medians, and the ratio to Keras. The
+largest difference of a probability from Keras' own over these files says that it is the same model, but for the
+resizing: Keras' own is done by TensorFlow, so the row "ours keras" shows how much of it that is.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from predict_speed import Clock
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _WAYS = ("keras predict", "ours", "ours openvino", "ours onnxruntime", "ours keras")
@@ -55,7 +58,7 @@ def make_bundle(backbone: str, place: Path) -> Path:
     return write_bundle(place / backbone, record, fill, golden=(inputs, outputs)).folder
 
 
-def theirs(bundle: Path, folder: Path) -> tuple[float, list[list[float]]]:
+def theirs(bundle: Path, folder: Path) -> dict[str, Any]:
     """Photographs a second through Keras alone, and what it says."""
     from lensmith.predict.engines.keras import KerasEngine
     from lensmith.weights.bundle import read_bundle
@@ -69,12 +72,12 @@ def theirs(bundle: Path, folder: Path) -> tuple[float, list[list[float]]]:
         folder, labels=None, image_size=(size.height, size.width), batch_size=32, shuffle=False, verbose=False
     )
     model.predict(files.take(1), verbose=0)
-    started = time.perf_counter()
+    started = Clock()
     said = model.predict(files, verbose=0)
-    return len(said) / (time.perf_counter() - started), said.tolist()
+    return {**started.spent(len(said))._asdict(), "said": said.tolist(), "engine": "keras"}
 
 
-def ours(bundle: Path, folder: Path, engine: str) -> tuple[float, list[list[float]], str]:
+def ours(bundle: Path, folder: Path, engine: str) -> dict[str, Any]:
     """Photographs a second through the library call of `cv predict`, what it says, and the engine."""
     from lensmith.core.workspace import Workspace
     from lensmith.predict.batch import PredictConfig, predict_source
@@ -88,18 +91,14 @@ def ours(bundle: Path, folder: Path, engine: str) -> tuple[float, list[list[floa
     predict_source(open_source(str(min(folder.iterdir()))), model, place, config)
     said.clear()
     source = open_source(str(folder))
-    started = time.perf_counter()
+    started = Clock()
     done = predict_source(source, model, place, config)
-    return done.summary.frames / (time.perf_counter() - started), said, model.engine_name
+    return {**started.spent(done.summary.frames)._asdict(), "said": said, "engine": model.engine_name}
 
 
 def child(way: str, bundle: Path, folder: Path) -> dict[str, Any]:
     """One way in this process."""
-    if way == "keras predict":
-        speed, said = theirs(bundle, folder)
-        return {"speed": speed, "said": said, "engine": "keras"}
-    speed, said, engine = ours(bundle, folder, way.removeprefix("ours").strip() or "auto")
-    return {"speed": speed, "said": said, "engine": engine}
+    return theirs(bundle, folder) if way == "keras predict" else ours(bundle, folder, way[5:] or "auto")
 
 
 def run(*arguments: str, cache: Path) -> str:
@@ -153,13 +152,14 @@ def measure(bundle: Path, folder: Path, cache: Path, rounds: int) -> None:
             told[way].append(json.loads(run("--child", way, *place, cache=cache)))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     print(f"{bundle.name}: {len(list(folder.iterdir()))} photographs, {rounds} rounds, {cores} cores")
-    print(f"{'':20}{'engine':14}{'img/s':>8}{'ratio':>8}{'largest difference':>20}")
+    print(f"{'':20}{'engine':14}{'img/s':>8}{'ratio':>8}{'cpu ms':>9}{'largest difference':>20}")
     base = statistics.median(one["speed"] for one in told["keras predict"])
     reference = np.array(told["keras predict"][0]["said"])
     for way, runs in told.items():
         speed = statistics.median(one["speed"] for one in runs)
+        cpu = statistics.median(one["cpu"] for one in runs)
         difference = np.abs(np.array(runs[0]["said"]) - reference).max()
-        print(f"{way:20}{runs[0]['engine']:14}{speed:8.1f}{speed / base:8.2f}{difference:20.4f}", flush=True)
+        print(f"{way:20}{runs[0]['engine']:14}{speed:8.1f}{speed / base:8.2f}{cpu:9.1f}{difference:20.4f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 
 The same photographs and the same weights (yolov8n with COCO's classes, or a detector's bundle), each way in a process
 of its own, in turns. "img/s" is from the loaded, warm model to the last picture's results, as `cv predict FOLDER` and
-`yolo predict source=FOLDER save=False` do them; "whole s" the process from start to end, with imports and loading.
+`yolo predict source=FOLDER save=False` do them; "cpu ms" what each picture took of all cores together, which says more
+than the former where other programs are at work; "whole s" the process from start to end, with imports and loading.
 Medians of the rounds, and ratios to Ultralytics as it comes and to its OpenVINO path. Then what bounds ours: the model
 alone on pictures that are decoded and fitted already, and decoding and fitting alone in one thread.
 """
@@ -20,13 +21,32 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 _WAYS = ("ultralytics", "ultralytics openvino", "ours", "ours onnxruntime", "model alone", "decoding alone")
+
+
+class Spent(NamedTuple):
+    """Photographs a second, and the milliseconds of all cores together that each took."""
+
+    speed: float
+    cpu: float
+
+
+class Clock:
+    """What passes from here on."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def spent(self, count: int) -> Spent:
+        """Since then, for so many photographs."""
+        cpu, wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
+        return Spent(count / wall, 1000 * cpu / count)
 
 
 def photographs(data: Path, count: int, target: Path) -> None:
@@ -37,8 +57,8 @@ def photographs(data: Path, count: int, target: Path) -> None:
         (target / f"{number:05d}.jpg").symlink_to(found[index])
 
 
-def theirs(model: Path, folder: Path, size: int) -> float:
-    """Photographs a second through `YOLO.predict`, which is all that `yolo predict` does."""
+def theirs(model: Path, folder: Path, size: int) -> Spent:
+    """Through `YOLO.predict`, which is all that `yolo predict` does."""
     from lensmith.core.isolation import isolate_ultralytics
 
     isolate_ultralytics()
@@ -48,13 +68,13 @@ def theirs(model: Path, folder: Path, size: int) -> float:
     options = {"imgsz": size, "device": "cpu", "verbose": False, "save": False, "stream": True}
     first = str(next(iter(sorted(folder.iterdir()))))
     list(loaded.predict(first, **options))
-    started = time.perf_counter()
+    started = Clock()
     count = sum(1 for _ in loaded.predict(str(folder), **options))
-    return count / (time.perf_counter() - started)
+    return started.spent(count)
 
 
-def ours(bundle: Path, folder: Path, engine: str) -> float:
-    """Photographs a second through the library call of `cv predict`."""
+def ours(bundle: Path, folder: Path, engine: str) -> Spent:
+    """Through the library call of `cv predict`."""
     from lensmith.core.workspace import Workspace
     from lensmith.predict.batch import PredictConfig, predict_source
     from lensmith.predict.model import open_model
@@ -65,27 +85,27 @@ def ours(bundle: Path, folder: Path, engine: str) -> float:
     place = Workspace(folder.parent)
     predict_source(open_source(str(next(iter(sorted(folder.iterdir()))))), model, place, PredictConfig())
     source = open_source(str(folder))
-    started = time.perf_counter()
+    started = Clock()
     done = predict_source(source, model, place, PredictConfig())
-    return done.summary.frames / (time.perf_counter() - started)
+    return started.spent(done.summary.frames)
 
 
-def alone(bundle: Path, folder: Path, *, decoding: bool) -> float:
+def alone(bundle: Path, folder: Path, *, decoding: bool) -> Spent:
     """Decoding and fitting in one thread, or the model on what came of that."""
     from lensmith.core.images import read_image
     from lensmith.predict.model import open_model
     from lensmith.weights.bundle import read_bundle
 
     model = open_model(read_bundle(bundle), device="cpu")
-    started = time.perf_counter()
+    started = Clock()
     ready = [model.prepare(read_image(path)) for path in sorted(folder.iterdir())]
     if not decoding:
         size = model.batch
         model.infer(ready[:1])
-        started = time.perf_counter()
+        started = Clock()
         for _ in model.stream((None, ready[at : at + size]) for at in range(0, len(ready), size)):
             pass
-    return len(ready) / (time.perf_counter() - started)
+    return started.spent(len(ready))
 
 
 def child(way: str, place: Path, bundle: Path, size: int) -> dict[str, Any]:
@@ -99,7 +119,7 @@ def child(way: str, place: Path, bundle: Path, size: int) -> dict[str, Any]:
         speed = ours(bundle, folder, way.removeprefix("ours").strip() or "auto")
     else:
         speed = alone(bundle, folder, decoding=way.startswith("decoding"))
-    return {"speed": speed}
+    return speed._asdict()
 
 
 def run(way: str, place: Path, bundle: Path, size: int) -> dict[str, Any]:
@@ -156,12 +176,13 @@ def main() -> None:
                 told[way].append(run(way, place, bundle, given.size))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     print(f"{given.pictures} photographs at {given.size} pixels, {given.rounds} rounds, {cores} cores")
-    print(f"{'':24}{'img/s':>8}{'ratio':>8}{'to openvino':>13}{'whole s':>10}")
+    print(f"{'':24}{'img/s':>8}{'ratio':>8}{'to openvino':>13}{'cpu ms':>9}{'whole s':>10}")
     speed = {way: statistics.median(one["speed"] for one in rounds) for way, rounds in told.items()}
     for way, rounds in told.items():
         whole = statistics.median(one["whole"] for one in rounds)
         ratios = f"{speed[way] / speed['ultralytics']:8.2f}{speed[way] / speed['ultralytics openvino']:13.2f}"
-        print(f"{way:24}{speed[way]:8.1f}{ratios}{whole:10.2f}")
+        cpu = statistics.median(one["cpu"] for one in rounds)
+        print(f"{way:24}{speed[way]:8.1f}{ratios}{cpu:9.1f}{whole:10.2f}")
 
 
 if __name__ == "__main__":
