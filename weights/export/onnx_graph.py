@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import LensmithError
+from .onnx_elements import cast, clip, divide, elementwise, leaky
 from .onnx_pictures import conv, conv_transpose, global_average, grid_sample, pool, resize
 from .onnx_values import TO_NCHW, TO_NHWC, Given, Options, Value, alike, axis_of, plain, rank, spatial
 from .to_onnx import names_for_nodes, tail
@@ -69,26 +70,6 @@ class OnnxGraph:
             for name, value in zip(node.output, made if isinstance(made, list) else [made], strict=False):
                 values[name] = value
         return tf.cast(plain(values[self._output]), tf.float32)
-
-
-def _elementwise(name: str) -> Callable[[Given, Options], Value]:
-    def operation(given: Given, _options: Options) -> Value:
-        import tensorflow as tf
-
-        tensors, nhwc = alike(given)
-        function: Any = tf
-        for part in name.split("."):
-            function = getattr(function, part)
-        return Value(function(*tensors), nhwc)
-
-    return operation
-
-
-def _cast(given: Given, options: Options) -> Value:
-    import tensorflow as tf
-    from onnx import helper
-
-    return Value(tf.cast(given[0].tensor, helper.tensor_dtype_to_np_dtype(options["to"])), given[0].nhwc)
 
 
 def _concat(given: Given, options: Options) -> Value:
@@ -198,7 +179,7 @@ def _top(given: Given, options: Options) -> list[Value]:
     if options.get("axis", -1) % len(x.shape) != len(x.shape) - 1 or not options.get("largest", 1):
         raise LensmithError("The network looks for its best answers in a way that is not known here.")
     found = tf.math.top_k(x, int(np.asarray(given[1].tensor).item()))
-    return [Value(found.values), Value(found.indices)]
+    return [Value(found.values), Value(tf.cast(found.indices, tf.int64))]
 
 
 def _reduce(name: str) -> Callable[[Given, Options], Value]:
@@ -230,25 +211,6 @@ def _unsqueeze(given: Given, options: Options) -> Value:
     for axis in sorted(axis % rank for axis in axes):
         x = tf.expand_dims(x, axis)
     return Value(x)
-
-
-def _clip(given: Given, options: Options) -> Value:
-    import tensorflow as tf
-
-    low, high = options.get("min"), options.get("max")
-    if len(given) > 1 and given[1] is not None:
-        low = given[1].tensor
-    if len(given) > 2 and given[2] is not None:
-        high = given[2].tensor
-    x = given[0].tensor
-    x = x if low is None else tf.maximum(x, low)
-    return Value(x if high is None else tf.minimum(x, high), given[0].nhwc)
-
-
-def _leaky(given: Given, options: Options) -> Value:
-    import tensorflow as tf
-
-    return Value(tf.nn.leaky_relu(given[0].tensor, options.get("alpha", 0.01)), given[0].nhwc)
 
 
 def _batch_norm(given: Given, options: Options) -> Value:
@@ -309,9 +271,9 @@ def _same(given: Given, _options: Options) -> Value:
 
 _OPERATIONS: dict[str, Callable[[Given, Options], Any]] = {
     **{
-        name: _elementwise(function)
+        name: elementwise(function)
         for name, function in {
-            "Abs": "abs", "Add": "add", "And": "logical_and", "Cos": "cos", "Div": "divide", "Equal": "equal", "Erf":
+            "Abs": "abs", "Add": "add", "And": "logical_and", "Cos": "cos", "Equal": "equal", "Erf":
             "math.erf", "Exp": "exp", "Floor": "floor", "Greater": "greater", "GreaterOrEqual": "greater_equal",
             "Less": "less", "Log": "math.log", "Max": "maximum", "Min": "minimum", "Mul": "multiply", "Neg": "negative",
             "Not": "logical_not", "Pow": "pow", "Reciprocal": "math.reciprocal", "Relu": "nn.relu", "Sigmoid":
@@ -319,12 +281,12 @@ _OPERATIONS: dict[str, Callable[[Given, Options], Any]] = {
             "Where": "where", "Xor": "math.logical_xor", "Mod": "math.floormod",
         }.items()
     },
-    "AveragePool": pool("AVG"), "BatchNormalization": _batch_norm, "Cast": _cast, "Clip": _clip, "Concat": _concat,
-    "Conv": conv, "ConvTranspose": conv_transpose, "Dropout": _same, "Expand": _expand, "Flatten": _flatten,
-    "Gather": _gather, "GatherElements": _gather_elements, "Gemm": _gemm, "GlobalAveragePool": global_average, "GridSample": grid_sample,
-    "Identity": _same, "LayerNormalization": _layer_norm, "LeakyRelu": _leaky, "MatMul": _matmul,
-    "MaxPool": pool("MAX"), "Pad": _pad, "ReduceMax": _reduce("reduce_max"), "ReduceMean": _reduce("reduce_mean"),
-    "ReduceSum": _reduce("reduce_sum"), "Reshape": _reshape, "Resize": resize, "Slice": _slice, "Softmax": _softmax,
-    "Split": _split, "Squeeze": _squeeze, "Tile": _tile, "TopK": _top, "Transpose": _transpose,
-    "Unsqueeze": _unsqueeze,
+    "AveragePool": pool("AVG"), "BatchNormalization": _batch_norm, "Cast": cast, "Clip": clip, "Concat": _concat,
+    "Conv": conv, "ConvTranspose": conv_transpose, "Div": divide, "Dropout": _same, "Expand": _expand,
+    "Flatten": _flatten, "Gather": _gather, "GatherElements": _gather_elements, "Gemm": _gemm,
+    "GlobalAveragePool": global_average, "GridSample": grid_sample, "Identity": _same,
+    "LayerNormalization": _layer_norm, "LeakyRelu": leaky, "MatMul": _matmul, "MaxPool": pool("MAX"), "Pad": _pad,
+    "ReduceMax": _reduce("reduce_max"), "ReduceMean": _reduce("reduce_mean"), "ReduceSum": _reduce("reduce_sum"),
+    "Reshape": _reshape, "Resize": resize, "Slice": _slice, "Softmax": _softmax, "Split": _split, "Squeeze": _squeeze,
+    "Tile": _tile, "TopK": _top, "Transpose": _transpose, "Unsqueeze": _unsqueeze,
 }  # fmt: skip
