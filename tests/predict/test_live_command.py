@@ -299,12 +299,12 @@ def _length_seconds(path: Path) -> float:
 
 
 def test_recording_without_a_window_for_some_seconds(workspace: Workspace, clip: Path) -> None:
-    options = ["--no-window", "--record", "out/rec.mp4", "--seconds", "2", "--json"]
+    options = ["--no-window", "--record", "out/rec.mp4", "--seconds", "1", "--json"]
     done = run_cv("live", "--weights", "cells", "--source", clip.name, *options, cwd=workspace.root, env=_NO_SCREEN)
     assert done.returncode == 0, done.stderr
-    assert 1.5 < _length_seconds(workspace.root / "out" / "rec.mp4") < 3
+    assert 0.7 < _length_seconds(workspace.root / "out" / "rec.mp4") < 3
     records = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(records) > 5
+    assert len(records) > 2
     assert records[0]["detections"][0]["class"] == "red"
     again = run_cv("live", "--weights", "cells", "--source", clip.name, *options, cwd=workspace.root, env=_NO_SCREEN)
     assert again.returncode == 2
