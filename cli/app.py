@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import io
 import os
 import signal
@@ -185,8 +186,9 @@ def _explain(error: BaseException, debug: bool) -> int:
         case OSError() if is_disk_full(error):
             _print_error(str(DiskFullError(error.filename)))
             return 1
-        case PermissionError():
-            _print_error(_message("No permission.", error.filename, "choose a folder that you may write to"))
+        case OSError() if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            what = f"{error.strerror or 'No permission'}."
+            _print_error(_message(what, error.filename, "choose a folder that you may write to"))
             return 1
         case _:
             what = f"Something went wrong that Lensmith did not expect: {type(error).__name__}: {error}"

@@ -43,6 +43,8 @@ def open_source(
         DataError: it is no kind of file that we read, or a video or a zip that cannot be opened.
     """
     text = str(given)
+    if not text.strip():  # it would be the current folder
+        raise UsageError("The source is empty.", where="SOURCE", next_step="is a variable of your shell not set?")
     path = Path(given).expanduser()
     if path.is_dir():
         return _from_folder(path, max_megapixels)

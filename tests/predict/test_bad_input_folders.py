@@ -153,3 +153,28 @@ def _check_what_is_left(run: Path, least: int) -> None:
     for path in pictures:
         read_image(path)
     assert not [path for path in run.iterdir() if path.name.startswith(".")]
+
+
+def test_a_place_that_cannot_be_written_to(workspace: Workspace) -> None:
+    """The whole workspace read-only, in a namespace of its own: every command that writes says so in one message."""
+    if not shutil.which("unshare"):
+        pytest.skip("no unshare on this system")
+    make_detector(workspace.weights / "cells")
+    (workspace.root / "shots").mkdir()
+    (workspace.root / "shots" / "one.png").write_bytes(_busy_picture())
+    script = 'mount --bind "$PWD" "$PWD" && mount -o remount,ro,bind "$PWD" || exit 77; cd "$PWD"; "$@"'
+    for command in (
+        ["predict", "shots", "--weights", "cells", "--save"],
+        ["weights", "export", "cells", "--to", "cells.zip"],
+        ["export", "cells", "--to", "onnx"],
+    ):
+        done = subprocess.run(
+            ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh", cv_path(), *command],
+            cwd=workspace.root, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        if done.returncode == 77 or "unshare" in done.stderr:
+            pytest.skip(f"no file system may be mounted here: {done.stderr.strip()}")
+        assert done.returncode == 1, done.stderr
+        assert "Read-only file system" in done.stderr
+        assert "did not expect" not in done.stderr
+        assert "Traceback" not in done.stderr

@@ -91,3 +91,13 @@ def test_a_folder_of_nothing_usable_is_told_and_is_no_success(workspace: Workspa
     assert done.stdout == ""
     assert f"skipped: {len(NO_PICTURES)}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("given", ["", "  "])
+def test_an_empty_source_is_not_the_current_folder(given: str, workspace: Workspace) -> None:
+    """`cv predict "$PHOTOS"` where the variable is not set."""
+    make_detector(workspace.weights / "cells")
+    _lay(workspace.root / "kinds", kinds())
+    done = _limited("predict", given, "--weights", "cells", cwd=workspace.root)
+    assert done.returncode == 2, done.stderr
+    assert "The source is empty" in done.stderr
