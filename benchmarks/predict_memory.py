@@ -10,7 +10,7 @@ between cases of the same run:
 The model is a tiny one of our own, so that what is measured is everything around it. Linux only: the system is asked
 for the peak (VmHWM).
 
-    python benchmarks/predict_memory.py                                       the whole, about ten minutes on two cores
+    python benchmarks/predict_memory.py                                       the whole: 5 to 10 minutes
     python benchmarks/predict_memory.py --pictures 5000 --minutes 5 --large 4
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Protocol, runtime_checkable
 
@@ -45,7 +45,7 @@ class Jobs(Protocol):
         ...
 
 
-class PicturesBase:
+class PicturesBase(ABC):
     """A source of pictures one by one, see `Source` and `Jobs`. A bad one is noted in `skipped` and ends nothing."""
 
     def __init__(self, name: str, total: int | None) -> None:
