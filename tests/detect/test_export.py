@@ -227,6 +227,14 @@ def test_an_end_in_the_middle_leaves_no_half_export_and_no_process(shop: Shop, e
         assert shop.names() == sorted([*before, "cells-openvino-int8"])
 
 
+def test_the_child_ends_when_its_parent_is_gone() -> None:
+    code = "from lensmith.weights.export import convert; convert._end_with_parent(); import time; time.sleep(600)"
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    assert child.stdin is not None
+    child.stdin.close()  # as the system does for a process that was killed
+    assert child.wait(PATIENCE) == 1
+
+
 def _child_of(pid: int) -> int | None:
     """The process that converts."""
     found = Path(f"/proc/{pid}/task/{pid}/children")

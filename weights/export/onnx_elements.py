@@ -28,8 +28,12 @@ def divide(given: Given, _options: Options) -> Value:
     import tensorflow as tf
 
     tensors, nhwc = alike(given)
-    whole = tf.convert_to_tensor(tensors[0]).dtype.is_integer  # places in a list, which are never negative
-    return Value(tensors[0] // tensors[1] if whole else tf.divide(*tensors), nhwc)
+    kind = tf.convert_to_tensor(tensors[0]).dtype
+    if not kind.is_integer:
+        return Value(tf.divide(*tensors), nhwc)
+    # Places in a list, which are never negative; TensorFlow Lite divides whole numbers of 32 bits alone.
+    narrow = [tf.cast(tensor, tf.int32) for tensor in tensors]
+    return Value(tf.cast(narrow[0] // narrow[1], kind), nhwc)
 
 
 def cast(given: Given, options: Options) -> Value:
