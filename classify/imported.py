@@ -17,7 +17,7 @@ import numpy as np
 
 from ..core.errors import DataError, LensmithError, UsageError
 from ..core.extras import need_extra
-from ..core.limited import Limits, answer_with, ask
+from ..core.limited import Limits, answer_with, ask, less_memory
 from ..core.progress import say
 from ..core.workspace import Workspace
 from ..predict.imported import (
@@ -38,6 +38,7 @@ from .export import export_floating
 
 _SECONDS = 480.0
 _MEMORY = 2 << 30  # TensorFlow's exporter works on several copies of the graph
+_MEMORY_TO_BUILD = 256 << 20
 _MEMORY_PER_BYTE = 12
 _USUAL_SIZE = 224
 
@@ -141,8 +142,9 @@ def _build(question: dict[str, Any], facts: KerasFacts, work: Path) -> str:
     source, weights = Path(question["source"]), work / "model.weights.h5"
     extract_weights(source, weights)
     check_links(weights)
-    # From text again: what was looked at is what is built.
-    model: Any = keras.saving.deserialize_keras_object(json.loads(json.dumps(facts.config)), safe_mode=True)
+    # From text again: what was looked at is what is built. What it declares must not take more than it brings.
+    with less_memory(_MEMORY_TO_BUILD + facts.bytes * _MEMORY_PER_BYTE):
+        model: Any = keras.saving.deserialize_keras_object(json.loads(json.dumps(facts.config)), safe_mode=True)
     if model.count_params() * 2 > facts.bytes:
         raise DataError(f"The model declares {model.count_params():,} numbers, and the file has {facts.bytes:,} bytes.",
                         where=source)  # fmt: skip

@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -106,6 +106,23 @@ def answer_with(prepare: Callable[[dict[str, Any]], None], work: Callable[[dict[
 def in_child() -> bool:
     """Whether this process is such a child, so that what it opens needs no other one."""
     return bool(_at_work)
+
+
+@contextlib.contextmanager
+def less_memory(memory_bytes: int) -> Iterator[None]:
+    """Let the block take so much more memory than there is now and no more, whatever the child may have after it."""
+    if sys.platform != "linux":
+        yield
+        return
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = _written_memory() + memory_bytes
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if before[0] < 0 else min(wanted, before[0]), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
 def _limit_cores() -> None:

@@ -18,6 +18,7 @@ _CHANGES = {
     "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.symlink", "os.link", "os.chmod", "os.chown", "os.truncate",
     "os.utime", "shutil.rmtree", "shutil.move", "shutil.copyfile",
 }  # fmt: skip
+_ASKED_BY_LIBRARIES = {"uname", "fc-list"}  # while TensorFlow and matplotlib are imported
 _FROM_FOLDERS = {"os.remove", "os.rmdir", "os.mkdir", "os.chmod", "os.chown", "os.utime", "shutil.rmtree"}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _DANGEROUS = {"os", "posix", "nt", "subprocess", "shutil", "runpy", "importlib", "webbrowser", "socket"}
@@ -48,6 +49,8 @@ def _watch() -> None:
         if event in _RUNS:
             return event != "ctypes.dlopen" or place(args[0]).startswith(root)
         if event == "subprocess.Popen":
+            if args[0] in _ASKED_BY_LIBRARIES:
+                return False
             return os.path.realpath(str(args[0])) != os.path.realpath(sys.executable)
         if event in _TALKS:
             return True
