@@ -14,12 +14,12 @@ from math import prod
 from pathlib import Path
 
 from ..core.errors import DataError, NotFoundError
+from .onnx_tensors import fitting
 from .protobuf import Damaged, Reader, Value, numbers, plain, text
 
 MAX_BYTES = (2 << 30) - 1  # protobuf's own limit
 _MAX_NODES = 100_000
 _MAX_DEPTH = 3
-_MAX_AXES = 32
 _MAX_TEXT = 1 << 20
 _MAX_SIDE = 1 << 31
 _DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
@@ -28,15 +28,9 @@ _REFUSED = {
     "Loop", "Scan", "SequenceMap", "ImageDecoder", "StringNormalizer", "RegexFullMatch", "StringSplit",
     "TfIdfVectorizer", "CategoryMapper", "Unique",
 }  # fmt: skip
-# Bits of one number by `TensorProto.DataType`.
-_BITS = {
-    1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12: 32, 13: 64, 14: 64, 15: 128, 16: 16,
-    17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4, 23: 4,
-}  # fmt: skip
 _TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64",
           16: "bfloat16"}  # fmt: skip
 _TYPED_DATA = {4, 5, 7, 10, 11}
-_STRING = 8
 _NEXT = "export it again as one plain .onnx file with standard operations, or use another model"
 
 
@@ -240,7 +234,7 @@ class _Look:
                     raise Damaged(f"the numbers of '{name[:60]}' lie in another file")
                 case _ if number in _TYPED_DATA:
                     held += 1 if isinstance(value, int) else len(value)
-        self._facts.parameters += _fitting(name, shape, kinds, held, raw, texts)
+        self._facts.parameters += fitting(name, shape, kinds, held, raw, texts)
         return name
 
     def _value(self, data: memoryview) -> Tensor:
@@ -280,26 +274,3 @@ class _Look:
             elif number == 2:
                 side = text(value)[:60]
         return side
-
-
-def _fitting(name: str, shape: list[int], kinds: list[int], held: int, raw: list[int], texts: int) -> int:
-    """How many numbers a tensor has, which must be those that its file holds.
-
-    `held` is the bytes of numbers that lie there by their kind, each of at least one byte (two to a byte of 4 bits).
-    """
-    shown = name[:60]
-    if len(shape) > _MAX_AXES or any(side < 0 for side in shape) or len(kinds) != 1 or len(raw) > 1:
-        raise Damaged(f"'{shown}' has the shape {shape[:8]}")
-    count = prod(shape)
-    if kinds[0] == _STRING:
-        if texts != count:
-            raise Damaged(f"'{shown}' should hold {count} words and holds {texts}")
-        return 0
-    bits = _BITS.get(kinds[0])
-    if bits is None:
-        raise Damaged(f"'{shown}' holds numbers of an unknown kind")
-    if raw and (held or texts):
-        raise Damaged(f"'{shown}' holds its numbers twice")
-    if (raw and raw[0] != (count * bits + 7) // 8) or (not raw and count > held * (2 if bits == 4 else 1)):
-        raise Damaged(f"'{shown}' should hold {count} numbers and holds others")
-    return count
