@@ -3,9 +3,10 @@
     python benchmarks/light_runtime.py --weights BUNDLE [--picture FILE] [--rounds 5] [--extras run openvino]
 
 Builds the wheel, and for each extra makes a fresh environment with `lensmith[EXTRA]` alone, from the package index of
-the person's own settings (uv is $UV, or the one on PATH, or `python -m uv`). Then the size of its site-packages, the
-largest packages in it, and the seconds from the start of `cv predict PICTURE --weights BUNDLE --json` to its end, which
-is when the first prediction is written: once with an empty cache (golden samples are compared then), and the median of
+the person's own settings (uv is $UV, or the one on PATH, or `python -m uv`). Then the size of its site-packages and of
+what Python compiles there (pip does so at once, uv when a module is first used), the largest packages in it, and the
+seconds from the start of `cv predict PICTURE --weights BUNDLE --json` to its end, which is when the first prediction is
+written: once with an empty cache (the bundle is tried out and its golden samples are compared then), and the median of
 the rounds after that. Beside it, in the same turns, a peer: Python starting, importing the same engine and OpenCV, and
 running the same model once, without anything of ours.
 """
@@ -73,8 +74,8 @@ def environment(wheel: Path, extra: str, place: Path) -> Path:
     return python
 
 
-def sizes(python: Path) -> tuple[float, list[tuple[str, float]]]:
-    """Megabytes of site-packages, and of the largest folders in it."""
+def sizes(python: Path) -> tuple[float, float, list[tuple[str, float]]]:
+    """Megabytes of site-packages, of what Python compiled there, and of the largest folders in it."""
     asked = subprocess.run([str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
                            capture_output=True, text=True, check=True)  # fmt: skip
     folder = Path(asked.stdout.strip())
@@ -84,7 +85,8 @@ def sizes(python: Path) -> tuple[float, list[tuple[str, float]]]:
         if child.is_dir()
     }
     whole = sum(parts.values()) + sum(file.lstat().st_size for file in folder.iterdir() if file.is_file()) / 1e6
-    return whole, sorted(parts.items(), key=lambda item: -item[1])[:5]
+    compiled = sum(file.lstat().st_size for file in folder.rglob("*.pyc")) / 1e6
+    return whole, compiled, sorted(parts.items(), key=lambda item: -item[1])[:5]
 
 
 def seconds(command: list[str], cache: Path) -> float:
@@ -121,10 +123,10 @@ def main() -> None:
 
             cv2.imwrite(str(picture), np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8))
         wheel, side = build(place), side_of(bundle)
-        print(f"{'extra':10}{'MB':>8}{'goal':>8}{'first s':>10}{'again s':>10}{'peer s':>10}{'ratio':>8}")
+        print(f"{'extra':10}{'MB':>8}{'+ pyc':>8}{'goal':>8}{'first s':>10}{'again s':>10}{'peer s':>10}{'ratio':>8}")
         for extra in given.extras:
             python = environment(wheel, extra, place)
-            whole, largest = sizes(python)
+            whole, compiled, largest = sizes(python)
             ours = [str(python), "-m", "lensmith.cli", "predict", str(picture), "--weights", str(bundle), "--json"]
             peer = [str(python), "-c", _PEER[extra], str(bundle / "model.onnx"), str(side)]
             seconds(peer, place / "warm")  # both have their files in the system's memory
@@ -134,9 +136,8 @@ def main() -> None:
                 (seconds(ours, place / f"cache-{extra}"), seconds(peer, place / "warm")) for _ in range(given.rounds)
             ]
             again, beside = (statistics.median(column) for column in zip(*told, strict=True))
-            print(
-                f"{extra:10}{whole:8.0f}{_GOALS[extra]:8}{first:10.2f}{again:10.2f}{beside:10.2f}{again / beside:8.2f}"
-            )
+            size = f"{extra:10}{whole - compiled:8.0f}{compiled:8.0f}{_GOALS[extra]:8}"
+            print(f"{size}{first:10.2f}{again:10.2f}{beside:10.2f}{again / beside:8.2f}")
             print(f"{'':10}{', '.join(f'{name} {size:.0f}' for name, size in largest)}")
 
 
