@@ -122,7 +122,8 @@ def _quantised(converter: Any, pictures: Path) -> bytes:
     converter.representative_dataset = shown
     lite = tf.lite.experimental
     calibrated = lite.QuantizationDebugger(converter=converter, debug_dataset=shown)
-    tensors = tf.lite.Interpreter(model_content=calibrated.calibrated_model).get_tensor_details()
-    names = sorted({tensor["name"] for tensor in tensors if TAIL in tensor["name"]})
-    calibrated.options = lite.QuantizationDebugOptions(denylisted_nodes=names)
+    graph = tf.lite.Interpreter(model_content=calibrated.calibrated_model)
+    names = {tensor["name"] for tensor in graph.get_tensor_details() if TAIL in tensor["name"]}
+    names |= {tensor["name"] for tensor in graph.get_output_details()}  # which lost the name of what made it
+    calibrated.options = lite.QuantizationDebugOptions(denylisted_nodes=sorted(names))
     return calibrated.get_nondebug_quantized_model()
