@@ -39,7 +39,7 @@ def make_bundle(checkpoint: Path, place: Path, size: int) -> Path:
     from lensmith.core.isolation import isolate_ultralytics
 
     isolate_ultralytics()
-    from lensmith.detect.finish import export_portable, strip_checkpoint
+    from lensmith.detect.portable import export_portable, strip_checkpoint
     from lensmith.predict.engines.ultralytics import TorchDetector
     from lensmith.weights.bundle import BundleRecord, DetectorRecord, Preprocessing, write_bundle
 

@@ -141,7 +141,7 @@ def _sahi(found: list[Detections], places: np.ndarray) -> np.ndarray:
 def make_bundle(weights: Path, folder: Path) -> Bundle:
     """A bundle of a checkpoint as it comes."""
     from lensmith.core.isolation import isolate_ultralytics
-    from lensmith.detect.finish import export_portable, strip_checkpoint
+    from lensmith.detect.portable import export_portable, strip_checkpoint
     from lensmith.predict.engines.ultralytics import MODEL_NAME, TorchDetector
     from lensmith.weights.bundle import PORTABLE_NAME, BundleRecord, DetectorRecord, Preprocessing, write_bundle
 

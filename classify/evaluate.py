@@ -228,6 +228,11 @@ def _check_task(bundles: Sequence[Bundle], dataset: Dataset) -> None:
 
 
 def class_map(dataset: Dataset, known: tuple[str, ...]) -> np.ndarray:
+    """For each class of the dataset its place in `known`, int64 `(classes,)`.
+
+    Raises:
+        DataError: the model does not know one of the dataset's classes.
+    """
     unknown = [name for name in dataset.names if name not in known]
     if unknown:
         raise DataError(

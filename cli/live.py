@@ -125,7 +125,7 @@ def live(
     every_seconds = _every(every, rules, actions)
     on_upload = _uploader(upload, bundles[0], place) if upload else None
     where, why_not = choose_show("none" if no_window else show, recording=record is not None)
-    model = as_used(open_models(bundles, engine=engine, device=device), tiles)
+    model = as_used(open_models(bundles, engine=engine, device=device, live=True), tiles)
     if isinstance(model, Tiled):
         warn(f"each picture larger than {model.tiles.size} pixels is looked at in parts, which takes several times as "
              "long; --no-tiles looks at it once and overlooks small objects")  # fmt: skip

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.device import is_memory_full
-from ..core.errors import DataError, DiskFullError, LensmithError
 from ..core.images import ImageError, is_image, read_image
 from ..core.manifest import DatasetRef
-from ..core.progress import say, warn
+from ..core.progress import warn
 from ..core.workspace import Workspace
 from ..datasets.holdout import training_splits
 from ..datasets.model import Dataset
 from ..predict.engines.choose import open_engine
 from ..predict.engines.ultralytics import MODEL_NAME, TorchDetector
-from ..predict.model import open_model
+from ..predict.model import Model, open_model
 from ..predict.prepare import fit
 from ..predict.proof import prove_bundle
 from ..predict.tiles import Tiled
@@ -38,17 +34,16 @@ from ..weights.bundle import (
     read_bundle,
     write_bundle,
 )
-from ..weights.portable import add_picture_input
+from ..weights.portable import takes_any_size
 from ..weights.shelf import write_for_run
-from ..weights.trust import check_checkpoint
 from .evaluate import Evaluation, evaluate_items
-from .models import is_transformer
+from .portable import export_portable, strip_checkpoint
 from .thresholds import choose_thresholds, shortfalls
 from .tiles import Choice, choose_tiles
-from .trouble import is_no_room
 from .view import ViewReport
 
 GOLDEN_SAMPLES = 4
+_NO_LOSS = 0.002  # of mAP50-95: less than that is what other pictures of the same kind would change
 
 
 @dataclass(frozen=True)
@@ -115,7 +110,7 @@ def make_bundle(trained: Trained, dataset: Dataset, workspace: Workspace) -> Fin
         name=trained.bundle_name,
         task="detect",
         names=dataset.names,
-        preprocessing=_preprocessing(trained),
+        preprocessing=detector_preprocessing(detector, trained.imgsz),
         detector=shape,
         dataset=DatasetRef(name=trained.dataset.name, fingerprint=trained.dataset.fingerprint),
         run=trained.run.name,
@@ -129,12 +124,14 @@ def make_bundle(trained: Trained, dataset: Dataset, workspace: Workspace) -> Fin
 
     draft = write_bundle(work / "bundle", record, fill, golden=golden)
     prove_bundle(draft.folder)
-    measured, choice = _measure(draft, trained, dataset)
+    less = with_less_padding(record.preprocessing, detector, work / PORTABLE_NAME)
+    measured, choice, preprocessing = _measure(draft, trained, dataset, less)
     evaluations, thresholds = _with_thresholds(measured, record, trained.target)
     shown = most_telling(evaluations).scores
     record = record.model_copy(
         update={
             "metrics": shown.summary(), "metrics_split": shown.split, "thresholds": thresholds,
+            "preprocessing": preprocessing,
             "detector": shape.model_copy(update={"tiles": choice.tiles}),
         }
     )  # fmt: skip
@@ -150,99 +147,27 @@ def make_bundle(trained: Trained, dataset: Dataset, workspace: Workspace) -> Fin
     return Finished(bundle, evaluations, choice.trial)
 
 
-def _preprocessing(trained: Trained) -> Preprocessing:
+def detector_preprocessing(detector: TorchDetector, imgsz: int) -> Preprocessing:
     """What Ultralytics does to a picture for this detector: RT-DETR alone sees it stretched to the square."""
-    resize = "stretch" if is_transformer(trained.family) else "letterbox"
-    return Preprocessing(width=trained.imgsz, height=trained.imgsz, resize=resize)
+    return Preprocessing(width=imgsz, height=imgsz, resize="stretch" if detector.output == "queries" else "letterbox")
 
 
-def strip_checkpoint(source: Path, target: Path, max_det: int) -> None:
-    """Write the model alone: no optimizer, no paths, no training arguments, no git origin.
+def with_less_padding(preprocessing: Preprocessing, detector: TorchDetector, portable: Path) -> Preprocessing:
+    """The same with little padding, where the network takes pictures of any size; else as it is.
 
-    Raises:
-        DataError: `source` is damaged.
+    Args:
+        preprocessing: From `detector_preprocessing`.
+        detector: The model.
+        portable: Its portable form, which may be missing.
     """
-    check_checkpoint(source)
-    import torch
-    import ultralytics
-    from ultralytics.nn.tasks import torch_safe_load
-
-    checkpoint, _ = torch_safe_load(source)
-    found = checkpoint.get("ema") or checkpoint.get("model")
-    if not isinstance(found, torch.nn.Module):
-        raise DataError("The checkpoint holds no model.", where=source)
-    model: Any = found
-    model.half()
-    model.criterion = None
-    model.args = {"task": "detect"}
-    model.set_head_attr(max_det=max_det)
-    for name in ("pt_path", "class_weights"):
-        if hasattr(model, name):
-            delattr(model, name)
-    for parameter in model.parameters():
-        parameter.requires_grad = False
-    content = {"epoch": -1, "model": model, "ema": None, "optimizer": None, "train_args": {"task": "detect"},
-               "date": datetime.now(UTC).isoformat(), "version": ultralytics.__version__,
-               "license": "AGPL-3.0 (https://ultralytics.com/license)"}  # fmt: skip
-    torch.save(content, target)
-
-
-def export_portable(source: Path, target: Path, imgsz: int, max_det: int) -> bool:
-    """Export to ONNX with the picture conversion inside; says so and returns False when this model cannot be.
-
-    A training of many hours must not be lost because of it: the bundle then runs with Ultralytics alone. What another
-    try may mend is raised, for such a bundle would never get its portable form.
-
-    Raises:
-        DiskFullError: no room to write it.
-        LensmithError: not enough memory.
-    """
-    from ultralytics import YOLO
-
-    say("exporting the portable model")
-    with _own_copy(source) as copy:
-        try:
-            exported = YOLO(copy, task="detect").export(
-                format="onnx", dynamic=True, imgsz=imgsz, simplify=True, device="cpu", max_det=max_det, verbose=False
-            )
-            add_picture_input(Path(str(exported)), target, layout="nchw", scale=1 / 255, channels="rgb")
-        except Exception as error:  # noqa: BLE001 - the exporters raise whatever they like
-            _raise_if_passing(error, target)
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            warn(f"this model has no portable form and will need Ultralytics to run: {reason}")
-            target.unlink(missing_ok=True)
-            return False
-    return True
-
-
-def _raise_if_passing(error: Exception, target: Path) -> None:
-    """Raise what has to do with the machine and not with the model; exporters wrap it in errors of their own."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if is_no_room(cause):
-            raise DiskFullError(target) from error
-        if isinstance(cause, Exception) and is_memory_full(cause):
-            raise LensmithError(
-                "There is not enough memory to export the portable model.", where=target,
-                next_step="end other programs, then go on with the run: cv resume",
-            ) from error  # fmt: skip
-        cause = cause.__cause__ or cause.__context__
+    if preprocessing.resize != "letterbox" or (portable.is_file() and not takes_any_size(portable)):
+        return preprocessing
+    return preprocessing.model_copy(update={"stride": detector.stride})
 
 
 def most_telling(evaluations: Sequence[Evaluation]) -> Evaluation:
     """The one a model is known by: on the test pictures, or on the valid ones where no test picture has a box."""
     return next((one for one in reversed(evaluations) if one.scores.boxes), evaluations[0])
-
-
-@contextlib.contextmanager
-def _own_copy(source: Path) -> Iterator[Path]:
-    """The exporter writes beside its source under its name; here that is a folder of its own."""
-    folder = source.parent / "onnx"
-    folder.mkdir()
-    try:
-        yield Path(shutil.copyfile(source, folder / source.name))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _golden(data: Path, detector: TorchDetector, preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
@@ -286,14 +211,27 @@ def _fitted(pictures: Iterable[Path], preprocessing: Preprocessing) -> Iterator[
         raise last
 
 
-def _measure(bundle: Bundle, trained: Trained, dataset: Dataset) -> tuple[tuple[Evaluation, ...], Choice]:
+def _measure(
+    bundle: Bundle, trained: Trained, dataset: Dataset, less: Preprocessing
+) -> tuple[tuple[Evaluation, ...], Choice, Preprocessing]:
     """The model on the validation pictures, which come first, and on the test pictures, as it will be used."""
     model = open_model(bundle, device=trained.device)
     valid, test = list(training_splits(dataset, trained.seed).valid), list(dataset.items("test"))
     plain = evaluate_items(bundle, model, dataset, valid, "valid")
+    thrifty = Model(Bundle(bundle.folder, bundle.record.model_copy(update={"preprocessing": less})), model.engine)
+    if less != bundle.record.preprocessing and plain.scores.boxes:
+        found = evaluate_items(bundle, thrifty, dataset, valid, "valid")
+        if _is_as_good(found, plain):
+            model, plain = thrifty, found
     choice = choose_tiles(plain, model, dataset, valid, trained.tiles, trained.view.tiles)
     measured = [choice.valid]
     if test:
         used = Tiled(model, choice.tiles) if choice.tiles else model
         measured.append(evaluate_items(bundle, used, dataset, test, "test"))
-    return tuple(replace(one, model=trained.bundle_name) for one in measured), choice
+    evaluations = tuple(replace(one, model=trained.bundle_name) for one in measured)
+    return evaluations, choice, model.bundle.record.preprocessing
+
+
+def _is_as_good(found: Evaluation, plain: Evaluation) -> bool:
+    ours, theirs = found.scores.map50_95, plain.scores.map50_95
+    return ours is not None and theirs is not None and ours.value >= theirs.value - _NO_LOSS

@@ -23,8 +23,9 @@ from ..predict.engines.ultralytics import MODEL_NAME, TorchDetector
 from ..predict.imported import ImportConfig, Imported, fixed_pictures, place_import, tidy_names
 from ..weights.bundle import PORTABLE_NAME, BundleRecord, DetectorRecord, Preprocessing, copy_model
 from ..weights.trust import CheckpointFacts, check_checkpoint
-from .finish import export_portable, strip_checkpoint
-from .models import grid_of, is_transformer, model_of_checkpoint
+from .finish import detector_preprocessing, with_less_padding
+from .models import grid_of, model_of_checkpoint
+from .portable import export_portable, strip_checkpoint
 
 _SECONDS = 480.0
 _MEMORY = 3 << 30  # torch's exporter works on several copies of the graph
@@ -77,10 +78,9 @@ def _converted(
         raise UsageError(f"The model knows {len(answer['names'])} classes, not {len(names)}.", where="--classes",
                          next_step="leave out --classes: the file has names of its own")  # fmt: skip
     side, family = answer["imgsz"], answer["family"]
-    resize = "stretch" if is_transformer(family) else "letterbox"
     record = BundleRecord(
         name="imported", task="detect", names=names, origin="imported",
-        preprocessing=Preprocessing(width=side, height=side, resize=resize),
+        preprocessing=Preprocessing.model_validate(answer["preprocessing"]),
         detector=DetectorRecord(family=family, output=answer["output"], max_det=_MAX_DET),
     )  # fmt: skip
 
@@ -116,7 +116,9 @@ def _convert(question: dict[str, Any]) -> dict[str, Any]:
     if not np.isfinite(outputs).all():
         raise DataError("This model answers with what is no number: its training may have failed.", where=source)
     np.save(work / "outputs.npy", outputs, allow_pickle=False)
-    return {**about, "imgsz": side, "portable": portable, "output": detector.output}
+    preprocessing = with_less_padding(detector_preprocessing(detector, side), detector, work / PORTABLE_NAME)
+    return {**about, "imgsz": side, "portable": portable, "output": detector.output,
+            "preprocessing": preprocessing.model_dump()}  # fmt: skip
 
 
 def _fitting_side(side: int, family: str) -> int:

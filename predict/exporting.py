@@ -28,7 +28,7 @@ from ..weights.export.formats import FORMATS, check_possible
 from ..weights.record import ExportFormat, Precision
 from ..weights.shelf import free_bundle_name
 from .engines.golden import golden_samples
-from .export_check import check_answers, engine_of, milliseconds, reference_engine
+from .export_check import check_answers, engine_of, reference_engine, time_both
 from .model import Model
 from .prepare import fit
 
@@ -44,8 +44,8 @@ class ExportConfig:
         kind: The format to make.
         precision: Of its numbers.
         name: What the new bundle is to be called; None makes a name of the source's, the format and the precision.
-        dataset: Measure source and export on it; None takes the one that the source was made from, where it is found
-            and unchanged.
+        dataset: Measure source and export on it; None takes the one that calibrates, or else the one that the source
+            was made from, where it is found and unchanged.
         split: "train", "valid" or "test"; None takes test, or valid where there are no test pictures.
         calibrate: The dataset whose training pictures show an int8 model which numbers come; None as for `dataset`.
         seed: Of the choice of those pictures.
@@ -73,11 +73,13 @@ class Measurement:
     """How a model is measured.
 
     Attributes:
-        split: On which pictures.
+        dataset: On which dataset.
+        split: On which pictures of it.
         compared: The figures by which export and source are compared, the most telling first.
         run: Gives the figures as a bundle has them.
     """
 
+    dataset: DatasetRef
     split: str
     compared: tuple[str, ...]
     run: Callable[[Model], dict[str, float]]
@@ -85,7 +87,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Speed:
-    """Milliseconds a picture took, one at a time, on which library, and how large the model files are."""
+    """Milliseconds a picture takes, one at a time, on which library, and how large the model files are."""
 
     engine: str
     milliseconds: float
@@ -155,14 +157,14 @@ def export_bundle(
         _need_room(scratch, bundle, calibration)
         made = scratch / "made"
         made.mkdir()
-        shown = _keep_pictures(calibration, bundle.record.preprocessing, scratch) if calibration else None
+        shown = _keep_pictures(calibration, bundle.record.preprocessing.whole, scratch) if calibration else None
         say(f"making the {FORMATS[config.kind].title} model in {config.precision}")
         convert(Order(config.kind, config.precision, bundle.folder.resolve(), made, shown), scratch / "said.txt")
         if shown:
             shown.unlink()
         record = _record(bundle, config, name, calibration)
         staged = write_bundle(scratch / name, record, lambda folder: _move(made, folder), golden=golden_samples(bundle))
-        found = _look(bundle, staged, measurement)
+        found = _look(bundle, staged, config.kind, measurement)
         names = [one for one in staged.record.files if one not in _BESIDE]
         done = write_bundle(
             target, _complete(record, found), lambda folder: _move_files(staged.folder, folder, names),
@@ -171,6 +173,7 @@ def export_bundle(
     return Exported(done, found.source, found.export, found.measured)
 
 
+_OF_ANY_SIZE = ("onnx", "openvino")  # formats in which a network that takes any size still does
 _BESIDE = ("golden.npz", "labels.txt", "README.md")
 
 
@@ -183,22 +186,23 @@ class _Found:
     difference: dict[str, float]
     measured: dict[str, tuple[float, float]]
     metrics: dict[str, float]
+    measured_on: DatasetRef | None
     split: str | None
 
 
-def _look(bundle: Bundle, staged: Bundle, measurement: Measurement | None) -> _Found:
+def _look(bundle: Bundle, staged: Bundle, kind: ExportFormat, measurement: Measurement | None) -> _Found:
     """Compare with the golden samples, time, and measure."""
     with engine_of(staged) as engine:
         difference = check_answers(staged, engine)
-        export = Speed(engine.name, milliseconds(engine, staged), _bytes(staged))
+        source, export = time_both(bundle, staged, engine)
         after = measurement.run(Model(staged, engine)) if measurement else {}
-    reference = reference_engine(bundle)
-    source = Speed(reference.name, milliseconds(reference, bundle), _bytes(bundle))
     measured: dict[str, tuple[float, float]] = {}
     if measurement and after:
-        before = measurement.run(Model(bundle, reference))
+        before = measurement.run(Model(bundle, reference_engine(bundle, kind)))
         measured = {key: (before[key], after[key]) for key in measurement.compared}
-    return _Found(source, export, difference, measured, after, measurement.split if measurement and after else None)
+    speeds = Speed(*source, _bytes(bundle)), Speed(*export, _bytes(staged))
+    where = (measurement.dataset, measurement.split) if measurement and after else (None, None)
+    return _Found(*speeds, difference, measured, after, *where)
 
 
 def _bytes(bundle: Bundle) -> int:
@@ -220,6 +224,8 @@ def _record(bundle: Bundle, config: ExportConfig, name: str, calibration: Calibr
     )
     update = {"name": name, "origin": "exported", "exported": exported, "files": {}, "metrics": {},
               "metrics_split": None}  # fmt: skip
+    if config.kind not in _OF_ANY_SIZE:
+        update["preprocessing"] = bundle.record.preprocessing.whole
     fresh = {key: value for key, value in bundle.record if key not in {"created", "versions"}}
     return BundleRecord(**{**fresh, **update})
 
@@ -227,7 +233,7 @@ def _record(bundle: Bundle, config: ExportConfig, name: str, calibration: Calibr
 def _complete(record: BundleRecord, found: _Found) -> BundleRecord:
     """The record with what was found; figures are in it only where this very export was measured."""
     loss = {key: after - before for key, (before, after) in found.measured.items()}
-    update = {"difference": found.difference, "split": found.split, "loss": loss}
+    update = {"difference": found.difference, "measured_on": found.measured_on, "split": found.split, "loss": loss}
     exported = record.exported and record.exported.model_copy(update=update)
     return record.model_copy(update={"exported": exported, "metrics": found.metrics, "metrics_split": found.split})
 

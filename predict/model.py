@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from itertools import groupby
+from typing import Any, Generic, Protocol
 
 import numpy as np
 
@@ -71,7 +73,7 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A picture at a model's input size, uint8 BGR `(height, width, 3)`, and the way back to the original."""
+    """A picture as large as the model takes it, uint8 BGR `(height, width, 3)`, and the way back to the original."""
 
     picture: np.ndarray
     geometry: Geometry
@@ -99,13 +101,26 @@ class Model:
         """See `Predictor.prepare`."""
         return Prepared(*fit(bgr, self.bundle.record.preprocessing))
 
-    def infer(self, prepared: Sequence[Prepared]) -> np.ndarray:
-        """See `Predictor.infer`; float32 `(n, ...)` as the engine gives it."""
-        return self.engine.infer(np.stack([one.picture for one in prepared]))
+    def infer(self, prepared: Sequence[Prepared]) -> Sequence[np.ndarray]:
+        """See `Predictor.infer`; float32, as the engine gives it."""
+        return [raw for row in _alike(prepared) for raw in self.engine.infer(row)]
 
     def stream(self, batches: Iterable[tuple[Tag, Sequence[Prepared]]]) -> Iterator[tuple[Tag, Iterable[np.ndarray]]]:
         """See `Predictor.stream`."""
-        return self.engine.stream((tag, np.stack([one.picture for one in batch])) for tag, batch in batches)
+        waiting: deque[_Row[Tag]] = deque()
+        answers = self.engine.stream(_rows(batches, waiting))
+        done: list[np.ndarray] = []
+        try:
+            for _, raw in answers:
+                row = waiting.popleft()
+                done.extend(raw)
+                if row.last:
+                    yield row.tag, done
+                    done = []
+        finally:
+            close = getattr(answers, "close", None)
+            if close is not None:
+                close()
 
     def decode(self, raw: np.ndarray, prepared: Prepared, confidence: float | None) -> Detections | Scores:
         """See `Predictor.decode`."""
@@ -113,6 +128,31 @@ class Model:
         if record.task == "classify":
             return decode_scores(raw, record, confidence)
         return decode_detections(raw, record, prepared.geometry, confidence, several=self._several)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row(Generic[Tag]):
+    """Pictures of one size, a part of a batch or all of it, on their way through the engine."""
+
+    tag: Tag
+    last: bool
+
+
+def _rows(
+    batches: Iterable[tuple[Tag, Sequence[Prepared]]], waiting: deque[_Row[Tag]]
+) -> Iterator[tuple[None, np.ndarray]]:
+    """What an engine takes of batches: pictures of one size at a time; what each belongs to is put into `waiting`."""
+    for tag, batch in batches:
+        rows = _alike(batch)
+        for number, row in enumerate(rows, 1):
+            waiting.append(_Row(tag, number == len(rows)))
+            yield None, row
+
+
+def _alike(prepared: Sequence[Prepared]) -> list[np.ndarray]:
+    """Neighbours of one size together: uint8 BGR `(n, h, w, 3)` each."""
+    groups = groupby((one.picture for one in prepared), key=lambda picture: picture.shape)
+    return [np.stack(list(group)) for _, group in groups]
 
 
 def open_model(bundle: Bundle, *, engine: str = "auto", device: str = "auto", live: bool = False) -> Model:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 import cv2
 import numpy as np
@@ -46,7 +47,8 @@ def fit(bgr: np.ndarray, preprocessing: Preprocessing) -> tuple[np.ndarray, Geom
         preprocessing: From the bundle's record.
 
     Returns:
-        The input, uint8 BGR `(preprocessing.height, preprocessing.width, 3)`, and the way back.
+        The input, uint8 BGR `(preprocessing.height, preprocessing.width, 3)`, with a stride smaller where the picture
+        leaves room, and the way back.
     """
     height, width = bgr.shape[:2]
     if preprocessing.resize == "stretch":
@@ -56,7 +58,11 @@ def fit(bgr: np.ndarray, preprocessing: Preprocessing) -> tuple[np.ndarray, Geom
         # A very thin picture keeps one pixel; floating point may round the long side past the input.
         inner_width = min(max(round(width * scale), 1), preprocessing.width)
         inner_height = min(max(round(height * scale), 1), preprocessing.height)
-    spare_x, spare_y = preprocessing.width - inner_width, preprocessing.height - inner_height
+    outer_width, outer_height = preprocessing.width, preprocessing.height
+    if preprocessing.stride is not None:
+        outer_width = min(_with_a_margin(inner_width, preprocessing.stride), outer_width)
+        outer_height = min(_with_a_margin(inner_height, preprocessing.stride), outer_height)
+    spare_x, spare_y = outer_width - inner_width, outer_height - inner_height
     left, top = round(spare_x / 2 - 0.1), round(spare_y / 2 - 0.1)
     inner = bgr
     if (width, height) != (inner_width, inner_height):
@@ -69,3 +75,8 @@ def fit(bgr: np.ndarray, preprocessing: Preprocessing) -> tuple[np.ndarray, Geom
         )
     geometry = Geometry(width, height, inner_width / width, inner_height / height, left, top)
     return np.ascontiguousarray(inner), geometry
+
+
+def _with_a_margin(pixels: int, stride: int) -> int:
+    """The least multiple of the stride that leaves half of one: things at the very edge are found less well."""
+    return ceil(pixels / stride + 0.5) * stride

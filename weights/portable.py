@@ -60,6 +60,22 @@ def add_picture_input(
     onnx.save(model, str(target))
 
 
+def takes_any_size(path: Path) -> bool:
+    """Whether a portable model's pictures may be of any height and width.
+
+    Raises:
+        DataError: it is no portable model.
+    """
+    import onnx
+
+    model = onnx.load(str(path), load_external_data=False)
+    taken = [value for value in model.graph.input if value.name == INPUT_NAME]
+    if len(taken) != 1:
+        raise DataError(f"The portable model does not take '{INPUT_NAME}'.", where=path)
+    _, height, width, _ = taken[0].type.tensor_type.shape.dim
+    return not height.HasField("dim_value") and not width.HasField("dim_value")
+
+
 def _axes(value: Any, layout: Literal["nchw", "nhwc"]) -> tuple[int | str, int | str, int | str]:
     """Batch, height and width of the old input: a number, or a name where it is free."""
     dims = [d.dim_param or d.dim_value or f"axis{i}" for i, d in enumerate(value.type.tensor_type.shape.dim)]

@@ -67,6 +67,10 @@ class Preprocessing(_Strict):
     Attributes:
         resize: "letterbox" keeps the aspect ratio and pads with `pad_value`, centred; "stretch" fills the input.
         interpolation: "linear" or "area" (area when shrinking, linear when growing).
+        stride: None: the input is always `height` x `width`. Otherwise padding is kept small: its sides are multiples
+            of this with at least half of one to spare, `height` and `width` at most, as in Ultralytics' `val`. That
+            saves a fifth to a third of the work for photographs. Only for "letterbox", and for a network that takes
+            any size.
     """
 
     width: int = Field(gt=0, le=8192)
@@ -74,6 +78,12 @@ class Preprocessing(_Strict):
     resize: Literal["letterbox", "stretch"]
     interpolation: Literal["linear", "area"] = "linear"
     pad_value: int = Field(default=114, ge=0, le=255)
+    stride: int | None = Field(default=None, gt=0, le=1024)
+
+    @property
+    def whole(self) -> Preprocessing:
+        """The same, but that the input is always `height` x `width`: for inputs that must be alike."""
+        return self if self.stride is None else self.model_copy(update={"stride": None})
 
 
 class Tiles(_Strict):
@@ -158,13 +168,16 @@ class Export(_Strict):
     Attributes:
         format: Of its model files.
         precision: Of its numbers.
-        source: Name of the bundle that it was made from.
-        source_sha256: Of that bundle's `bundle.json`, which holds the hashes of all its files.
+        source: Name of the bundle that it was made from. Follows that bundle when it gets another name in the same
+            workspace.
+        source_sha256: Of that bundle's `bundle.json` as it was then, which holds the hashes of all its files; another
+            name or other thresholds change it.
         machine: Which machine it is bound to, None for a format that runs on any.
         calibrated_on: The pictures that showed an int8 model which numbers come; None where none were needed.
         difference: Worst differences from the source that were seen on the golden samples, by what was compared.
         loss: Metric -> this model's minus the source's, both measured on `split`; empty when nothing was measured.
-        split: Of which pictures `loss` speaks.
+        measured_on: The dataset that `loss` speaks of.
+        split: Of which of its pictures.
     """
 
     format: ExportFormat
@@ -175,6 +188,7 @@ class Export(_Strict):
     calibrated_on: DatasetRef | None = None
     difference: dict[str, float] = Field(default_factory=dict)
     loss: dict[str, float] = Field(default_factory=dict)
+    measured_on: DatasetRef | None = None
     split: str | None = None
 
 

@@ -17,6 +17,7 @@ from .base import Precision, Tag, first_line, no_file, not_pictures
 from .openvino import Requests, import_openvino
 
 OPENVINO_NAME = "model.xml"
+_ANY_SIZE = (-1, -1)
 _FOR_EACH_STREAM = 2  # pictures asked for at once: one is computed while the next one waits
 
 
@@ -57,7 +58,8 @@ class OpenVinoEngine:
         if exact:
             self._options["INFERENCE_PRECISION_HINT"] = "f32"
         size = bundle.record.preprocessing
-        self._shape = (size.height, size.width)
+        # Compiled for any size a model takes 5 % longer for a picture, which compiling for each size would not pay for.
+        self._shape = (size.height, size.width) if size.stride is None else _ANY_SIZE
         compiled = self._compile(*self._shape)
         asked = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         self.precision: Precision = "bf16" if asked == "bf16" else "f16" if asked == "f16" else "f32"
@@ -68,14 +70,14 @@ class OpenVinoEngine:
 
     def infer(self, pictures: np.ndarray) -> np.ndarray:
         """See `Engine.infer`; a detector takes pictures of other sizes too, more slowly."""
-        if pictures.shape[1:3] == self._shape:
+        if self._shape in (_ANY_SIZE, pictures.shape[1:3]):
             return self._usual.infer(pictures)
         if self._odd is None:
-            self._odd = Requests(self._compile(-1, -1), 1, 1)
+            self._odd = Requests(self._compile(*_ANY_SIZE), 1, 1)
         return self._odd.infer(pictures)
 
     def stream(self, batches: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:
-        """See `Engine.stream`; pictures of the bundle's input size only."""
+        """See `Engine.stream`; pictures of the sizes that `prepare.fit` makes for the bundle only."""
         return self._usual.stream(batches)
 
     def _compile(self, height: int, width: int) -> Any:

@@ -62,6 +62,11 @@ class TorchDetector:
             return "queries"
         return "final" if getattr(self.model, "end2end", False) else "raw"
 
+    @property
+    def stride(self) -> int:
+        """What the sides of its input must be multiples of, in pixels."""
+        return int(max(self.model.stride))
+
     def infer(self, pictures: np.ndarray) -> np.ndarray:
         """See `Engine.infer`; pictures that do not fit into the memory together go through it in halves.
 

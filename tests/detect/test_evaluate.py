@@ -17,7 +17,7 @@ from lensmith.datasets.check.finding import CheckReport, Twin
 from lensmith.datasets.model import Split
 from lensmith.datasets.read import open_dataset
 from lensmith.detect.evaluate import evaluate_detector
-from lensmith.detect.finish import strip_checkpoint
+from lensmith.detect.portable import strip_checkpoint
 from lensmith.predict.engines.ultralytics import MODEL_NAME, TorchDetector, UltralyticsEngine
 from lensmith.predict.loop import predict_frames
 from lensmith.predict.model import Model

@@ -9,7 +9,7 @@ import pytest
 
 from lensmith.core.errors import DiskFullError, LensmithError
 from lensmith.core.isolation import isolate_ultralytics
-from lensmith.detect.finish import export_portable
+from lensmith.detect.portable import export_portable
 
 pytestmark = pytest.mark.torch
 

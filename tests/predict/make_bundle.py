@@ -23,19 +23,24 @@ COLOURS = ("blue", "green", "red")
 
 
 def make_detector(
-    folder: Path, names: tuple[str, ...] = COLOURS, *, family: str = "cells", golden_shift: float = 0.0
+    folder: Path,
+    names: tuple[str, ...] = COLOURS,
+    *,
+    family: str = "cells",
+    golden_shift: float = 0.0,
+    stride: int | None = None,
 ) -> Bundle:
     """Finds coloured blocks: each cell of 16 x 16 input pixels is an anchor, and the confidence of a class is how much
-    its channel stands out. Names stand for blue, green, red, in this order.
+    its channel stands out. Names stand for blue, green, red, in this order. With a stride the network takes any size.
     """
     record = BundleRecord(
         name=folder.name,
         task="detect",
         names=names,
-        preprocessing=Preprocessing(width=SIZE, height=SIZE, resize="letterbox"),
+        preprocessing=Preprocessing(width=SIZE, height=SIZE, resize="letterbox", stride=stride),
         detector=DetectorRecord(family=family, output="raw"),
     )
-    return _write(folder, record, _detector_model(), golden_shift)
+    return _write(folder, record, _detector_model() if stride is None else _any_size_model(), golden_shift)
 
 
 def make_follower(folder: Path, names: tuple[str, ...] = COLOURS) -> Bundle:
@@ -123,6 +128,42 @@ def _detector_model() -> Any:
     return _model(nodes, constants, SIZE, ["n", 7, cells * cells])
 
 
+def _any_size_model() -> Any:
+    """As `_detector_model`, with the anchors counted out of whatever is there."""
+    from onnx import TensorProto, helper
+
+    constants = {
+        "zero": np.float32(0), "scale": np.float32(1 / 255), "flat": np.array([0, 3, -1], np.int64),
+        "four": np.array([0, 4, -1], np.int64), "full": np.float32(1), "cell": np.float32(CELL),
+        "half": np.float32(CELL / 2), "down": np.array(2, np.int64), "across": np.array(3, np.int64),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Cast", ["pictures"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["nchw"], perm=[0, 3, 1, 2]),
+        helper.make_node("AveragePool", ["nchw"], ["pooled"], kernel_shape=[CELL, CELL], strides=[CELL, CELL]),
+        helper.make_node("Mul", ["pooled", "scale"], ["unit"]),
+        helper.make_node("ReduceMean", ["unit"], ["grey"], axes=[1], keepdims=1),
+        helper.make_node("Sub", ["unit", "grey"], ["outstanding"]),
+        helper.make_node("Relu", ["outstanding"], ["positive"]),
+        helper.make_node("Add", ["positive", "positive"], ["cells"]),
+        helper.make_node("Clip", ["cells", "zero", "full"], ["clipped"]),
+        helper.make_node("Reshape", ["clipped", "flat"], ["scores"]),
+        helper.make_node("Mul", ["grey", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "cell"], ["sides"]),
+    ]
+    for axis in ("across", "down"):
+        nodes += [
+            helper.make_node("CumSum", ["sides", axis], [f"{axis}_end"]),
+            helper.make_node("Sub", [f"{axis}_end", "half"], [f"{axis}_middle"]),
+        ]
+    nodes += [
+        helper.make_node("Concat", ["across_middle", "down_middle", "sides", "sides"], ["grid"], axis=1),
+        helper.make_node("Reshape", ["grid", "four"], ["boxes"]),
+        helper.make_node("Concat", ["boxes", "scores"], ["output"], axis=1),
+    ]
+    return _model(nodes, constants, None, ["n", 7, "cells"])
+
+
 def _follower_model() -> Any:
     """A block is where its pixels are in the mean, and its side the square root of 12 times their variance."""
     from onnx import TensorProto, helper
@@ -182,13 +223,13 @@ def _classifier_model() -> Any:
     return _model(nodes, {"scale": np.float32(0.05)}, 32, ["n", 3])
 
 
-def _model(nodes: list[Any], constants: dict[str, np.ndarray], size: int, output: list[Any]) -> Any:
+def _model(nodes: list[Any], constants: dict[str, np.ndarray], size: int | None, output: list[Any]) -> Any:
     from onnx import TensorProto, checker, helper, numpy_helper
 
     graph = helper.make_graph(
         nodes,
         "test",
-        [helper.make_tensor_value_info("pictures", TensorProto.UINT8, ["n", size, size, 3])],
+        [helper.make_tensor_value_info("pictures", TensorProto.UINT8, ["n", size or "height", size or "width", 3])],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, output)],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )

@@ -18,7 +18,8 @@ _SHARES = st.tuples(st.floats(0, 1), st.floats(0, 1))
 
 @given(
     width=st.integers(1, 900), height=st.integers(1, 900), to_width=st.integers(8, 320), to_height=st.integers(8, 320),
-    resize=st.sampled_from(["letterbox", "stretch"]), corner=_SHARES, side=_SHARES,
+    resize=st.sampled_from(["letterbox", "stretch"]), stride=st.sampled_from([None, 8, 32]), corner=_SHARES,
+    side=_SHARES,
 )  # fmt: skip
 def test_boxes_come_back_to_where_they_were(
     width: int,
@@ -26,13 +27,21 @@ def test_boxes_come_back_to_where_they_were(
     to_width: int,
     to_height: int,
     resize: Literal["letterbox", "stretch"],
+    stride: int | None,
     corner: tuple[float, float],
     side: tuple[float, float],
 ) -> None:
     picture, way = fit(
-        np.zeros((height, width, 3), np.uint8), Preprocessing(width=to_width, height=to_height, resize=resize)
+        np.zeros((height, width, 3), np.uint8),
+        Preprocessing(width=to_width, height=to_height, resize=resize, stride=stride),
     )
-    assert picture.shape == (to_height, to_width, 3)
+    if stride is None:
+        assert picture.shape == (to_height, to_width, 3)
+    else:
+        assert all(
+            side == most or (side < most and side % stride == 0)
+            for side, most in zip(picture.shape[:2], (to_height, to_width), strict=True)
+        )
     x1, y1 = corner[0] * width, corner[1] * height
     box = np.array([[x1, y1, x1 + side[0] * (width - x1), y1 + side[1] * (height - y1)]])
     scale = np.array([way.scale_x, way.scale_y] * 2)

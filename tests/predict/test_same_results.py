@@ -30,7 +30,7 @@ _POINTS = 0.005
 
 def _bundle(checkpoint: Path, place: Path, pictures: list[np.ndarray]) -> Bundle:
     isolate_ultralytics()
-    from lensmith.detect.finish import export_portable, strip_checkpoint
+    from lensmith.detect.portable import export_portable, strip_checkpoint
     from lensmith.predict.engines.ultralytics import TorchDetector
 
     work = place / "work"
