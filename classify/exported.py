@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..core.workspace import Workspace
-from ..datasets.for_export import to_calibrate, to_measure, warn_of_leak
+from ..datasets.for_export import Wanted, to_calibrate, to_measure, warn_of_leak
 from ..datasets.known import Learner
 from ..predict.exporting import (
     MOST_PICTURES,
@@ -29,16 +31,16 @@ def export_classifier(bundle: Bundle, config: ExportConfig, workspace: Workspace
     check_export(bundle, config)
     record = bundle.record
     learner = Learner(bundle.name, record.dataset, record.run, bundle.folder)
-    measured = to_measure(learner, config.dataset, config.split, workspace)
+    wanted = Wanted(config.dataset, config.calibrate, config.split)
+    measured = to_measure(learner, wanted, partial(check_fits, bundle), workspace)
     measurement = None
     if measured:
-        check_fits(bundle, measured.dataset)
         to_model = class_map(measured.dataset, record.names)
 
         def run(model: Model) -> dict[str, float]:
             return evaluate_items(model, measured.items, measured.split, to_model).scores.summary()
 
-        measurement = Measurement(measured.split, ("accuracy",), run)
+        measurement = Measurement(measured.reference, measured.split, ("accuracy",), run)
     calibration = None
     if config.precision == "int8":
         reference, pictures = to_calibrate(learner, config.calibrate, workspace, most=MOST_PICTURES, seed=config.seed)

@@ -37,7 +37,8 @@ def export(
         str | None,
         typer.Option(
             "--dataset",
-            help="Measure model and export on this dataset. Default: the one that the model was trained on.",
+            help="Measure model and export on this dataset. Default: that of --calibrate, or the one that the model was"
+            " trained on.",
         ),
     ] = None,
     split: Annotated[
@@ -111,12 +112,18 @@ def _tell(done: Exported) -> None:
         (metric, f"{before:.4f}", f"{after:.4f}", f"{after - before:+.4f}")
         for metric, (before, after) in done.measured.items()
     ]
+    faster = done.source.milliseconds / max(done.export.milliseconds, 1e-6)
     rows += [
-        ("ms a picture", f"{done.source.milliseconds:.1f}", f"{done.export.milliseconds:.1f}", ""),
+        (
+            "ms a picture",
+            f"{done.source.milliseconds:.1f}",
+            f"{done.export.milliseconds:.1f}",
+            f"{faster:.2f} x as fast",
+        ),
         ("runs on", done.source.engine, done.export.engine, ""),
         ("MB", f"{done.source.bytes / _MEGABYTE:.1f}", f"{done.export.bytes / _MEGABYTE:.1f}", ""),
     ]
-    on = f" on {exported.split} pictures" if exported.split else ""
+    on = f" on {exported.split} pictures of '{exported.measured_on.name}'" if exported.measured_on else ""
     print_table((f"measured{on}", exported.source, record.name, "difference"), rows)
     told = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in exported.difference.items())
     say(f"on the golden samples it differs at most by: {told}")

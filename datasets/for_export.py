@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from ..core.progress import say, warn
 from ..core.words import many
 from ..core.workspace import Workspace
 from .fingerprint import fingerprint
-from .holdout import first_split
+from .holdout import MEASURED_SPLITS, first_split
 from .known import Learner
 from .model import Dataset, Item, Split
 from .read import open_dataset
@@ -28,37 +28,87 @@ class Measured:
     split: Split
     items: tuple[Item, ...]
 
+    @property
+    def reference(self) -> DatasetRef:
+        """Which dataset it was, for the record."""
+        return DatasetRef(name=self.dataset.name, fingerprint=fingerprint(self.dataset))
 
-def to_measure(learner: Learner, given: str | None, split: Split | None, workspace: Workspace) -> Measured | None:
-    """The pictures to measure on.
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a person said of the pictures to measure on; None: nothing.
+
+    Attributes:
+        dataset: A dataset's name or folder.
+        calibrate: The same of the one that calibrates, which measures too where no other is named.
+        split: Which split.
+    """
+
+    dataset: str | None = None
+    calibrate: str | None = None
+    split: Split | None = None
+
+
+def to_measure(
+    learner: Learner, wanted: Wanted, fits: Callable[[Dataset], None], workspace: Workspace
+) -> Measured | None:
+    """The pictures to measure on: of the dataset that was named for it, or calibrates, or that the model was made from.
 
     Args:
         learner: The model.
-        given: A dataset's name or folder; None takes the one that the model was made from.
-        split: Which split; None takes test, or valid where there are no test pictures.
+        wanted: Without a split it is test, or valid where there are no labelled test pictures; train only if asked for.
+        fits: Raises a DataError where the model cannot be measured on a dataset.
         workspace: Where names are looked up.
 
     Returns:
-        None where nothing was given, and the model's own dataset is gone, was changed or has no such pictures: said.
+        None where no dataset was named for it and none of the others has such pictures: said, and why.
 
     Raises:
-        NotFoundError, DataError: what was given is not there, or holds no such pictures.
+        NotFoundError, DataError: what was named is not there, or holds no such pictures.
     """
-    dataset = open_dataset(given, workspace, to_measure=True) if given else own_dataset(learner)
-    if dataset is None:
-        say("not measured: the dataset that it was made from is not here as it was; --dataset names another")
-        return None
-    try:
-        chosen = split or first_split(dataset)
-    except NotFoundError as error:
-        if given:
-            raise
-        say(f"not measured: {error.what}")
-        return None
-    items = tuple(dataset.items(chosen))
-    if not items:
-        raise NotFoundError(f"The dataset has no '{chosen}' pictures.", where=dataset.root)
-    return Measured(dataset, chosen, items)
+    if wanted.dataset:
+        dataset = open_dataset(wanted.dataset, workspace, to_measure=True)
+        fits(dataset)
+        split = wanted.split or first_split(dataset)
+        items = tuple(dataset.items(split))
+        if not items:
+            raise NotFoundError(f"The dataset has no '{split}' pictures.", where=dataset.root)
+        return Measured(dataset, split, items)
+    reasons: list[str] = []
+    for dataset in _others(learner, wanted.calibrate, workspace, reasons):
+        try:
+            fits(dataset)
+        except DataError as error:
+            reasons.append(f"'{dataset.name}' does not fit: {error.what.rstrip('.')}")
+            continue
+        splits = (wanted.split,) if wanted.split else MEASURED_SPLITS
+        for split in splits:
+            items = tuple(dataset.items(split))
+            if any(_is_labelled(dataset, item) for item in items):
+                return Measured(dataset, split, items)
+        reasons.append(f"'{dataset.name}' has no labelled {' or '.join(splits)} pictures")
+    if wanted.split:
+        raise NotFoundError(
+            f"There is nothing to measure on: {'; '.join(reasons)}.", where="--split",
+            next_step="name a dataset with --dataset, or leave out --split",
+        )  # fmt: skip
+    say(f"not measured: {'; '.join(reasons)}; --dataset names another")
+    return None
+
+
+def _others(learner: Learner, calibrate: str | None, workspace: Workspace, reasons: list[str]) -> Iterator[Dataset]:
+    """Datasets that nobody named for it; that the model's own is not here is added to `reasons`."""
+    if calibrate:
+        yield open_dataset(calibrate, workspace)
+    own = own_dataset(learner)
+    if own:
+        yield own
+    else:
+        reasons.append("the dataset that it was made from is not here as it was")
+
+
+def _is_labelled(dataset: Dataset, item: Item) -> bool:
+    return item.class_id is not None or dataset.label(item)[0] is not None
 
 
 def own_dataset(learner: Learner) -> Dataset | None:

@@ -14,7 +14,7 @@ from .model import Dataset, Item, Split
 from .stratify import share_out
 
 HELD_OUT_SHARE = 0.2
-_MEASURED: tuple[Split, ...] = ("test", "valid")
+MEASURED_SPLITS: tuple[Split, ...] = ("test", "valid")  # the first that a dataset has measures
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def first_split(dataset: Dataset) -> Split:
     Raises:
         NotFoundError: there are neither.
     """
-    for split in _MEASURED:
+    for split in MEASURED_SPLITS:
         if next(dataset.items(split), None) is not None:
             return split
     raise NotFoundError(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..core.workspace import Workspace
-from ..datasets.for_export import to_calibrate, to_measure, warn_of_leak
+from ..datasets.for_export import Wanted, to_calibrate, to_measure, warn_of_leak
 from ..datasets.known import Learner
 from ..predict.exporting import (
     MOST_PICTURES,
@@ -30,16 +32,16 @@ def export_detector(bundle: Bundle, config: ExportConfig, workspace: Workspace) 
     check_export(bundle, config)
     record = bundle.record
     learner = Learner(bundle.name, record.dataset, record.run, bundle.folder)
-    measured = to_measure(learner, config.dataset, config.split, workspace)
+    wanted = Wanted(config.dataset, config.calibrate, config.split)
+    measured = to_measure(learner, wanted, partial(check_fits, bundle), workspace)
     measurement = None
     if measured:
-        check_fits(bundle, measured.dataset)
 
         def run(model: Model) -> dict[str, float]:
             found = evaluate_items(model.bundle, as_used(model), measured.dataset, measured.items, measured.split)
             return found.scores.summary()
 
-        measurement = Measurement(measured.split, ("mAP50-95", "mAP50"), run)
+        measurement = Measurement(measured.reference, measured.split, ("mAP50-95", "mAP50"), run)
     calibration = None
     if config.precision == "int8":
         reference, pictures = to_calibrate(learner, config.calibrate, workspace, most=MOST_PICTURES, seed=config.seed)

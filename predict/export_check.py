@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,16 +10,19 @@ import numpy as np
 from ..core.errors import DataError, LensmithError
 from ..weights.bundle import PORTABLE_NAME, Bundle, BundleRecord
 from ..weights.export.formats import FORMATS
+from ..weights.record import ExportFormat
 from .decode import decode_detections
 from .engines.base import Engine
 from .engines.choose import open_engine
 from .engines.foreign import ForeignEngine
 from .engines.golden import compare, golden_samples
+from .engines.race import take_turns
 from .prepare import Geometry
 
 _CLEAR = 0.25
 _SAME_OBJECT = 0.5
-_TIMED_SECONDS, _TIMED_LEAST = 1.0, 5
+_ROUNDS = 6
+_ON = {"onnx": "onnxruntime", "openvino": "openvino"}  # libraries that run a source and its export alike
 
 
 @contextmanager
@@ -68,26 +70,41 @@ def check_answers(staged: Bundle, engine: Engine) -> dict[str, float]:
     )
 
 
-def reference_engine(bundle: Bundle) -> Engine:
-    """The source in 32 bits: its portable model, which needs no framework, or else what it was trained with."""
-    if bundle.file(PORTABLE_NAME):
-        return open_engine(bundle, engine="onnxruntime", device="cpu")
-    return open_engine(bundle, device="cpu")
+def reference_engine(bundle: Bundle, kind: ExportFormat) -> Engine:
+    """The source in 32 bits: by the library that runs an export of this format, or else as near to it as can be.
+
+    That is its portable model, which needs no framework, or what it was trained with where it has none.
+    """
+    if bundle.file(PORTABLE_NAME) is None:
+        return open_engine(bundle, device="cpu")
+    if kind == "openvino":
+        from .engines.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(bundle, live=True, exact=True)
+    return open_engine(bundle, engine="onnxruntime", device="cpu")
 
 
-def milliseconds(engine: Engine, bundle: Bundle) -> float:
-    """The median time for one picture."""
-    inputs, _ = golden_samples(bundle)
-    picture = inputs[:1]
-    engine.infer(picture)
-    took: list[float] = []
-    until = time.perf_counter() + _TIMED_SECONDS
-    while time.perf_counter() < until or len(took) < _TIMED_LEAST:
-        begun = engine.seconds if isinstance(engine, ForeignEngine) else time.perf_counter()
-        engine.infer(picture)
-        ended = engine.seconds if isinstance(engine, ForeignEngine) else time.perf_counter()
-        took.append(1000 * (ended - begun))
-    return float(np.median(took))
+def time_both(bundle: Bundle, staged: Bundle, engine: Engine) -> tuple[tuple[str, float], tuple[str, float]]:
+    """How long source and export take as `cv live` runs them: in turns, one picture at a time.
+
+    Both on one library where it runs both. Otherwise the source on the one that "auto" takes for it: on the CPU, or on
+    the GPU that a TensorRT model is made for.
+
+    Args:
+        bundle: The source.
+        staged: The export.
+        engine: From `engine_of`.
+
+    Returns:
+        For the source and for the export the library's name, and milliseconds a picture, the best of some rounds.
+    """
+    kind = staged.record.exported.format if staged.record.exported else "onnx"
+    source = open_engine(bundle, engine=_ON.get(kind, "auto"), device="gpu" if kind == "tensorrt" else "cpu", live=True)
+    if kind == "openvino":  # the gate's computes in 32 bits
+        engine = open_engine(staged, engine=kind, device="cpu", live=True)
+    pictures, _ = golden_samples(bundle)
+    before, after = take_turns((source, engine), pictures, live=True, rounds=_ROUNDS)
+    return (source.name, before), (engine.name, after)
 
 
 def differences(outputs: np.ndarray, expected: np.ndarray, record: BundleRecord) -> dict[str, float]:

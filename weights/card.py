@@ -80,7 +80,8 @@ def told_origin(record: BundleRecord) -> list[tuple[str, str]]:
         told.append(("largest differences", worst))
     if exported.loss:
         lost = ", ".join(f"{name} {value:+.4f}" for name, value in exported.loss.items())
-        told.append((f"against it ({exported.split or 'unknown split'})", lost))
+        on = f"'{exported.measured_on.name}', " if exported.measured_on else ""
+        told.append((f"against it ({on}{exported.split or 'unknown split'})", lost))
     return told
 
 

@@ -19,6 +19,7 @@ from typing import IO, Any, Literal, Self, TypeVar
 
 import numpy as np
 
+from ...core.device import usable_cores
 from ...core.errors import LensmithError
 from .base import Precision, one_by_one
 
@@ -35,9 +36,6 @@ class ForeignEngine:
         kind: The format.
         path: The file or folder.
 
-    Attributes:
-        seconds: How long the model took in all, without what the pipe between the processes costs.
-
     Raises (when it runs):
         LensmithError: the library could not load or run it.
     """
@@ -48,7 +46,7 @@ class ForeignEngine:
 
     def __init__(self, kind: Kind, path: Path) -> None:
         self.name = kind
-        self.seconds = 0.0
+        self._seconds = 0.0
         self._path = path
         self._said = TemporaryFile()  # noqa: SIM115 - closed with the process
         surroundings = {**os.environ, "PYTHONUTF8": "1", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -75,6 +73,10 @@ class ForeignEngine:
                     continue  # what was not sent is of no use any more
         self._said.close()
 
+    def clock(self) -> float:
+        """How many seconds the model took in all, without what the pipe between the processes costs."""
+        return self._seconds
+
     def infer(self, pictures: np.ndarray) -> np.ndarray:
         """See `Engine.infer`."""
         return np.concatenate([self._one(pictures[number : number + 1]) for number in range(len(pictures))])
@@ -92,7 +94,7 @@ class ForeignEngine:
             answer, seconds = _receive(source)
         except (EOFError, BrokenPipeError):
             raise self._failure() from None
-        self.seconds += seconds
+        self._seconds += seconds
         return answer
 
     def _failure(self) -> LensmithError:
@@ -142,7 +144,7 @@ def _load_torchscript(path: Path) -> Callable[[np.ndarray], Any]:
 def _load_tflite(path: Path) -> Callable[[np.ndarray], Any]:
     import tensorflow as tf
 
-    interpreter = tf.lite.Interpreter(str(path), num_threads=os.cpu_count())
+    interpreter = tf.lite.Interpreter(str(path), num_threads=usable_cores())
     interpreter.allocate_tensors()
     given, answer = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 

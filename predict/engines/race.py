@@ -13,6 +13,7 @@ import numpy as np
 from ...core.device import usable_cores
 from ...weights.bundle import Bundle
 from .base import Engine
+from .foreign import ForeignEngine
 from .golden import golden_samples
 from .memo import Memo
 
@@ -47,13 +48,8 @@ class Race:
     def run(self, engines: Sequence[Engine]) -> dict[str, float]:
         """Let the engines run in turns, and keep what each took: milliseconds a picture, the best of its rounds."""
         pictures, _ = golden_samples(self._bundle)
-        best: dict[str, float] = {}
-        for engine in engines:
-            engine.infer(pictures[:1])  # the first run of each prepares what later ones use
-        for _ in range(_ROUNDS):
-            for engine in engines:
-                took = 1000 * _seconds_each(engine, pictures, live=self._live)
-                best[engine.name] = min(took, best.get(engine.name, math.inf))
+        took = take_turns(engines, pictures, live=self._live, rounds=_ROUNDS)
+        best = {engine.name: each for engine, each in zip(engines, took, strict=True)}
         self._memo.keep({"bundle": self._bundle.name, "milliseconds": best})
         return best
 
@@ -65,6 +61,27 @@ class Race:
         return (first, *(name for name in there if name != first))
 
 
+def take_turns(engines: Sequence[Engine], pictures: np.ndarray, *, live: bool, rounds: int) -> list[float]:
+    """How fast engines are beside each other: what else the machine does meets each of them.
+
+    Args:
+        engines: Which.
+        pictures: What they run, uint8 BGR `(n, h, w, 3)`.
+        live: One picture at a time, or many in a row.
+        rounds: How often each of them has its turn, of a quarter of a second.
+
+    Returns:
+        For each engine milliseconds a picture, the best of its rounds.
+    """
+    best = [math.inf] * len(engines)
+    for engine in engines:
+        engine.infer(pictures[:1])  # the first run of each prepares what later ones use
+    for _ in range(rounds):
+        for number, engine in enumerate(engines):
+            best[number] = min(best[number], 1000 * _seconds_each(engine, pictures, live=live))
+    return best
+
+
 def told(milliseconds: dict[str, float]) -> str:
     """For a person: "openvino 11 ms, onnxruntime 19 ms a picture"."""
     ordered = sorted(milliseconds.items(), key=lambda item: item[1])
@@ -72,22 +89,23 @@ def told(milliseconds: dict[str, float]) -> str:
 
 
 def _seconds_each(engine: Engine, pictures: np.ndarray, *, live: bool) -> float:
-    started = time.perf_counter()
+    clock = engine.clock if isinstance(engine, ForeignEngine) else time.perf_counter
+    started = clock()
     engine.infer(pictures[:1])
-    once = time.perf_counter() - started
+    once = clock() - started
     count = min(int(_ROUND_SECONDS / max(once, 1e-6)), _MOST_PICTURES)
     if count < 2:
         return once
     size = 1 if live else engine.batch
     row = (pictures[number % len(pictures)] for number in range(count))
-    started = time.perf_counter()
+    started = clock()
     if live:
         for picture in row:
             engine.infer(picture[None])
     else:
         for _ in engine.stream((None, np.stack(batch)) for batch in iter(lambda: list(islice(row, size)), [])):
             pass
-    return (time.perf_counter() - started) / count
+    return (clock() - started) / count
 
 
 def _is_time(value: Any) -> bool:
