@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.child import python_command
 from ..core.errors import LensmithError
 from ..predict.engines.keras import predict_probabilities
 from ..weights.architecture import build_classifier, import_keras
@@ -95,7 +96,7 @@ def _export_elsewhere(record: BundleRecord, native: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         record_file = Path(folder) / "record.json"
         record_file.write_text(record.model_dump_json(), encoding="utf-8")
-        command = [sys.executable, "-m", "lensmith.classify.export", str(record_file), str(native), str(target)]
+        command = python_command("-m", "lensmith.classify.export", str(record_file), str(native), str(target))
         # TensorFlow would otherwise reach for the GPU that torch is using.
         surroundings = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
         try:

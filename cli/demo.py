@@ -10,7 +10,6 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -207,12 +206,13 @@ class Story:
 
     def _cv(self, *arguments: object) -> None:
         """Show a command as a person would type it, and run it in the demo's folder."""
+        from ..core.child import python_command
         from ..core.errors import LensmithError
         from ..core.progress import say
 
         words = [str(argument) for argument in arguments]
         say(f"  $ cv {shlex.join(words)}")
-        command = [sys.executable, "-m", "lensmith.cli", *words, "--workspace", str(self.workspace.root)]
+        command = python_command("-m", "lensmith.cli", *words, "--workspace", str(self.workspace.root))
         with subprocess.Popen(command, cwd=self.workspace.root, stdout=subprocess.DEVNULL) as process:
             try:
                 code = process.wait()

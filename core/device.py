@@ -19,6 +19,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from .child import python_command
 from .errors import LensmithError, UsageError
 
 _PROBE_TORCH = "import torch; print(torch.cuda.device_count() if torch.cuda.is_available() else 0)"
@@ -30,7 +31,7 @@ def torch_gpu_count() -> int:
     """How many GPUs torch sees, asked in a process of its own so that torch is not loaded into this one."""
     if find_spec("torch") is None or not _may_have_gpu():
         return 0
-    command = [sys.executable, "-c", _PROBE_TORCH]
+    command = python_command("-c", _PROBE_TORCH)
     try:
         probe = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     except subprocess.TimeoutExpired:

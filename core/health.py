@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from .child import python_command
 from .errors import LensmithError
 from .extras import Extra, has_extra
 from .install import extra_command
@@ -59,7 +60,7 @@ def run_probe(code: str, *, env: dict[str, str] | None = None, timeout_seconds: 
     """
     try:
         done = subprocess.run(
-            [sys.executable, "-c", code],
+            python_command("-c", code),
             env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=timeout_seconds, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import errors
+from .child import python_command
 from .errors import DataError, LensmithError
 
 _MOST_SAID = 1 << 20
@@ -63,7 +64,7 @@ def ask(module: str, question: dict[str, Any], limits: Limits, *, doing: str, wh
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as talk:
         try:
             done = subprocess.run(
-                [sys.executable, "-m", module], input=json.dumps(told).encode(), stdout=said, stderr=talk,
+                python_command("-m", module), input=json.dumps(told).encode(), stdout=said, stderr=talk,
                 env=environment, timeout=limits.seconds, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..core.child import python_command
 from ..core.device import resolve_device, usable_cores
 from ..core.errors import LensmithError
 from ..core.memory import available_memory
@@ -127,7 +127,7 @@ def choose_step(steps: list[Step], free: int) -> tuple[int, str]:
 
 def _measure(order: Order) -> tuple[list[Mapping[str, Any]], str]:
     """The lines that the process wrote in its time, and what went wrong if it wrote none."""
-    command = [sys.executable, "-m", f"{__package__}.probe_child"]
+    command = python_command("-m", f"{__package__}.probe_child")
     say(f"trying batch sizes for {order.model} at {order.imgsz} pixels ...")
     try:
         done = subprocess.run(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.child import python_command
 from ..core.device import resolve_device
 from ..core.errors import LensmithError
 from ..core.extras import need_extra
@@ -225,7 +225,7 @@ class _Rehearsing:
         return self._open("lensmith.detect.rehearse_child", str(path))
 
     def _open(self, module: str, *arguments: str) -> Child:
-        self._child = Child([sys.executable, "-m", module, *arguments], self._folder / "said.txt")
+        self._child = Child(python_command("-m", module, *arguments), self._folder / "said.txt")
         return self._child
 
     @contextmanager

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from ..core.child import python_command
 from ..core.errors import DiskFullError, LensmithError
 from .trial import GO, STOP, Judge, TrialScore
 
@@ -27,7 +27,7 @@ def run_trial(folder: Path, judge: Judge) -> TrialScore:
         TrialFailedError: it failed or was killed; what it said stands in the message.
         DiskFullError: so would all others.
     """
-    command = [sys.executable, "-m", "lensmith.detect.trial", str(folder)]
+    command = python_command("-m", "lensmith.detect.trial", str(folder))
     with (folder / LOG_NAME).open("ab") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8"

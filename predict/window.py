@@ -9,6 +9,7 @@ import sys
 import cv2
 import numpy as np
 
+from ..core.child import python_command
 from ..core.errors import LensmithError
 
 _PROBE = """
@@ -26,7 +27,7 @@ def window_problem() -> str | None:
     """Why no window can be shown here, in one sentence; None when one can."""
     try:
         probe = subprocess.run(
-            [sys.executable, "-c", _PROBE],
+            python_command("-c", _PROBE),
             env={**os.environ, "OPENCV_LOG_LEVEL": "ERROR"},
             capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_SECONDS, check=False,
         )  # fmt: skip

@@ -6,13 +6,13 @@ import contextlib
 import os
 import queue
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from ...core.child import python_command
 from ...core.errors import LensmithError
 from .look import Look
 from .worker import READY, receive, send
@@ -135,7 +135,7 @@ class Crew:
         alone = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         arguments = [] if self._cache is None else [str(self._cache)]
         process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _START, *arguments],
+            python_command("-c", _START, *arguments),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **alone},
         )  # fmt: skip
         with self._lock:

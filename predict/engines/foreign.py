@@ -19,6 +19,7 @@ from typing import IO, Any, Literal, Self, TypeVar
 
 import numpy as np
 
+from ...core.child import python_command
 from ...core.device import usable_cores
 from ...core.errors import LensmithError
 from .base import Precision, one_by_one
@@ -51,7 +52,7 @@ class ForeignEngine:
         self._said = TemporaryFile()  # noqa: SIM115 - closed with the process
         surroundings = {**os.environ, "PYTHONUTF8": "1", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, kind, str(path)],
+            python_command("-m", __name__, kind, str(path)),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, env=surroundings,
         )  # fmt: skip
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...core.child import python_command
 from ...core.device import is_memory_full
 from ...core.errors import DataError, DiskFullError, LensmithError, is_disk_full
 from ..bundle import Bundle, read_bundle
@@ -54,7 +55,7 @@ def convert(order: Order, said: Path) -> None:
         LensmithError: it could not be made, and why.
         DiskFullError: there was no room for it.
     """
-    command = [sys.executable, "-m", __name__, order.kind, order.precision, str(order.bundle), str(order.target)]
+    command = python_command("-m", __name__, order.kind, order.precision, str(order.bundle), str(order.target))
     if order.pictures:
         command.append(str(order.pictures))
     # A GPU is of no use here, and TensorFlow and torch would take one whole.
