@@ -35,31 +35,11 @@ _LABEL_SIZE = 480
 
 
 def make_bundle(checkpoint: Path, place: Path, size: int) -> Path:
-    """The checkpoint as a bundle with its portable model."""
-    from lensmith.core.isolation import isolate_ultralytics
-
-    isolate_ultralytics()
-    from lensmith.detect.portable import export_portable, strip_checkpoint
-    from lensmith.predict.engines.ultralytics import TorchDetector
-    from lensmith.weights.bundle import BundleRecord, DetectorRecord, Preprocessing, write_bundle
-
-    work = place / f"work{size}"
-    work.mkdir()
-    strip_checkpoint(checkpoint, work / "model.pt", 300)
-    export_portable(work / "model.pt", work / "model.onnx", size, 300)
-    detector = TorchDetector(work / "model.pt", "cpu")
-    grey = np.full((1, size, size, 3), 128, np.uint8)
-    record = BundleRecord(
-        name="coco", task="detect", names=tuple(detector.model.names.values()),
-        preprocessing=Preprocessing(width=size, height=size, resize="letterbox"),
-        detector=DetectorRecord(family="yolov8n", output="raw"),
-    )  # fmt: skip
-
-    def fill(folder: Path) -> None:
-        for name in ("model.pt", "model.onnx"):
-            shutil.copyfile(work / name, folder / name)
-
-    return write_bundle(place / f"coco{size}", record, fill, golden=(grey, detector.infer(grey))).folder
+    """The checkpoint as a bundle, as `cv weights import` makes it."""
+    command = [sys.executable, "-P", "-m", "lensmith.cli", "weights", "import", str(checkpoint.resolve()), "--name",
+               f"coco{size}", "--imgsz", str(size), "--workspace", str(place)]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)
+    return place / "weights" / f"coco{size}"
 
 
 def make_dataset(photographs: list[Path], bundle: Path, root: Path, count: int) -> None:
