@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, get_args
 
 if TYPE_CHECKING:
     from ..core.workspace import Workspace
-    from ..predict.imported import ImportConfig
-    from ..weights.bundle import Bundle
+    from ..predict.imported import ImportConfig, Imported
     from .weights_import import ImportOptions
 
 
-def import_model(path: Path, name: str | None, workspace: Workspace, options: ImportOptions) -> Bundle:
+def import_model(path: Path, name: str | None, workspace: Workspace, options: ImportOptions) -> Imported:
     """Make a bundle of a `.pt`, `.keras` or `.onnx` file; nothing in the file is run as a program.
 
     Args:
@@ -30,15 +29,15 @@ def import_model(path: Path, name: str | None, workspace: Workspace, options: Im
         case ".pt":
             from ..detect.imported import import_checkpoint
 
-            return import_checkpoint(path, workspace, config).bundle
+            return import_checkpoint(path, workspace, config)
         case ".keras":
             from ..classify.imported import import_keras_file
 
-            return import_keras_file(path, workspace, config).bundle
+            return import_keras_file(path, workspace, config)
         case _:
             from ..predict.onnx_import import import_onnx
 
-            return import_onnx(path, workspace, config).bundle
+            return import_onnx(path, workspace, config)
 
 
 def _config(name: str | None, options: ImportOptions) -> ImportConfig:

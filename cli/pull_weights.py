@@ -26,12 +26,12 @@ def pull_weights(
     """
     from ..core.progress import say
     from ..core.workspace import Workspace
-    from ..predict.proof import prove_bundle
+    from ..predict.proof import prove_arrival
     from ..weights.places import open_place, split_source
     from ..weights.store import pull_bundle
 
     place, there = split_source(source)
-    bundle = pull_bundle(open_place(place, endpoint_url), there, name, Workspace.find(workspace), prove_bundle)
+    bundle = pull_bundle(open_place(place, endpoint_url), there, name, Workspace.find(workspace), prove_arrival)
     if as_json:
         print_json({"folder": str(bundle.folder), **bundle.record.model_dump(mode="json")})
     else:

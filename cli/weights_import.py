@@ -13,7 +13,7 @@ from .weights import find_workspace
 
 if TYPE_CHECKING:
     from ..core.workspace import Workspace
-    from ..weights.bundle import Bundle
+    from ..predict.imported import Imported
 
 _FOREIGN = {".pt", ".keras", ".onnx"}
 
@@ -54,12 +54,13 @@ def import_weights(
 ) -> None:
     """Take in a model: a zip from another machine, or another program's file, which is read without running any of it.
 
-    It appears only after its golden samples were repeated in a fresh process.
+    Where an engine for it is installed, it appears only after its golden samples were repeated in a fresh process.
 
     Example: cv weights import chess.zip
     """
     from ..core.errors import NotFoundError, UsageError
     from ..core.progress import say
+    from ..predict.engines.choose import engines_for
 
     place = find_workspace(context, workspace)
     path = file.expanduser()
@@ -71,22 +72,30 @@ def import_weights(
         if options != ImportOptions():
             raise UsageError("A zip says by itself what its model is.", where=path,
                              next_step="leave out --task, --classes, --imgsz and --scale")  # fmt: skip
-        bundle = _import_zip(path, name, place)
+        done = _import_zip(path, name, place)
     elif suffix in _FOREIGN:
         from .import_model import import_model
 
-        bundle = import_model(path, name, place, options)
+        done = import_model(path, name, place, options)
     else:
         raise UsageError("A model comes as .zip, .pt, .keras or .onnx.", where=path,
                          next_step="for a folder or a store: cv pull-weights")  # fmt: skip
     if as_json or context.obj["as_json"]:
-        print_json({"folder": str(bundle.folder), **bundle.record.model_dump(mode="json")})
+        print_json({
+            "folder": str(done.bundle.folder), **done.bundle.record.model_dump(mode="json"),
+            "facts": done.facts, "proven": done.proven,
+        })  # fmt: skip
     else:
-        say(f"{bundle.name} is ready: cv predict PICTURES --weights {bundle.name}")
+        called = done.bundle.name
+        say(f"{called} is ready: cv predict PICTURES --weights {called}" if engines_for(done.bundle) else
+            f"{called} is here: {done.bundle.folder}")  # fmt: skip
 
 
-def _import_zip(path: Path, name: str | None, place: Workspace) -> Bundle:
-    from ..predict.proof import prove_bundle
+def _import_zip(path: Path, name: str | None, place: Workspace) -> Imported:
+    from ..predict.imported import Imported
+    from ..predict.proof import prove_arrival
     from ..weights.archive import import_zip
 
-    return import_zip(path, name, place, prove_bundle)
+    proven: list[str] = []
+    bundle = import_zip(path, name, place, lambda folder: proven.extend(prove_arrival(folder)))
+    return Imported(bundle, {}, tuple(proven))

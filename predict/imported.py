@@ -22,7 +22,7 @@ from ..core.workspace import Workspace
 from ..weights.bundle import Bundle, BundleRecord, read_bundle, write_bundle
 from ..weights.protobuf import plain
 from ..weights.shelf import bundle_lock, free_bundle_name
-from .proof import prove_bundle
+from .proof import prove_arrival
 
 Task = Literal["detect", "classify"]
 Scale = Literal["0-255", "0-1", "-1-1", "imagenet"]
@@ -196,7 +196,7 @@ def place_import(
         record, fill, golden = make(work)
         staged = write_bundle(scratch / name, record.model_copy(update={"name": name}), fill, golden=golden)
         say("trying it out in a fresh process ...")
-        proven = prove_bundle(staged.folder)
+        proven = prove_arrival(staged.folder)
         with bundle_lock(workspace, name), whole_folder(target) as folder:
             for one in sorted(staged.folder.iterdir()):
                 one.rename(folder / one.name)

@@ -18,8 +18,9 @@ import numpy as np
 
 from ..core.errors import DataError
 from ..core.limited import Limits, answer_with, ask, in_child
+from ..core.progress import warn
 from ..weights.bundle import Bundle, read_bundle
-from ..weights.known import is_known, note_known
+from ..weights.known import WRITTEN, marks_of, note_marks
 from ..weights.onnx_files import check_onnx
 from ..weights.openvino_files import check_openvino
 from ..weights.trust import check_checkpoint
@@ -53,30 +54,43 @@ def prove_bundle(folder: Path, *, native: bool = False) -> tuple[str, ...]:
     bundle = read_bundle(folder)
     check_files(bundle)
     engines = _portable_engines(bundle)
-    proven = _try(bundle, engines, _allowed_memory(bundle)) if engines else ()
+    proven = _try(bundle, engines) if engines else ()
     for engine, name in _NATIVE.items():
         if (native or not engines) and bundle.file(name) is not None and find_spec(engine) is not None:
-            proven += _try(bundle, (engine,), None)
-    if proven:
-        note_known(folder)
+            proven += _try(bundle, (engine,))
     return proven
 
 
-def prove_stranger(bundle: Bundle) -> None:
-    """Prove a bundle that was neither written nor tried out on this machine; the others cost nothing here.
+def prove_arrival(folder: Path) -> tuple[str, ...]:
+    """`prove_bundle` for what comes from elsewhere; that nothing here could try it out is told."""
+    from .engines.choose import engines_for
+
+    proven = prove_bundle(folder)
+    if not proven:
+        able = engines_for(read_bundle(folder))
+        why = f"nothing that runs it ({' or '.join(able)}) is installed here" if able else "it is for other programs"
+        warn(f"not tried out: {why}")
+    return proven
+
+
+def prove_stranger(bundle: Bundle, engine: str) -> None:
+    """Let an engine try out a bundle that was neither made nor tried out by it on this machine; others cost nothing.
 
     Raises:
         DataError: as `prove_bundle`.
     """
-    if not in_child() and not is_known(bundle.folder):
-        prove_bundle(bundle.folder)
+    if in_child() or find_spec(engine) is None or marks_of(bundle.folder) & {WRITTEN, engine}:
+        return
+    check_files(bundle)
+    _try(bundle, (engine,))
 
 
 def check_files(bundle: Bundle) -> None:
     """Look into each model file of a bundle without opening it with any library.
 
     Raises:
-        DataError: one of them is damaged or asks for what a model does not need.
+        DataError: one of them is damaged or asks for what a model does not need; or it is a program for a GPU that was
+            not made on this machine, which nobody can look into.
     """
     for name in bundle.record.files:
         path = bundle.folder / name
@@ -86,6 +100,11 @@ def check_files(bundle: Bundle) -> None:
             check_openvino(path)
         elif name.endswith(".pt"):
             check_checkpoint(path)
+        elif name.endswith(".engine") and WRITTEN not in marks_of(bundle.folder):
+            raise DataError(
+                "A TensorRT engine is a program for a GPU, and only one that was made on this machine is run.",
+                where=path, next_step="get the model that it was made from, and here: cv export NAME --to tensorrt",
+            )  # fmt: skip
 
 
 def _portable_engines(bundle: Bundle) -> tuple[str, ...]:
@@ -101,12 +120,12 @@ def _allowed_memory(bundle: Bundle) -> int:
     return _MEMORY + min(size.width * size.height, _MOST_PIXELS) * _MEMORY_PER_PIXEL + files * _MEMORY_PER_BYTE
 
 
-def _try(bundle: Bundle, engines: tuple[str, ...], memory: int | None) -> tuple[str, ...]:
+def _try(bundle: Bundle, engines: tuple[str, ...]) -> tuple[str, ...]:
     question = {"folder": str(bundle.folder), "engines": engines}
-    limits = Limits(memory, _SECONDS)
-    return tuple(
-        ask("lensmith.predict.proof", question, limits, doing="Opening this model for a trial", where=bundle.folder)
-    )
+    limits = Limits(None if set(engines) & set(_NATIVE) else _allowed_memory(bundle), _SECONDS)
+    ask("lensmith.predict.proof", question, limits, doing="Opening this model for a trial", where=bundle.folder)
+    note_marks(bundle.folder, engines)
+    return engines
 
 
 def _load_libraries(question: dict[str, Any]) -> None:

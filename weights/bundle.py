@@ -27,7 +27,7 @@ from ..core.errors import DataError, NotFoundError
 from ..core.files import sha256_of, whole_folder, write_atomic
 from ..core.workspace import Workspace, locate
 from .card import card_of
-from .known import is_known, note_known
+from .known import WRITTEN, marks_of, note_marks
 from .migrate import migrated
 from .protobuf import plain
 from .record import (
@@ -127,7 +127,8 @@ def write_bundle(
         fill(folder)
         np.savez_compressed(folder / GOLDEN_NAME, inputs=golden[0], outputs=golden[1])
         complete = put_record(folder, record, dict(_files_below(folder)))
-        note_known(folder)
+        if record.origin != "imported":  # an import is a stranger's until it was tried out
+            note_marks(folder, [WRITTEN])
         return Bundle(target, complete)
 
 
@@ -165,12 +166,11 @@ def rewrite_bundle(bundle: Bundle, record: BundleRecord) -> Bundle:
         DataError: a file is missing or changed, or the bundle was replaced meanwhile.
     """
     files = dict(read_bundle(bundle.folder).record.files)
-    was_known = is_known(bundle.folder)
+    marks = marks_of(bundle.folder)
     with whole_folder(bundle.folder, replace=True) as folder:
         shutil.copytree(bundle.folder, folder, symlinks=True, dirs_exist_ok=True)
         complete = put_record(folder, record, files)
-        if was_known:
-            note_known(folder)
+        note_marks(folder, marks)
         return Bundle(bundle.folder, complete)
 
 

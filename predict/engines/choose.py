@@ -54,7 +54,6 @@ def open_engine(bundle: Bundle, *, engine: str = "auto", device: str = "auto", l
     able = engines_for(bundle)
     if not able:
         raise _for_others(bundle)
-    prove_stranger(bundle)
     if engine == "auto":
         return _open_best(bundle, device, able, live=live)
     if engine not in able:
@@ -155,13 +154,14 @@ def _first_right(
     for candidate in candidates:
         try:
             return _opened(candidate, bundle, live=live)
-        except (MissingExtraError, DataError, UsageError) as error:
+        except LensmithError as error:
             problems.append(error)
     return None
 
 
 def _opened(candidate: _Candidate, bundle: Bundle, *, live: bool) -> Engine:
     """An engine that repeats the golden samples; one that is wrong in 16 bits gets another chance in 32."""
+    prove_stranger(bundle, candidate.name)
     chosen = _open(candidate, bundle, live=live, exact=False)
     problem = disagreement(chosen, bundle)
     if problem is not None and chosen.precision != "f32":
