@@ -5,11 +5,13 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
+import inspect
 import io
 import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from importlib import metadata
 from typing import Annotated
 
@@ -50,6 +52,8 @@ from .tune import tune
 from .weights_group import weights_app
 
 _INTERRUPTED = 130
+# What may be given for an option or argument that was left out.
+_WHERE_TO_FIND = {"weights": "cv weights lists the models", "dataset": "cv datasets lists the datasets"}
 
 app = typer.Typer(
     name="cv",
@@ -94,9 +98,17 @@ _COMMANDS = {
         "pull-weights": pull_weights,
     },
 }
+
+
+def _told(command: Callable[..., object]) -> str:
+    """A command's docstring with its paragraphs in one line each, so that they fill whatever width there is."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
 for _panel, _commands in _COMMANDS.items():
     for _name, _command in _commands.items():
-        app.command(_name, rich_help_panel=_panel, cls=OneModelCommand)(_command)
+        app.command(_name, help=_told(_command), rich_help_panel=_panel, cls=OneModelCommand)(_command)
 app.add_typer(datasets_app, name="datasets", rich_help_panel="Datasets")
 app.add_typer(weights_app, name="weights", rich_help_panel="Use")
 
@@ -173,6 +185,8 @@ def _explain(error: BaseException, debug: bool) -> int:
             say_interrupted()
             return _INTERRUPTED
         case click.ClickException():
+            if isinstance(error, click.MissingParameter) and error.param and error.param.name in _WHERE_TO_FIND:
+                error = click.MissingParameter(_WHERE_TO_FIND[error.param.name], error.ctx, error.param)
             shown = io.StringIO()
             error.show(file=shown)
             sys.stderr.write(redact(shown.getvalue()))
@@ -180,9 +194,6 @@ def _explain(error: BaseException, debug: bool) -> int:
         case LensmithError():
             _print_error(str(error))
             return error.exit_code
-        case BrokenPipeError():  # `cv ... --json | head`: nobody reads any more
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
         case OSError() if is_disk_full(error):
             _print_error(str(DiskFullError(error.filename)))
             return 1

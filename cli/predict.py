@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from .options import ApiKeyOption, DeviceOption, JsonOption, WorkspaceOption, print_json
+from .options import ApiKeyOption, DeviceOption, JsonOption, Within, WorkspaceOption, print_json
 from .stage_options import (
     ClassifierConfidenceOption,
     ClassifierOption,
@@ -30,10 +31,13 @@ if TYPE_CHECKING:
     from ..predict.unsure import UnsureConfig, UnsureFrames
     from ..weights.bundle import Bundle
 
+_HOW, _RESULTS, _LABELLING = "How the model runs", "Results", "Labelling"
+
 ModelsOption = Annotated[
     list[str],
     typer.Option(
         "--weights",
+        metavar="NAME",
         help="The trained model: its name (`cv weights` lists them) or its folder. Given several times, classifiers of "
         "the same classes answer as one: the mean of what they say.",
     ),
@@ -41,14 +45,16 @@ ModelsOption = Annotated[
 ConfidenceOption = Annotated[
     float | None,
     typer.Option(
-        "--conf", min=0, max=1,
-        help="Show what the model is at least this sure of, 0 to 1. Default: what the model was made with.",
+        "--conf", click_type=Within("0..1", 0, 1),
+        help="Show what the model is at least this sure of. Default: what the model was made with.",
     ),
 ]  # fmt: skip
 EngineOption = Annotated[
     str,
     typer.Option(
         "--engine",
+        rich_help_panel=_HOW,
+        metavar="NAME",
         help="Library that runs the model: auto, openvino, onnxruntime, ultralytics (detector), keras (classifier), "
         "tensorrt. auto takes what is fastest here.",
     ),
@@ -57,6 +63,7 @@ TilesOption = Annotated[
     bool | None,
     typer.Option(
         "--tiles/--no-tiles",
+        rich_help_panel=_HOW,
         help="Look at large pictures in overlapping parts too: finds smaller objects and takes several times as long. "
         "Default: as the model was made.",
         show_default=False,
@@ -68,6 +75,8 @@ FormatOption = Annotated[
     list[str] | None,
     typer.Option(
         "--format",
+        rich_help_panel=_RESULTS,
+        metavar="NAME",
         help="Write the results as jsonl, csv, yolo (label files with confidences) or coco into a new folder under "
         "runs/; may be given several times.",
     ),
@@ -84,8 +93,19 @@ def predict(
     ],
     weights: ModelsOption,
     conf: ConfidenceOption = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            "--seconds", click_type=Within("N", 0.1), help="End after so many seconds; for a camera or a stream."
+        ),
+    ] = None,
     save: Annotated[
-        bool, typer.Option("--save", help="Write drawn copies and predictions.jsonl into a new folder under runs/.")
+        bool,
+        typer.Option(
+            "--save",
+            rich_help_panel=_RESULTS,
+            help="Write drawn copies and predictions.jsonl into a new folder under runs/.",
+        ),
     ] = False,
     formats: FormatOption = None,
     classifier: ClassifierOption = None,
@@ -93,47 +113,58 @@ def predict(
     track: TrackOption = False,
     line: LineOption = None,
     zone: ZoneOption = None,
-    tiles: TilesOption = None,
-    seconds: Annotated[
-        float | None, typer.Option("--seconds", min=0.1, help="End after so long; for a camera or a stream.")
-    ] = None,
     upload: Annotated[
         str | None,
         typer.Option(
             "--upload",
+            rich_help_panel=_LABELLING,
             metavar="PROJECT",
             help="Upload the frames that the model is least sure of to this Roboflow project, for you to label there.",
         ),
     ] = None,
     uncertain: Annotated[
         str | None,
-        typer.Option("--uncertain", help="With --upload: which confidences are unsure. Default: 0.25-0.6."),
+        typer.Option(
+            "--uncertain",
+            rich_help_panel=_LABELLING,
+            metavar="0..1-0..1",
+            help="With --upload: which confidences are unsure. Default: 0.25-0.6.",
+        ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="With --upload: the most frames to upload. Default: 100.")
+        int | None,
+        typer.Option(
+            "--limit",
+            rich_help_panel=_LABELLING,
+            click_type=Within("N", 1, whole=True),
+            help="With --upload: the most frames to upload. Default: 100.",
+        ),
     ] = None,
     api_key: ApiKeyOption = None,
-    as_json: JsonOption = False,
+    tiles: TilesOption = None,
     engine: EngineOption = "auto",
     device: DeviceOption = "auto",
+    as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Find objects in pictures or videos, or tell what they show.
 
     A picture that cannot be read does not stop the others: it is skipped and named at the end, and the exit code is
-    then 5. With --json there is one line per frame on standard output. A camera or a stream goes on until its end,
-    --seconds, or Ctrl-C; what was written until then is complete.
+    then 5. With --json there is one line per frame on standard output, and at the end one with the reason for each
+    picture that was skipped. A camera or a stream goes on until its end, --seconds, or Ctrl-C; what was written until
+    then is complete.
 
     Example: cv predict photos/ --weights chess-yolo26n --save
     """
     from contextlib import ExitStack
 
+    from ..core.isolation import only_our_words
     from ..core.redact import register_secret
     from ..core.workspace import Workspace
     from ..predict.batch import PredictConfig, PredictRun, check_formats, predict_source
     from ..predict.ensemble import open_models
     from ..predict.sources import StreamSource, open_source
-    from ..predict.stages import open_stages
+    from ..predict.stages import check_front, open_stages
     from ..predict.summary import Summary
     from ..predict.tiles import as_used
     from ..weights.bundle import open_bundle
@@ -142,6 +173,9 @@ def predict(
     place = Workspace.find(workspace)
     chosen_stages = stages_config(place, classifier, classifier_conf, track, line, zone)
     bundles = [open_bundle(one, place) for one in weights]
+    finds_boxes = len(bundles) == 1 and bundles[0].record.task == "detect"
+    check_formats(formats or [], bundles[0].name, finds_boxes=finds_boxes)
+    check_front(chosen_stages, bundles[0].name, finds_boxes=finds_boxes)
     chosen = _upload_options(upload, uncertain, limit, api_key, bundles[0])
     frames = open_source(source, live=True, seconds=seconds)
     if seconds is not None and not isinstance(frames, StreamSource):
@@ -155,17 +189,21 @@ def predict(
         confidence=conf, save=save, formats=cast("list[Format]", formats or []), stages=stages,
         on_record=print_json if as_json else None,
     )  # fmt: skip
-    check_formats(config.formats, model)
     done = PredictRun(Summary(model.names))
     with ExitStack() as stack:
         unsure = stack.enter_context(_unsure_frames(chosen, frames)) if chosen else None
         config = replace(config, sinks=[unsure] if unsure else [])
+        again = [*_again("--weights", bundles), *_again("--classifier", chosen_stages.classifiers)]
+        report = partial(_report, done, model, frames, again, as_json=as_json, measured=engine == "auto")
         try:
-            predict_source(frames, model, place, config, done)
-        finally:
-            _report(
-                done, model, frames, [*_again("--weights", bundles), *_again("--classifier", chosen_stages.classifiers)]
-            )
+            with only_our_words():
+                predict_source(frames, model, place, config, done)
+        except typer.Exit:  # nobody reads what is printed any more
+            raise
+        except BaseException:
+            report()
+            raise
+        report()
         if upload and unsure:
             _upload(unsure, upload, api_key, bundles, frames, place)
     if done.summary.skipped:
@@ -221,16 +259,25 @@ def _again(option: str, bundles: Sequence[Bundle]) -> list[str]:
     return [f"{option} {bundle.name}" for bundle in bundles]
 
 
-def _report(done: PredictRun, model: Predictor, frames: Source, again: list[str]) -> None:
+def _report(
+    done: PredictRun, model: Predictor, frames: Source, again: list[str], *, as_json: bool, measured: bool
+) -> None:
     """What was found, and what to do next; also of a run that was cut off, once it had begun."""
     from ..core.progress import console, say
-    from ..predict.sources import PicturesBase
+    from ..predict.advice import Situation
+    from ..predict.sources import PicturesBase, StdinSource, StreamSource
     from ..predict.summary import print_summary
 
+    if as_json:
+        for path, reason in done.summary.skipped:
+            print_json({"source": path, "skipped": reason})
     if not done.summary.frames and not done.summary.skipped:
         return
     is_video = not isinstance(frames, PicturesBase)
-    print_summary(done.summary, model, f"{model.name} on {frames.name}", console, video=is_video)
+    situation = Situation(
+        measured, done.run is not None, isinstance(frames, StreamSource), isinstance(frames, StdinSource)
+    )
+    print_summary(done.summary, model, f"{model.name} on {frames.name}", console, situation=situation, video=is_video)
     if done.run is None:
         say("next: add --save for drawn copies and a file of all results")
         return

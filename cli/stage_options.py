@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import Within
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -13,23 +15,24 @@ if TYPE_CHECKING:
     from ..predict.sources import Source
     from ..predict.stages import StagesConfig
 
-_PANEL = "What is done with a detector's boxes"
+_PANEL = "Behind the detector"
 
 ClassifierOption = Annotated[
     list[str] | None,
     typer.Option(
         "--classifier",
         rich_help_panel=_PANEL,
-        help="Behind a detector: a classifier that names what each box holds. Given several times, classifiers of the "
-        "same classes answer as one.",
+        metavar="NAME",
+        help="A classifier that names what each box holds. Given several times, classifiers of the same classes answer "
+        "as one.",
         show_default=False,
     ),
 ]
 ClassifierConfidenceOption = Annotated[
     float | None,
     typer.Option(
-        "--classifier-conf", rich_help_panel=_PANEL, min=0, max=1,
-        help="Below this the classifier's answer is 'unknown', 0 to 1. Default: what it was made with.",
+        "--classifier-conf", rich_help_panel=_PANEL, click_type=Within("0..1", 0, 1),
+        help="Below this the classifier's answer is 'unknown'. Default: what it was made with.",
     ),
 ]  # fmt: skip
 TrackOption = Annotated[
@@ -46,7 +49,7 @@ LineOption = Annotated[
     typer.Option(
         "--line",
         rich_help_panel=_PANEL,
-        metavar="x1,y1,x2,y2",
+        metavar="x,y,x,y",
         help="With --track: count what crosses this line, in and out. In shares of the frame, such as 0,0.5,1,0.5, or "
         "in pixels; with a name in front: door=0,0.5,1,0.5. 'in' is from the left to the right of who looks along it: "
         "downwards for a line from left to right. May be given several times.",
@@ -58,7 +61,7 @@ ZoneOption = Annotated[
     typer.Option(
         "--zone",
         rich_help_panel=_PANEL,
-        metavar="x1,y1,x2,y2,...",
+        metavar="x,y,...",
         help="Count the objects inside these three or more corners, and with --track those that ever were. As --line "
         "otherwise.",
         show_default=False,

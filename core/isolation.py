@@ -100,8 +100,38 @@ def isolate_mlflow() -> None:
 
 def hush_decoders() -> None:
     """Keep OpenCV's and FFmpeg's own remarks off the person's screen; our verdicts on a file take their place."""
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+
+@contextmanager
+def only_our_words() -> Iterator[None]:
+    """While the block runs, only Python code writes to the person's screen.
+
+    libpng and libjpeg write remarks on damaged pictures straight to the process's standard error, with no name of a
+    file in them and into the middle of a progress bar; no setting stops them. With CV_DEBUG set nothing is kept back.
+    """
+    try:
+        ours = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):  # a stream of Python alone, or none
+        ours = -1
+    if ours != 2 or os.environ.get("CV_DEBUG"):
+        yield
+        return
+    before = sys.stderr
+    before.flush()
+    screen = os.dup(ours)
+    with open(screen, "w", encoding=before.encoding, errors=before.errors, buffering=1) as words:  # noqa: PTH123 - a descriptor
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, ours)
+        os.close(nowhere)
+        sys.stderr = words
+        try:
+            yield
+        finally:
+            sys.stderr = before
+            words.flush()
+            os.dup2(screen, ours)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from .errors import DiskFullError, LensmithError, NotFoundError, UsageError, is_disk_full
 from .files import restore_retired, slug
+from .words import near_names
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def locate(given: str | Path, home: Path, kind: str, *, marker: str | None = Non
         for p in (sorted(home.iterdir()) if home.is_dir() else [])
         if not p.name.startswith(".") and p.is_dir() and (marker is None or (p / marker).exists())
     ]
-    near = difflib.get_close_matches(str(given), known, n=3, cutoff=0.4)
+    near = near_names(str(given), known)
     if near:
         hint = "did you mean " + " or ".join(near) + "?"
     elif known:

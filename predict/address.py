@@ -72,6 +72,12 @@ def parse_address(given: str) -> Address:
     return Address("file", path, str(path))
 
 
+def is_address(text: str) -> bool:
+    """Whether this begins as an address does; `C://x` is a path of Windows."""
+    match = _SCHEME.match(text)
+    return match is not None and len(match[1]) > 1
+
+
 def hide_login(address: str) -> str:
     """An address that may be shown and written down: no login, and nothing after a question mark."""
     return redact(_QUERY.sub(f"?{MASK}", _LOGIN.sub(f"{MASK}@", address)))

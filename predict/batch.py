@@ -92,7 +92,7 @@ def predict_source(
         LensmithError: the disk is full; what was written stays and is valid.
         KeyboardInterrupt: Ctrl-C; what was predicted is written first.
     """
-    check_formats(config.formats, model)
+    check_formats(config.formats, model.name, finds_boxes=is_detector(model))
     done = done or PredictRun(Summary(model.names))
     summary = done.summary
     with ExitStack() as stack:
@@ -116,8 +116,8 @@ def predict_source(
     return done
 
 
-def check_formats(formats: Sequence[str], model: Predictor) -> None:
-    """Whether a model's results can be written so.
+def check_formats(formats: Sequence[str], model: str, *, finds_boxes: bool) -> None:
+    """Whether the results of a model of this name can be written so, which is known before it is opened.
 
     Raises:
         UsageError: no such format, or one of boxes for a classifier.
@@ -126,9 +126,9 @@ def check_formats(formats: Sequence[str], model: Predictor) -> None:
         if one not in FORMATS:
             raise UsageError(f"'{one}' is no format of results.", where="--format",
                              next_step="use " + ", ".join(FORMATS))  # fmt: skip
-        if one in _OF_DETECTORS and not is_detector(model):
+        if one in _OF_DETECTORS and not finds_boxes:
             raise UsageError(
-                f"'{one}' holds boxes, and '{model.name}' is a classifier.",
+                f"'{one}' holds boxes, and '{model}' is a classifier.",
                 where="--format",
                 next_step="use --format csv or --format jsonl",
             )

@@ -103,16 +103,22 @@ def open_cascade(
             round.
         LensmithError: see `open_models`.
     """
-    check_cascade(detector, bundles)
+    check_cascade(detector.name, bundles, finds_boxes=is_detector(detector))
     margin = _margin_of(bundles)
     model = open_models(bundles, engine=_engine_behind(detector, engine), device=device)
     return Cascade(model, confidence=confidence, margin=margin)
 
 
-def check_cascade(front: Predictor, bundles: Sequence[Bundle]) -> None:
-    """Whether a detector is in front and classifiers are behind it; errors as in `open_cascade`."""
+def check_cascade(front: str, bundles: Sequence[Bundle], *, finds_boxes: bool) -> None:
+    """Whether a detector is in front and classifiers are behind it; errors as in `open_cascade`.
+
+    Args:
+        front: The name of the model in front.
+        bundles: What is to be behind it.
+        finds_boxes: Whether the model in front is a detector.
+    """
     wrong = [bundle.name for bundle in bundles if bundle.record.task == "detect"]
-    if is_detector(front):
+    if finds_boxes:
         if wrong:
             raise UsageError(
                 _not_a_classifier(wrong[0]), where="--classifier",
@@ -121,9 +127,9 @@ def check_cascade(front: Predictor, bundles: Sequence[Bundle]) -> None:
         if len(bundles) > 1:
             check_members(bundles)
         return
-    swapped = f"the other way round: --weights {wrong[0]} --classifier {front.name}" if wrong else None
+    swapped = f"the other way round: --weights {wrong[0]} --classifier {front}" if wrong else None
     raise UsageError(
-        f"'{front.name}' is a classifier, and --classifier needs a detector's boxes to look at.",
+        f"'{front}' is a classifier, and --classifier needs a detector's boxes to look at.",
         where="--weights",
         next_step=swapped or "give a detector with --weights; a classifier alone needs no --classifier",
     )

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ..core.errors import UsageError
 from ..weights.bundle import Bundle
-from .cascade import is_detector, open_cascade
+from .cascade import check_cascade, is_detector, open_cascade
 from .counting import Counting, Region
 from .model import Model, Predictor
 from .results import Detections, Prediction, Scores
@@ -87,6 +87,22 @@ def check_stages(config: StagesConfig) -> None:
         )
 
 
+def check_front(config: StagesConfig, front: str, *, finds_boxes: bool) -> None:
+    """Whether a model of this name can stand in front of the stages, which is known before it is opened.
+
+    Raises:
+        UsageError: it is a classifier, or what is to be behind it is none; see `open_cascade`.
+    """
+    if not finds_boxes and (config.track or config.regions):
+        raise UsageError(
+            f"'{front}' is a classifier: it finds no objects.",
+            where="--track" if config.track else "--zone",
+            next_step=f"give a detector with --weights, or leave {'--track' if config.track else '--zone'} out",
+        )
+    if config.classifiers:
+        check_cascade(front, config.classifiers, finds_boxes=finds_boxes)
+
+
 def open_stages(model: Predictor, config: StagesConfig) -> list[Stage]:
     """The stages for `predict_frames`, in their order: ids first, then classes, then counts.
 
@@ -95,15 +111,14 @@ def open_stages(model: Predictor, config: StagesConfig) -> list[Stage]:
         config: The options.
 
     Raises:
-        UsageError: see `check_stages` and `open_cascade`; or the model is a classifier.
+        UsageError: see `check_stages` and `check_front`.
         MissingExtraError: tracking without its libraries.
         LensmithError: the classifier cannot be opened.
     """
     check_stages(config)
+    check_front(config, model.name, finds_boxes=is_detector(model))
     stages: list[Stage] = []
-    if config.track:
-        if not isinstance(model, (Model, Tiled)) or not is_detector(model):
-            raise _finds_nothing(model, "--track")
+    if config.track and isinstance(model, (Model, Tiled)):
         stages.append(Tracker(model.bundle.record, frames_per_second=config.frames_per_second))
     if config.classifiers:
         stages.append(
@@ -113,15 +128,5 @@ def open_stages(model: Predictor, config: StagesConfig) -> list[Stage]:
             )
         )  # fmt: skip
     if config.regions:
-        if not is_detector(model):
-            raise _finds_nothing(model, "--zone")
         stages.append(Counting(config.regions, model.names))
     return stages
-
-
-def _finds_nothing(model: Predictor, option: str) -> UsageError:
-    return UsageError(
-        f"'{model.name}' is a classifier: it finds no objects.",
-        where=option,
-        next_step=f"give a detector with --weights, or leave {option} out",
-    )

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..core.words import many
+from .advice import Situation, where_time_went
 from .loop import Waited
 from .model import Predictor
 from .results import Count, Detections, Prediction, Scores, Skipped
@@ -23,18 +24,6 @@ if TYPE_CHECKING:
 
 _SHOWN_SKIPS = 10
 _SHOWN_ANSWERS = 20
-_TELLING_SECONDS = 1.0  # what takes less says little about where time goes
-_SLOW_PART = {
-    "source": ("waiting for pictures to be read and decoded",
-               "the model could take more: smaller files, a faster disk or more cores would help"),
-    "model": ("the model",
-              "another --engine, an export with --half or --int8, a smaller model or a GPU would help"),
-    "results": ("what is done with the model's answers",
-                "a higher --conf leaves fewer boxes to look at"),
-    "output": ("drawing and writing",
-               "results without --save, a faster disk or more cores would help"),
-}  # fmt: skip
-_SLOW_CAMERA = ("waiting for the next frame", "the model follows the camera easily")
 
 
 @dataclass
@@ -68,7 +57,6 @@ class Summary:
     counts: tuple[Count, ...] = ()
     tracks: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
-    _is_live: bool = False
     _followed: set[int] = field(default_factory=set)
     _started: float = field(default_factory=time.perf_counter)
 
@@ -95,7 +83,6 @@ class Summary:
         self.seconds = seconds
         self.skipped = tuple(source.skipped)
         if isinstance(source, StreamSource):
-            self._is_live = True
             self.notes = [f"{many(source.read, 'frame')} came in, {source.passed_over} were overtaken by newer ones"]
             if source.reconnections:
                 self.notes.append(f"the source was lost and came back: {source.reconnections}")
@@ -143,16 +130,6 @@ class Summary:
                 lines.append(f"{count.name}, {word}: {_listed(by_class) or 'none'}")
         return lines
 
-    def where_time_went(self) -> str:
-        """Which part of the loop took most of the time, and what would help, in one sentence; "" for a short run."""
-        parts = vars(self.waited)
-        whole = sum(parts.values())
-        if whole < _TELLING_SECONDS or self.frames < 2:
-            return ""
-        slowest = max(parts, key=lambda name: parts[name])
-        what, help_ = _SLOW_CAMERA if slowest == "source" and self._is_live else _SLOW_PART[slowest]
-        return f"{parts[slowest] / whole:.0%} of the time went into {what}: {help_}"
-
     def milliseconds_per_frame(self) -> dict[str, float]:
         """Mean time of each stage; "read" and "prepare" overlap with each other and with "model"."""
         return {stage: total / max(self.frames, 1) for stage, total in self.milliseconds.items()}
@@ -177,7 +154,9 @@ def _answer(scores: Scores, names: tuple[str, ...]) -> str:
     return f"unknown ({likeliest})" if scores.class_id is None else likeliest
 
 
-def print_summary(summary: Summary, model: Predictor, title: str, console: Console, *, video: bool = False) -> None:
+def print_summary(
+    summary: Summary, model: Predictor, title: str, console: Console, *, situation: Situation, video: bool = False
+) -> None:
     """What `cv predict` says at its end: a classifier's answer for each picture, a table, and what was skipped."""
     if not video:
         print_answers(summary, console)
@@ -198,10 +177,10 @@ def print_summary(summary: Summary, model: Predictor, title: str, console: Conso
         f"{model.device}" + (f"; ms per {one}: {stages}" if stages else ""),
         markup=False,
     )
-    where = summary.where_time_went()
+    where = where_time_went(summary.waited, summary.milliseconds, model, situation) if summary.frames > 1 else ""
     for line in [*summary.told_of_stages(), *summary.notes, *([where] if where else [])]:
         console.print(line.replace("\x1b", ""), markup=False)
-    print_skipped(summary.skipped, console)
+    print_skipped(summary.skipped, console, more="--json or --save names them all")
 
 
 def print_answers(summary: Summary, console: Console) -> None:
@@ -213,11 +192,18 @@ def print_answers(summary: Summary, console: Console) -> None:
         console.print(f"... and {rest} more: --json or --save has them all", markup=False)
 
 
-def print_skipped(skipped: Sequence[Skipped], console: Console) -> None:
-    """How many pictures could not be used, and the first ten with the reason; nothing where there are none."""
+def print_skipped(skipped: Sequence[Skipped], console: Console, *, more: str = "") -> None:
+    """How many pictures could not be used, and the first ten with the reason; nothing where there are none.
+
+    Args:
+        skipped: All of them.
+        console: Where it is said.
+        more: How to learn the names of the rest.
+    """
     if skipped:
         console.print(f"skipped: {len(skipped)}", style="yellow", markup=False)
         for path, reason in skipped[:_SHOWN_SKIPS]:
             console.print(f"  {path}: {reason}", style="yellow", markup=False)
         if len(skipped) > _SHOWN_SKIPS:
-            console.print(f"  and {len(skipped) - _SHOWN_SKIPS} more", style="yellow", markup=False)
+            rest = f"  and {len(skipped) - _SHOWN_SKIPS} more" + (f": {more}" if more else "")
+            console.print(rest, style="yellow", markup=False)

@@ -100,7 +100,8 @@ class VideoSource:
         if count == 0:
             raise DataError("Not a single frame of this video can be read.", where=self.path)
         if self.total and count < self.total - max(2, self.total // 50):  # some containers only estimate the number
-            reason = f"the video is cut short or damaged: {count} of {self.total} frames could be read"
+            why = "the video is cut short or damaged, or its header is wrong"  # nobody can tell these apart
+            reason = f"{count} of {self.total} frames could be read: {why}"
             self.skipped.append(Skipped(str(self.path), reason))
 
 

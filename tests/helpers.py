@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -93,6 +95,12 @@ def run_cv(
         [cv_path(), *map(str, args)],
         cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=timeout, check=False,
     )  # fmt: skip
+
+
+def records_of(stdout: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """What `cv predict --json` printed: a record for each frame, and the reason for each picture that was skipped."""
+    lines = [json.loads(line) for line in stdout.splitlines()]
+    return [one for one in lines if "skipped" not in one], {x["source"]: x["skipped"] for x in lines if "skipped" in x}
 
 
 def cv_path() -> str:

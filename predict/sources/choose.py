@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import glob
-import re
+import itertools
+import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 from ...core.errors import DataError, LensmithError, NotFoundError, UsageError
-from ...core.images import MAX_MEGAPIXELS, is_image
+from ...core.images import IMAGE_SUFFIXES, MAX_MEGAPIXELS, is_image
 from ...core.progress import say, warn
 from ...core.redact import redact
-from ...core.words import some
-from ..address import Address, cameras_here, check_address, find_camera, parse_address
+from ...core.words import many, near_names, some
+from ..address import Address, cameras_here, check_address, find_camera, is_address, parse_address
 from ..video import VIDEO_SUFFIXES, VideoSource
 from .base import Source
 from .pictures import PictureSource, natural_key, pictures_in
@@ -21,7 +23,7 @@ from .texts import LIST_SUFFIXES, StdinSource, read_list
 from .zips import ZipSource
 
 STDIN = "-"
-_ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_MOST_BESIDE = 10_000
 
 
 def open_source(
@@ -52,7 +54,7 @@ def open_source(
         text = path.name.removeprefix("video")
     elif path.exists() and text != STDIN:
         return _from_file(path, max_megapixels)
-    if text == STDIN or text.isdigit() or _ADDRESS.match(text) or (live and _names_camera(text)):
+    if text == STDIN or text.isdigit() or is_address(text) or (live and _names_camera(text)):
         if not live:
             raise _not_live(text)
         if text == STDIN:
@@ -62,11 +64,27 @@ def open_source(
         return StreamSource(_address(text), seconds)
     if glob.has_magic(text):
         return _from_pattern(text, max_megapixels)
+    near = near_names(path.name, _names_beside(path))
     raise NotFoundError(
         f"There is no picture, folder or video called '{text}'.",
         where=path.absolute(),
-        next_step="give a picture, a folder, a video, a zip, a list of paths, or a pattern in quotes: 'shots/*.jpg'",
-    )
+        next_step=f"did you mean {' or '.join(str(path.with_name(name)) for name in near)}?" if near else
+        "give a picture, a folder, a video, a zip, a list of paths, or a pattern in quotes: 'shots/*.jpg'",
+    )  # fmt: skip
+
+
+def _names_beside(path: Path) -> list[str]:
+    """What in the same folder may be a source, the first ten thousand entries."""
+    kinds = {*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, *LIST_SUFFIXES, ".zip"}
+    try:
+        with os.scandir(path.parent) as entries:
+            names = [(entry.name, entry.is_dir()) for entry in itertools.islice(entries, _MOST_BESIDE)]
+    except OSError:
+        return []
+    return sorted(
+        name for name, is_folder in names
+        if not name.startswith(".") and (is_folder or Path(name).suffix.lower() in kinds)
+    )  # fmt: skip
 
 
 def _names_camera(text: str) -> bool:
@@ -74,7 +92,7 @@ def _names_camera(text: str) -> bool:
 
 
 def _address(text: str) -> Address:
-    address = parse_address(text) if _ADDRESS.match(text) else find_camera(text)
+    address = parse_address(text) if is_address(text) else find_camera(text)
     check_address(address)
     return address
 
@@ -89,14 +107,29 @@ def _not_live(text: str) -> LensmithError:
 
 
 def _from_folder(folder: Path, max_megapixels: float) -> Source:
-    found = pictures_in(folder)
+    found, runs = pictures_in(folder)
     videos = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
     if not found:
         hint = f"it holds a video: give {folder / videos[0]}" if videos else "it needs .jpg, .png, .bmp, .tif or .webp"
+        hint = f"results of earlier runs are left out: give {runs[0]} itself" if runs and not videos else hint
         raise NotFoundError("There is no picture in this folder.", where=folder, next_step=hint)
     if videos:
         warn(f"videos beside the pictures are left out, give each by itself: {some(videos)}")
+    _tell_what_is_in(folder, found, runs)
     return PictureSource(folder.resolve().name or "pictures", found, max_megapixels)
+
+
+def _tell_what_is_in(folder: Path, found: list[str], runs: list[str]) -> None:
+    """Say where many pictures come from: a folder may hold more than a person thinks of."""
+    if runs:
+        say(f"results of earlier runs are left out: {some([os.path.relpath(run, folder) for run in runs], 3)}")
+    start = len(folder.parts)
+    places = Counter(
+        parts[start] if len(parts := Path(path).parts) > start + 1 else "the folder itself" for path in found
+    )
+    if len(places) > 1:
+        listed = [f"{count} in {place}" for place, count in places.most_common()]
+        say(f"{many(len(found), 'picture')}: {some(listed, 8)}")
 
 
 def _from_file(path: Path, max_megapixels: float) -> Source:

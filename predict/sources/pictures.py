@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from ...core.images import MAX_MEGAPIXELS, ImageError, is_image, read_image
+from ...core.manifest import MANIFEST_NAME
+from ..address import hide_login, is_address
 from ..results import Frame, Skipped
 from .base import Job, PicturesBase
 
@@ -39,6 +41,8 @@ def read_frame(path: Path | str, index: int, max_megapixels: float) -> Frame | S
     try:
         return Frame(read_image(Path(path), max_megapixels=max_megapixels), str(path), index)
     except ImageError as error:
+        if error.fault == "missing" and is_address(str(path)):
+            return Skipped(hide_login(str(path)), "it is an address, and only files are read here")
         return Skipped(str(path), error.reason)
 
 
@@ -57,16 +61,25 @@ def _sortable(digits: str) -> str:
     return f"\1{len(number):04d}{number}"
 
 
-def pictures_in(folder: Path) -> list[str]:
+def pictures_in(folder: Path) -> tuple[list[str], list[str]]:
     """The pictures in a folder and its sub-folders, in natural order; nothing hidden, no link to a folder is followed.
 
-    A folder that vanishes meanwhile is left out.
+    A folder that vanishes meanwhile is left out, and so are sub-folders in which a run of Lensmith put its results:
+    the drawn copies there would be looked at again.
+
+    Returns:
+        The pictures, and the folders of runs that were left out.
     """
     found: list[str] = []
+    runs: list[str] = []
     for place, folders, files in os.walk(folder):
+        if MANIFEST_NAME in files and place != str(folder):
+            runs.append(place)
+            folders.clear()
+            continue
         folders[:] = [name for name in folders if not name.startswith(".")]
         found.extend(os.path.join(place, name) for name in files if is_image(Path(name)))  # noqa: PTH118 - of a hundred thousand paths the texts alone are kept
     start = len(str(folder))
     found = [path for path in found if os.path.isfile(path)]  # noqa: PTH113 - as above
     found.sort(key=lambda path: natural_key(path[start:]))
-    return found
+    return found, runs

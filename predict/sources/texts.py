@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from ...core.errors import DataError
+from ...core.errors import DataError, NotFoundError
 from ...core.images import IMAGE_SUFFIXES, MAX_MEGAPIXELS
+from ..address import is_address
 from .base import Job, PicturesBase
 from .pictures import PictureSource, read_frame
 
@@ -34,12 +35,22 @@ class StdinSource(PicturesBase):
         self._max_megapixels = max_megapixels
 
     def jobs(self) -> Iterator[Job]:
-        """See `Jobs.jobs`."""
+        """See `Jobs.jobs`.
+
+        Raises:
+            NotFoundError: the input ended without a single path.
+        """
         index = 0
         while line := self._lines.readline(_LONGEST_LINE):
             if path := _path_of(line):
                 yield partial(read_frame, path, index, self._max_megapixels)
                 index += 1
+        if not index:
+            raise NotFoundError(
+                "Nothing came on standard input.",
+                where="SOURCE",
+                next_step="write paths of pictures there, one a line: find shots -name '*.jpg' | cv predict - ...",
+            )
 
 
 def read_list(path: Path, max_megapixels: float) -> PictureSource:
@@ -58,7 +69,8 @@ def read_list(path: Path, max_megapixels: float) -> PictureSource:
             where=path,
             next_step="put one path a line, absolute or relative to the file: shots/0001.jpg",
         )
-    return PictureSource(path.stem, [str(path.parent / text) for text in named], max_megapixels)
+    paths = [text if is_address(text) else str(path.parent / text) for text in named]  # an address is told as it stands
+    return PictureSource(path.stem, paths, max_megapixels)
 
 
 def _path_of(line: bytes) -> str:

@@ -17,7 +17,7 @@ import pytest
 
 from lensmith.core.images import read_image
 from lensmith.core.workspace import Workspace
-from tests.helpers import cv_path, run_cv
+from tests.helpers import cv_path, records_of, run_cv
 
 from .make_bundle import blocks, make_detector
 
@@ -69,12 +69,14 @@ def test_a_folder_that_changes_while_it_is_read(shots: Path, workspace: Workspac
         process.wait()
     assert process.returncode == 5, talk
     assert "Traceback" not in talk
-    sources = [json.loads(line)["source"] for line in [first, *rest.splitlines()]]
+    records, told = records_of(first + rest)
+    sources = [record["source"] for record in records]
     assert [Path(name).name for name in sources][:145] == [f"{number:03d}.png" for number in range(145)]
     (run,) = workspace.runs.iterdir()
     skipped = json.loads((run / "run.json").read_text())["result"]["skipped"]
     assert [Path(name).name for name, _ in skipped] == [f"{number:03d}.png" for number in range(145, 150)]
     assert all(reason for _, reason in skipped)
+    assert told == dict(skipped)
 
 
 def test_names_that_no_program_likes(workspace: Workspace) -> None:
@@ -93,7 +95,7 @@ def test_names_that_no_program_likes(workspace: Workspace) -> None:
     assert done.returncode == 5, done.stderr
     assert "[red]bad.png" in done.stderr
     assert "\x1b[31m" not in done.stderr
-    records = [json.loads(line) for line in done.stdout.splitlines()]
+    records, _ = records_of(done.stdout)
     assert {os.fsencode(Path(record["source"]).name) for record in records} == set(names)
     (run,) = workspace.runs.iterdir()
     drawn = [record["drawn"] for record in records]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import pytest
 
 from lensmith.core.images import ImageError, read_image
 from lensmith.core.workspace import Workspace
-from tests.helpers import cv_path
+from tests.helpers import cv_path, records_of
 from tests.suites.picture_cases import NO_PICTURES, bombs, damaged, kinds
 
 from .make_bundle import make_detector
@@ -61,10 +62,15 @@ def test_what_goes_in_comes_out_or_is_named(odd: Path, workspace: Workspace) -> 
     done = _limited("predict", "odd", "--weights", "cells", "--save", "--json", cwd=workspace.root)
     assert done.returncode == 5, done.stderr[-3000:]
     assert "Traceback" not in done.stderr
-    out = {record["source"]: record for record in map(json.loads, done.stdout.splitlines())}
+    records, told = records_of(done.stdout)
+    out = {record["source"]: record for record in records}
     (run,) = workspace.runs.iterdir()
     skipped = [path for path, reason in json.loads((run / "run.json").read_text())["result"]["skipped"] if reason]
     assert len(skipped) == len(set(skipped))
+    assert list(told) == skipped
+    assert all(told.values())
+    not_ours = re.compile("libpng|JPEG|imdecode|loadsave|WARN|ERROR")
+    assert not [line for line in done.stderr.splitlines() if not_ours.search(line)]
     assert not set(out) & set(skipped)
     assert given <= {*out, *skipped}
     assert {*out, *skipped} - given <= {"odd/gone.jpg"}
@@ -72,7 +78,7 @@ def test_what_goes_in_comes_out_or_is_named(odd: Path, workspace: Workspace) -> 
     assert {f"odd/none/{name}" for name in NO_PICTURES} <= set(skipped)
     assert f"skipped: {len(skipped)}" in done.stderr
     saved = (run / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
-    assert len(saved) == len(out) == done.stdout.count("\n")
+    assert len(saved) == len(out) == len(records)
     for name in given:  # one decoder: what training could use is predicted on, upright and in the same size
         try:
             height, width = read_image(workspace.root / name).shape[:2]
@@ -88,8 +94,11 @@ def test_a_folder_of_nothing_usable_is_told_and_is_no_success(workspace: Workspa
     _lay(workspace.root / "none", NO_PICTURES)
     done = _limited("predict", "none", "--weights", "cells", "--json", cwd=workspace.root)
     assert done.returncode == 5, done.stderr
-    assert done.stdout == ""
+    frames, told = records_of(done.stdout)
+    assert frames == []
+    assert {Path(path).name for path in told} == set(NO_PICTURES)
     assert f"skipped: {len(NO_PICTURES)}" in done.stderr
+    assert f"and {len(NO_PICTURES) - 10} more: --json or --save names them all" in done.stderr
     assert "Traceback" not in done.stderr
 
 

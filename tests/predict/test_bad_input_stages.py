@@ -19,6 +19,7 @@ from lensmith.predict.loop import predict_frames
 from lensmith.predict.model import Model, open_model
 from lensmith.predict.results import Detections, Frame, Prediction
 from lensmith.predict.stages import Stage, StagesConfig, open_stages
+from tests.helpers import records_of
 
 from ..helpers import run_cv
 from .films import film, straight
@@ -150,6 +151,6 @@ def test_a_bad_picture_ends_neither_tracking_nor_the_second_model(place: Workspa
         "--engine", "onnxruntime", cwd=place.root,
     )  # fmt: skip
     assert done.returncode == 5, done.stderr
-    records = [json.loads(line) for line in done.stdout.splitlines()]
+    records, _ = records_of(done.stdout)
     assert [one["detections"][0]["track_id"] for one in records] == [None, 1, 1]
     assert all(one["detections"][0]["classifier"]["class"] == "blue" for one in records)

@@ -16,7 +16,7 @@ import pytest
 from lensmith.core.images import read_image
 from lensmith.core.workspace import Workspace
 from lensmith.weights.bundle import PORTABLE_NAME
-from tests.helpers import cv_path, run_cv
+from tests.helpers import cv_path, records_of, run_cv
 from tests.roboflow_server import Project, serve
 
 from .make_bundle import blocks, make_classifier, make_detector
@@ -40,7 +40,8 @@ def test_save_and_json(workspace: Workspace) -> None:
     done = run_cv("predict", "shots", "--weights", "cells", "--save", "--json", cwd=workspace.root)
     assert done.returncode == 5, done.stderr
     assert "bad.jpg" in done.stderr
-    records = [json.loads(line) for line in done.stdout.splitlines()]
+    records, skipped = records_of(done.stdout)
+    assert list(skipped) == ["shots/bad.jpg"]
     assert [record["source"] for record in records] == ["shots/a/shot 1.png", "shots/b ü/shot 1.png"]
     assert {found["class"] for record in records for found in record["detections"]} == {"../x"}
     (run,) = workspace.runs.iterdir()
@@ -185,7 +186,9 @@ def test_paths_on_standard_input(workspace: Workspace) -> None:
         cwd=workspace.root, input=lines, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 5, done.stderr
-    assert [Path(json.loads(line)["source"]).parent.name for line in done.stdout.splitlines()] == ["a", "b ü"]
+    records, skipped = records_of(done.stdout)
+    assert [Path(record["source"]).parent.name for record in records] == ["a", "b ü"]
+    assert skipped == {"gone.png": "there is no such file"}
     assert "gone.png: there is no such file" in done.stderr
 
 
