@@ -149,6 +149,22 @@ def suppress(xyxy: np.ndarray, class_id: np.ndarray, confidence: np.ndarray, iou
     return order[kept[:max_det]]
 
 
+def iou_with(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """How much a box overlaps others: shared area over that of both together.
+
+    Args:
+        box: `(4,)`, xyxy in any unit.
+        others: `(n, 4)`, in the same.
+
+    Returns:
+        `(n,)`, 0..1.
+    """
+    sides = np.clip(np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2]), 0, None)
+    shared = sides[:, 0] * sides[:, 1]
+    areas = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])
+    return shared / np.maximum((box[2] - box[0]) * (box[3] - box[1]) + areas - shared, 1e-9)
+
+
 def _overlapping(a: np.ndarray, b: np.ndarray, iou: float) -> np.ndarray:
     """Whether each box of `a` `(4, m)` overlaps each of `b` `(4, n)` by more than `iou`: bool `(m, n)`."""
     width = np.minimum(a[2][:, None], b[2]) - np.maximum(a[0][:, None], b[0])

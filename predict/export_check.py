@@ -11,7 +11,7 @@ from ..core.errors import DataError, LensmithError
 from ..weights.bundle import PORTABLE_NAME, Bundle, BundleRecord
 from ..weights.export.formats import FORMATS
 from ..weights.record import ExportFormat
-from .decode import decode_detections
+from .decode import decode_detections, iou_with
 from .engines.base import Engine
 from .engines.choose import open_engine
 from .engines.foreign import ForeignEngine
@@ -131,7 +131,7 @@ def differences(outputs: np.ndarray, expected: np.ndarray, record: BundleRecord)
         for box, class_id, sure in zip(wanted.xyxy, wanted.class_id, wanted.confidence, strict=True):
             boxes += 1
             alike = found.class_id == class_id
-            ious = _iou(box, found.xyxy[alike])
+            ious = iou_with(box, found.xyxy[alike])
             best = int(ious.argmax()) if len(ious) else -1
             if best < 0 or ious[best] < _SAME_OBJECT:
                 lost += 1
@@ -139,10 +139,3 @@ def differences(outputs: np.ndarray, expected: np.ndarray, record: BundleRecord)
             overlap = max(overlap, 1 - float(ious[best]))
             confidence = max(confidence, abs(float(found.confidence[alike][best] - sure)))
     return {"confidence": confidence, "overlap_lost": overlap, "boxes_lost": lost / max(boxes, 1)}
-
-
-def _iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    sides = np.clip(np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2]), 0, None)
-    shared = sides[:, 0] * sides[:, 1]
-    areas = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])
-    return shared / np.maximum((box[2] - box[0]) * (box[3] - box[1]) + areas - shared, 1e-9)

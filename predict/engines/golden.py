@@ -9,7 +9,7 @@ import numpy as np
 
 from ...core.errors import DataError
 from ...weights.bundle import GOLDEN_NAME, Bundle, BundleRecord
-from ..decode import decode_detections, read_rows
+from ..decode import decode_detections, iou_with, read_rows
 from ..prepare import Geometry
 from .base import Engine, Precision
 from .memo import Memo
@@ -124,18 +124,11 @@ def _without_partner(
         partner = (
             (class_id == wanted_class)
             & (np.abs(confidence - sure) <= allowed.confidence)
-            & (_iou_with(box, xyxy) >= allowed.iou)
+            & (iou_with(box, xyxy) >= allowed.iou)
         )
         if not partner.any():
             lost.append(f"a '{record.names[int(wanted_class)]}' with confidence {sure:.2f}")
     return lost, len(detections)
-
-
-def _iou_with(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    sides = np.clip(np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2]), 0, None)
-    shared = sides[:, 0] * sides[:, 1]
-    areas = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])
-    return shared / np.maximum((box[2] - box[0]) * (box[3] - box[1]) + areas - shared, 1e-9)
 
 
 def golden_samples(bundle: Bundle) -> tuple[np.ndarray, np.ndarray]:

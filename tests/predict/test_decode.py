@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lensmith.core.errors import DataError
-from lensmith.predict.decode import decode_detections, decode_scores, suppress
+from lensmith.predict.decode import decode_detections, decode_scores, iou_with, suppress
 from lensmith.predict.prepare import Geometry
 from lensmith.weights.bundle import BundleRecord, DetectorRecord, Output, Preprocessing
 
@@ -200,3 +200,9 @@ def _iou(a: np.ndarray, b: np.ndarray) -> float:
     a, b = a.astype(np.float64), b.astype(np.float64)
     sides = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None)
     return sides.prod() / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - sides.prod())
+
+
+def test_how_much_a_box_overlaps_others() -> None:
+    others = np.array([[0, 0, 4, 4], [2, 0, 6, 4], [4, 0, 8, 4], [1, 1, 3, 3], [9, 9, 9, 9]], np.float32)
+    np.testing.assert_allclose(iou_with(others[0], others), [1, 1 / 3, 0, 1 / 4, 0])
+    assert iou_with(others[4], others[4:]).tolist() == [0.0]
