@@ -1,13 +1,14 @@
 """How many photographs of a folder a second, beside Ultralytics as it comes and on its own OpenVINO export.
 
-    python benchmarks/predict_speed.py [--pictures 128] [--size 640] [--rounds 3] [--weights BUNDLE] [--data FOLDER]
+    python benchmarks/predict_speed.py [--pictures 128] [--size 640] [--rounds 3] [--square] [--weights BUNDLE]
 
 The same photographs and the same weights (yolov8n with COCO's classes, or a detector's bundle), each way in a process
 of its own, in turns. "img/s" is from the loaded, warm model to the last picture's results, as `cv predict FOLDER` and
 `yolo predict source=FOLDER save=False` do them; "cpu ms" what each picture took of all cores together, which says more
 than the former where other programs are at work; "whole s" the process from start to end, with imports and loading.
 Medians of the rounds, and ratios to Ultralytics as it comes and to its OpenVINO path. Then what bounds ours: the model
-alone on pictures that are decoded and fitted already, and decoding and fitting alone in one thread.
+alone on pictures that are decoded and fitted already, and decoding and fitting alone in one thread. With `--square`
+photographs that were made square before: padding, which ours and Ultralytics as it comes keep small, is none there.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ import numpy as np
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+_AS_TAKEN = ("detect/chess-yolo", "classify/catsdogs")
+_SQUARE = ("detect/rubik-yolo", "detect/waste-yolo", "detect/robot-coco")
 _WAYS = ("ultralytics", "ultralytics openvino", "ours", "ours onnxruntime", "model alone", "decoding alone")
 
 
@@ -49,9 +52,10 @@ class Clock:
         return Spent(count / wall, 1000 * cpu / count)
 
 
-def photographs(data: Path, count: int, target: Path) -> None:
-    """A folder with links to photographs of all detection datasets, spread evenly."""
-    found = sorted(path for path in (data / "detect").rglob("*.jpg"))
+def photographs(data: Path, count: int, target: Path, *, square: bool) -> None:
+    """A folder with links to photographs, spread evenly: as cameras took them, or squares that somebody made of such."""
+    places = _SQUARE if square else _AS_TAKEN
+    found = sorted(path for place in places for path in (data / place).rglob("*.jpg"))
     target.mkdir()
     for number, index in enumerate(np.linspace(0, len(found) - 1, count).astype(int)):
         (target / f"{number:05d}.jpg").symlink_to(found[index])
@@ -151,6 +155,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=128)
     parser.add_argument("--size", type=int, default=640)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--square", action="store_true")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("CV_TEST_DATA", "../shared/data")))
     parser.add_argument("--child", choices=_WAYS)
@@ -161,7 +166,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
-        photographs(given.data.resolve(), given.pictures, place / "photographs")
+        photographs(given.data.resolve(), given.pictures, place / "photographs", square=given.square)
         if given.weights:
             bundle = given.weights.resolve()
         else:
