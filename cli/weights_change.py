@@ -122,9 +122,13 @@ def rename_weights(
     for run in done.busy:
         warn(f"run {run} still calls it {old}: a process is at work on that run")
     if as_json or context.obj["as_json"]:
-        print_json({"folder": str(done.bundle.folder), "name": done.bundle.name, "runs": done.runs, "busy": done.busy})
+        print_json({
+            "folder": str(done.bundle.folder), "name": done.bundle.name, "runs": done.runs, "busy": done.busy,
+            "exports": done.exports,
+        })  # fmt: skip
     else:
-        also = f"; so does run {', '.join(done.runs)} call it now" if done.runs else ""
+        callers = [*(f"run {run}" for run in done.runs), *(f"its export {name}" for name in done.exports)]
+        also = f"; so does {', '.join(callers)} call it now" if callers else ""
         say(f"{old} is called {done.bundle.name} now: {done.bundle.folder}{also}")
 
 

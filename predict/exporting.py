@@ -25,12 +25,14 @@ from ..core.workspace import Workspace
 from ..weights.bundle import BUNDLE_NAME, PORTABLE_NAME, Bundle, BundleRecord, Export, Preprocessing, write_bundle
 from ..weights.export.convert import Order, convert
 from ..weights.export.formats import FORMATS, check_possible
+from ..weights.known import marks_of
 from ..weights.record import ExportFormat, Precision
 from ..weights.shelf import free_bundle_name
 from .engines.golden import golden_samples
 from .export_check import check_answers, engine_of, reference_engine, time_both
 from .model import Model
 from .prepare import fit
+from .proof import prove_bundle
 
 MOST_PICTURES = 300  # to calibrate with
 _MEBIBYTE = 1 << 20
@@ -151,6 +153,8 @@ def export_bundle(
         DiskFullError: there is no room for it.
     """
     check_export(bundle, config)
+    if not marks_of(bundle.folder):
+        prove_bundle(bundle.folder)  # converters read it without limits
     name = free_bundle_name(config.name, f"{bundle.name}-{config.kind}-{config.precision}", workspace)
     target = workspace.weights / name
     with scratch_folder(target) as scratch:
@@ -240,7 +244,7 @@ def _complete(record: BundleRecord, found: _Found) -> BundleRecord:
 
 def _need_room(scratch: Path, bundle: Bundle, calibration: Calibration | None) -> None:
     size = bundle.record.preprocessing
-    pictures = len(calibration.pictures) * size.width * size.height * 3 if calibration else 0
+    pictures = 2 * len(calibration.pictures) * size.width * size.height * 3 if calibration else 0  # see _keep_pictures
     needed = 4 * sum((bundle.folder / name).stat().st_size for name in bundle.record.files) + pictures
     free = shutil.disk_usage(scratch).free
     if needed > free:

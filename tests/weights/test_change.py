@@ -16,9 +16,11 @@ from lensmith.core.errors import NotFoundError, UsageError
 from lensmith.core.lock import sole_use
 from lensmith.core.manifest import RunManifest
 from lensmith.core.workspace import Workspace
-from lensmith.weights.bundle import open_bundle, rewrite_bundle
+from lensmith.weights.bundle import Bundle, Export, copy_model, open_bundle, rewrite_bundle, write_bundle
 from lensmith.weights.change import remove_bundle, rename_bundle
-from lensmith.weights.shelf import list_bundles
+from lensmith.weights.known import WRITTEN, marks_of
+from lensmith.weights.shelf import bundle_lock, list_bundles
+from tests.helpers import cv_path
 from tests.predict.make_bundle import make_classifier
 
 
@@ -52,6 +54,52 @@ def test_a_name_changes_in_folder_record_card_and_run(workspace: Workspace) -> N
     assert (renamed.folder / "notes.txt").read_text() == "mine"
     assert RunManifest.load(own).result["extended"] == [{"bundle": "my-pets"}, {"bundle": "other"}]
     assert (_named(own), _named(earlier)) == ("my-pets", "pets")
+
+
+def _export(folder: Path, source: Bundle) -> Bundle:
+    """An export of the model, as `cv export` writes it."""
+    exported = Export(format="onnx", precision="fp32", source=source.name, source_sha256="0" * 64)
+    record = source.record.model_copy(
+        update={"name": folder.name, "origin": "exported", "exported": exported, "files": {}}
+    )
+
+    def fill(place: Path) -> None:
+        copy_model(source.folder / "model.onnx", place, "model.onnx")
+
+    return write_bundle(folder, record, fill, golden=source.golden())
+
+
+def test_its_exports_name_it_by_its_new_name_and_those_of_another_model_do_not(workspace: Workspace) -> None:
+    bundle = make_classifier(workspace.weights / "pets")
+    own = _export(workspace.weights / "pets-onnx-fp16", bundle)
+    other = make_classifier(workspace.weights.parent / "elsewhere" / "pets", golden_shift=0.01)
+    _export(workspace.weights / "earlier", other)
+    assert marks_of(own.folder) == {WRITTEN}
+    done = rename_bundle("pets", "cats", workspace)
+    assert done.exports == ("pets-onnx-fp16",)
+    found = {name: open_bundle(name, workspace).record.exported for name in ("pets-onnx-fp16", "earlier")}
+    assert {name: one and one.source for name, one in found.items()} == {"pets-onnx-fp16": "cats", "earlier": "pets"}
+    assert "from the model 'cats'" in (own.folder / "README.md").read_text(encoding="utf-8")
+    for folder in (own.folder, done.bundle.folder):
+        assert marks_of(folder) == {WRITTEN}, "it is as well known as before"
+
+
+def test_two_changes_of_one_name_at_once_are_one_and_a_plain_error(workspace: Workspace) -> None:
+    make_classifier(workspace.weights / "pets")
+    with bundle_lock(workspace, "pets"):
+        waiting = [
+            subprocess.Popen(
+                [cv_path(), "weights", "rename", "pets", new, "--workspace", str(workspace.root)],
+                stderr=subprocess.PIPE, text=True,
+            )
+            for new in ("cats", "dogs")
+        ]  # fmt: skip
+        for process in waiting:
+            assert process.stderr is not None
+            assert "waiting" in process.stderr.readline()
+    said = {process.communicate(timeout=60)[1].strip().splitlines()[-1]: process.returncode for process in waiting}
+    assert sorted(said.values()) == [0, 3], said
+    assert len(list_bundles(workspace)) == 1
 
 
 def test_a_run_at_work_is_left_alone_and_told(workspace: Workspace) -> None:
