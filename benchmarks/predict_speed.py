@@ -53,7 +53,7 @@ class Clock:
 
 
 def photographs(data: Path, count: int, target: Path, *, square: bool) -> None:
-    """A folder with links to photographs, spread evenly: as cameras took them, or squares that somebody made of such."""
+    """A folder with links to photographs, spread evenly: as cameras took them, or squares that were made of such."""
     places = _SQUARE if square else _AS_TAKEN
     found = sorted(path for place in places for path in (data / place).rglob("*.jpg"))
     target.mkdir()
