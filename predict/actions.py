@@ -14,12 +14,11 @@ import subprocess
 import threading
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from ..core.errors import DiskFullError, LensmithError, NotFoundError, UsageError, is_disk_full
 from ..core.files import write_atomic
 from ..core.redact import redact, register_secret
-from .address import hide_login
 from .hooks import Sighting
 from .sinks import PictureFolder
 
@@ -28,6 +27,8 @@ _HOOK_SECONDS = 10.0
 _TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.5
 _ANSWER_BYTES = 64 << 10
+_KEY_LETTERS = 16  # words of a path are shorter, or have no digit in them
+_SAFE_LETTERS = "/%:@!$&'()*+,;=?~-._"  # of an address: the rest goes out as %xx
 
 
 class RunCommand:
@@ -68,28 +69,39 @@ class RunCommand:
         self._seconds = seconds
         self.patience_seconds = min(seconds, _HOOK_SECONDS)
         self._process: subprocess.Popen[bytes] | None = None
-        self._closed = threading.Event()
+        self._closed = False
+        self._starting = threading.Lock()  # of both
 
     def __call__(self, sighting: Sighting) -> None:
-        """Run it to its end. Raises LensmithError when it fails or takes too long."""
-        with subprocess.Popen(
-            self._arguments, stdin=subprocess.PIPE, stdout=2, env=_variables(sighting),
-            start_new_session=os.name != "nt",
-        ) as self._process:  # fmt: skip
+        """Run it to its end. Raises LensmithError when it fails, takes too long, or comes too late."""
+        with self._start(sighting) as process:
             try:
-                self._process.communicate(json.dumps(sighting.record).encode(), timeout=self._seconds)
+                process.communicate(json.dumps(sighting.record).encode(), timeout=self._seconds)
             except subprocess.TimeoutExpired:
-                _end(self._process)
+                _end(process)
                 raise LensmithError(f"the command took longer than {self._seconds:g} seconds and was ended") from None
             finally:
-                code = self._process.poll()
+                code = process.poll()
         if code:
             raise LensmithError(f"the command ended with exit code {code}")
 
+    def _start(self, sighting: Sighting) -> subprocess.Popen[bytes]:
+        with self._starting:  # whoever closes finds what was started, or nothing is started after that
+            if self._closed:
+                raise LensmithError("the command was not started, because all is over")
+            self._process = subprocess.Popen(
+                self._arguments, stdin=subprocess.PIPE, stdout=2, env=_variables(sighting),
+                start_new_session=os.name != "nt",
+            )  # fmt: skip
+            return self._process
+
     def close(self) -> None:
-        """End the command that still runs."""
-        if self._process is not None and self._process.poll() is None:
-            _end(self._process)
+        """End the command that still runs, and start no other."""
+        with self._starting:
+            self._closed = True
+            process = self._process
+        if process is not None and process.poll() is None:
+            _end(process)
 
 
 def _variables(sighting: Sighting) -> dict[str, str]:
@@ -115,7 +127,8 @@ class Webhook:
     It is tried three times when nobody answers, or the answer is that the server is in trouble.
 
     Args:
-        address: http or https; a login in it is sent as such. Neither it nor what follows a question mark is shown.
+        address: http or https; a login in it is sent as such. Of all of it only the host is ever shown: Slack, Discord
+            and others keep the key in the path.
 
     Raises:
         UsageError: it is no such address.
@@ -134,10 +147,10 @@ class Webhook:
             raise UsageError(
                 "This is no address that can be called.", where="--webhook", next_step="give http://... or https://..."
             )
-        register_secret(parts.password)
-        register_secret(parts.query)
+        for secret in _keys_in(parts):
+            register_secret(secret)
         self._parts, self._seconds = parts, seconds
-        self._label = hide_login(address.strip())
+        self._label = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         self._closed = threading.Event()
 
     def __call__(self, sighting: Sighting) -> None:
@@ -172,12 +185,19 @@ class Webhook:
         connection = kind(host, port, timeout=self._seconds)
         try:
             path = (self._parts.path or "/") + (f"?{self._parts.query}" if self._parts.query else "")
-            connection.request("POST", path, body, _headers(self._parts))
+            connection.request("POST", quote(path, safe=_SAFE_LETTERS), body, _headers(self._parts))
             answer = connection.getresponse()
             answer.read(_ANSWER_BYTES)
             return answer.status
         finally:
             connection.close()
+
+
+def _keys_in(parts: SplitResult) -> list[str]:
+    """What in an address is a key: long, and with a digit. A plain word would be masked in our own results."""
+    values = [value for _, value in parse_qsl(parts.query)]
+    likely = [parts.query, *values, *parts.path.split("/"), parts.password or "", unquote(parts.password or "")]
+    return [text for text in likely if len(text) >= _KEY_LETTERS and any(letter.isdigit() for letter in text)]
 
 
 def _headers(parts: SplitResult) -> dict[str, str]:

@@ -50,12 +50,15 @@ class LiveResult:
     recorded: Path | None = None
     unrecorded: int = 0
     _shown_at: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT_FRAMES))
+    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT_FRAMES))
     _first: float | None = None
 
     def add(self, captured: float) -> None:
         """Count one frame that came in at `captured` (`time.perf_counter()`) and is on the screen now."""
         now = time.perf_counter()
-        self.latencies.append(1000 * (now - captured))
+        latency = 1000 * (now - captured)
+        self.latencies.append(latency)
+        self._recent.append(latency)
         self._shown_at.append(now)
         self._first = self._first or now
 
@@ -78,8 +81,7 @@ class LiveResult:
         if len(self._shown_at) < 2:
             return "starting"
         rate = (len(self._shown_at) - 1) / max(self._shown_at[-1] - self._shown_at[0], 1e-9)
-        recent = list(self.latencies)[-_RECENT_FRAMES:]
-        p50, p95 = np.percentile(recent, [50, 95])
+        p50, p95 = np.percentile(np.array(self._recent), [50, 95])
         return f"{rate:.1f} fps, p50 {p50:.0f} ms, p95 {p95:.0f} ms"
 
     def lines(self) -> list[str]:

@@ -92,7 +92,7 @@ class Page:
         with self._news:
             if self._closed:
                 return
-            self._closed, self._status = True, "ended"
+            self._closed = True
             self._news.notify_all()
         self._server.shutdown()
         self._server.server_close()
@@ -136,15 +136,16 @@ class Page:
 
     def _state(self) -> str:
         with self._news:
-            return json.dumps({"status": self._status, "frames": self._number, "ended": self._closed})
+            return json.dumps({"status": self._status, "frames": self._number})
 
     def _stream(self, handler: _Handler) -> None:
         """Pictures as `multipart/x-mixed-replace`, until the browser goes or the end comes."""
         with self._news:
-            if self._watchers >= _MOST_WATCHERS:
-                handler.answer(503, "text/plain", b"Too many are watching.\n")
-                return
-            self._watchers += 1
+            welcome = self._watchers < _MOST_WATCHERS
+            self._watchers += welcome
+        if not welcome:  # said without the lock: a browser that takes nothing would hold the picture
+            handler.answer(503, "text/plain", b"Too many are watching.\n")
+            return
         try:
             handler.begin(200, f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
             handler.wfile.write(f"--{_BOUNDARY}\r\n".encode())

@@ -45,7 +45,6 @@ async function look() {
   try {
     const state = await (await fetch("state")).json();
     status.textContent = state.status;
-    if (state.ended) return ended();
   } catch { return ended(); }
   setTimeout(look, 500);
 }

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,10 +19,19 @@ from .mp4 import Encoded, Mp4File, read_encoded
 from .prepare import fit
 
 _RESERVE_BYTES = 20_000_000  # a full disk troubles everything else on the machine
+_FULL_BYTES = 1_000_000  # with less the encoder's own file found no room
 _SUFFIXES = (".mp4", ".mov")
 _CODEC = "mp4v"
+_LONGEST_SIDE = 8190  # MPEG-4 part 2 has 13 bits for a side, and the encoder wants it even
 _FRAGMENT_SECONDS = 1.0
 _LONGEST_FILL_SECONDS = 1.0
+
+
+class _Size(NamedTuple):
+    """Of the video, in pixels; both even."""
+
+    width: int
+    height: int
 
 
 class VideoRecorder:
@@ -36,6 +45,7 @@ class VideoRecorder:
 
     Raises:
         UsageError: the file exists already, or has another ending.
+        DataError: the first frame is larger than this kind of video can be.
         LensmithError: it cannot be written; what was recorded before a full disk stays and plays.
     """
 
@@ -54,23 +64,32 @@ class VideoRecorder:
         self._per_fragment = max(1, round(_FRAGMENT_SECONDS * frames_per_second))
         self._file: Mp4File | None = None
         self._part: _Part | None = None
-        self._shape: Preprocessing | None = None
+        self._size: _Size | None = None
         self._last: np.ndarray | None = None
         self._origin: float | None = None
 
     def write(self, bgr: np.ndarray) -> None:
         """Append a frame, uint8 BGR. One of another size than the first is fitted into it with black borders.
 
+        An odd width or height is made even by repeating the last column or row: the encoder would cut it off.
+
         Raises:
             LensmithError: see the class.
         """
         height, width = bgr.shape[:2]
-        if self._shape is None:
-            self._shape = Preprocessing(width=width, height=height, resize="letterbox", pad_value=0)
-        elif (height, width) != (self._shape.height, self._shape.width):
-            bgr, _ = fit(bgr, self._shape)  # OpenCV drops frames of another size without a word
+        even = _Size(width + width % 2, height + height % 2)
+        if self._size is None:
+            if max(even) > _LONGEST_SIDE:
+                raise _too_large(self.path, width, height)
+            self._size = even
+        if even == self._size:
+            if even != (width, height):
+                bgr = cv2.copyMakeBorder(bgr, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        else:  # OpenCV drops frames of another size without a word
+            size = self._size
+            bgr, _ = fit(bgr, Preprocessing(width=size.width, height=size.height, resize="letterbox", pad_value=0))
         if self._part is None:
-            self._part = self._begin(self._shape)
+            self._part = self._begin(self._size)
         self._part.write(bgr)
         self._last = bgr
         self.frames += 1
@@ -100,22 +119,19 @@ class VideoRecorder:
         Raises:
             LensmithError: see the class.
         """
-        if self._part is None or self._shape is None:
+        if self._part is None or self._size is None:
             return
         part, self._part = self._part, None
         before = self.frames - part.frames
         try:
-            encoded = part.finish()
+            encoded = part.finish(f"{before} frames")
             if self._file is None:
-                self._file = Mp4File(self.path, (self._shape.width, self._shape.height), self.frames_per_second)
+                self._file = Mp4File(self.path, self._size, self.frames_per_second)
             self._file.append(encoded)
-        except DataError as error:
-            self.frames = before
-            raise DiskFullError(tempfile.gettempdir(), kept=f"{before} frames") from error
         except OSError as error:
             self.frames = before
             raise _not_writable(self.path, error.strerror or str(error)) from error
-        except DiskFullError:
+        except LensmithError:
             self.frames = before
             raise
 
@@ -139,7 +155,7 @@ class VideoRecorder:
     ) -> None:
         self.close()
 
-    def _begin(self, shape: Preprocessing) -> _Part:
+    def _begin(self, size: _Size) -> _Part:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(self.path.parent).free < _RESERVE_BYTES:
             raise LensmithError(
@@ -149,13 +165,13 @@ class VideoRecorder:
             )
         if not os.access(self.path.parent, os.W_OK):
             raise _not_writable(self.path, "you may not write into this folder")
-        return _Part((shape.width, shape.height), self.frames_per_second)
+        return _Part(size, self.frames_per_second)
 
 
 class _Part:
     """A second of video on its way through OpenCV's encoder, which writes files only."""
 
-    def __init__(self, size: tuple[int, int], frames_per_second: float) -> None:
+    def __init__(self, size: _Size, frames_per_second: float) -> None:
         self.frames = 0
         self._folder = tempfile.TemporaryDirectory(prefix="lensmith-", ignore_cleanup_errors=True)
         path = Path(self._folder.name, "part.mp4")
@@ -176,20 +192,48 @@ class _Part:
         self._writer.write(bgr)
         self.frames += 1
 
-    def finish(self) -> Encoded:
+    def finish(self, kept: str) -> Encoded:
         """The frames, encoded.
 
+        Args:
+            kept: What was written before, for the message.
+
         Raises:
-            DataError: not all of them are there, for want of room.
+            LensmithError: not all of them are there; DiskFullError when it was for want of room.
         """
         self._writer.release()
-        with self._data:
-            data = self._data.read()
-        self._folder.cleanup()
-        encoded = read_encoded(data)
-        if len(encoded.frames) != self.frames:
-            raise DataError("Some frames were not encoded.")
+        try:
+            with self._data:
+                encoded = _whole(self._data.read(), self.frames)
+                if encoded is None:  # the room is looked at while this file still takes its own
+                    raise self._lost(kept)
+        finally:
+            self._folder.cleanup()
         return encoded
+
+    def _lost(self, kept: str) -> LensmithError:
+        folder = tempfile.gettempdir()
+        if shutil.disk_usage(folder).free < _FULL_BYTES:
+            return DiskFullError(folder, kept=kept)
+        return LensmithError(
+            f"OpenCV's encoder lost frames; {kept} were written before and play.",
+            next_step="`cv doctor` looks at the OpenCV here",
+        )
+
+
+def _whole(data: bytes, frames: int) -> Encoded | None:
+    try:
+        encoded = read_encoded(data)
+    except DataError:
+        return None
+    return encoded if len(encoded.frames) == frames else None
+
+
+def _too_large(path: Path, width: int, height: int) -> DataError:
+    return DataError(
+        f"A video can be {_LONGEST_SIDE} pixels wide and high at most, and these frames are {width} x {height}.",
+        where=path, next_step="write pictures or records instead, or make the frames smaller first",
+    )  # fmt: skip
 
 
 def _not_writable(path: Path, why: str) -> LensmithError:

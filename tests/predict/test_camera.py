@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from lensmith.core.errors import DataError, LensmithError, NotFoundError, UsageError
-from lensmith.predict.address import cameras_here, find_camera, parse_address
+from lensmith.predict.address import Address, cameras_here, find_camera, parse_address
 from lensmith.predict.camera import Camera
 from lensmith.predict.engines.base import Tag, one_by_one
 from lensmith.predict.engines.onnx import OnnxEngine
@@ -270,3 +271,92 @@ def test_the_persons_wish_to_stop_is_heard_while_waiting(network_camera: Network
 def test_errors_are_meant_for_the_person() -> None:
     with pytest.raises(LensmithError):
         parse_address("no such file.mp4")
+
+
+def test_a_file_that_goes_before_it_is_opened_is_no_endless_wait(tmp_path: Path) -> None:
+    video = make_video(tmp_path / "v.mp4", frames=2, rate=20)
+    address = parse_address(str(video))
+    video.unlink()
+    with pytest.raises(LensmithError, match="cannot be read: No such file"):
+        list(Camera(address, _patient()))
+
+
+def test_whatever_breaks_a_reader_of_a_stream_is_a_lost_connection(
+    network_camera: NetworkCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = iter([25.0, MemoryError(), MemoryError()])
+
+    def rate(capture: cv2.VideoCapture) -> float:
+        if isinstance(answer := next(calls, 25.0), Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("lensmith.predict.camera.frames_per_second", rate)
+    camera = Camera(parse_address(network_camera.address), _patient())
+    for seen, _ in enumerate(camera, 1):
+        if seen == 5:
+            network_camera.unplug()
+            network_camera.plug_in()
+        if camera.reconnections:
+            break
+    assert camera.reconnections == 1
+    assert next(calls, None) is None
+
+
+class _Hanging:
+    """A camera whose driver gives one picture and then blocks in each read, until it is freed."""
+
+    def __init__(self, free: threading.Event) -> None:
+        self._free, self._first = free, True
+
+    def get(self, _: int) -> float:
+        return 0.0
+
+    def grab(self) -> bool:
+        if not self._first:
+            self._free.wait(_PATIENCE_SECONDS)
+        return True
+
+    def retrieve(self) -> tuple[bool, np.ndarray]:
+        self._first = False
+        return True, np.zeros((4, 4, 3), np.uint8)
+
+    def release(self) -> None:
+        pass
+
+
+def test_a_driver_that_hangs_costs_a_few_threads_and_not_one_more_each_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    free, opened, looks = threading.Event(), [], 0
+
+    def open_one(address: Address) -> _Hanging:
+        opened.append(address)
+        hanging = _Hanging(free)
+        hanging._first = len(opened) == 1 or free.is_set()
+        return hanging
+
+    def wait() -> bool:
+        nonlocal looks
+        looks += said > 0
+        if looks == 20:  # twenty times nothing more was begun
+            assert len(opened) == 3
+            free.set()
+        return time.monotonic() < limit
+
+    said, text, limit = 0, "", time.monotonic() + _PATIENCE_SECONDS
+    monkeypatch.setattr("lensmith.predict.camera.open_capture", open_one)
+    monkeypatch.setattr("lensmith.predict.camera.OPEN_TIMEOUT_SECONDS", 0.0)
+
+    def note(words: str) -> None:
+        nonlocal said, text
+        said, text = said + 1, words
+
+    monkeypatch.setattr("lensmith.predict.camera.warn", note)
+    camera = Camera(Address("camera", 0, "camera 0"), wait, stall_seconds=0.02)
+    for _ in camera:
+        if camera.reconnections:
+            break
+    assert said == 1
+    assert "unplug it" in text
+    assert camera.reconnections == 1

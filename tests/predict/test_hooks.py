@@ -17,6 +17,7 @@ import pytest
 
 from lensmith.core.errors import DiskFullError, LensmithError, NotFoundError, UsageError
 from lensmith.core.images import read_image
+from lensmith.core.redact import redact
 from lensmith.predict.actions import RunCommand, SaveFrames, Webhook
 from lensmith.predict.hooks import Hooks, Rule, Sighting, parse_rule, sighting_of
 from lensmith.predict.results import Detections, Frame, Prediction, Scores
@@ -223,6 +224,16 @@ def test_a_command_that_still_runs_at_the_end_is_stopped(tmp_path: Path) -> None
     _until(lambda: process.poll() is not None)
 
 
+def test_no_command_is_started_once_all_is_over(tmp_path: Path) -> None:
+    """A worker that had the frame in its hands already when the end came."""
+    mark = tmp_path / "started"
+    command = RunCommand(_program(tmp_path, f"open({str(mark)!r}, 'w').close()"))
+    command.close()
+    with pytest.raises(LensmithError, match="not started"):
+        command(_sighting())
+    assert not mark.exists()
+
+
 def _alive(pid: int) -> bool:
     stat = Path(f"/proc/{pid}/stat")
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
@@ -319,6 +330,36 @@ def test_a_webhook_that_fails_says_why_without_its_key(receiver: _Receiver, stat
     assert len(receiver.got) == times
     assert elsewhere.got == []  # nowhere but where the person said
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "path", ["/services/T0X/B0Y/hiddenhiddenhidden77", "/api/webhooks/123456/hidden-Token", "/bot123456:hidden-x/send"]
+)
+def test_the_path_of_a_webhook_is_shown_no_more_than_its_key(path: str, receiver: _Receiver) -> None:
+    receiver.answers = [(404, {})]
+    with pytest.raises(LensmithError) as caught:
+        Webhook(f"http://{receiver.host}{path}")(_sighting())
+    assert receiver.got[0][0] == path
+    assert f"http://{receiver.host} answers with status 404" in str(caught.value)
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("more", ["?person", "?class=person&detections", "person", "?token=confidence"])
+def test_plain_words_in_a_webhook_mask_nothing_in_the_results(more: str, receiver: _Receiver) -> None:
+    Webhook(f"http://{receiver.host}/hook/{more}")(_sighting())
+    text = json.dumps(_sighting().record)
+    assert redact(text) == text
+    assert json.loads(receiver.got[0][2])["detections"][0]["class"] == "person"
+
+
+def test_a_long_key_in_a_webhook_is_masked_wherever_it_turns_up(receiver: _Receiver) -> None:
+    Webhook(f"http://{receiver.host}/services/hiddenhiddenhidden78?x=y")(_sighting())
+    assert redact("it is hiddenhiddenhidden78 here") == "it is *** here"
+
+
+def test_letters_of_other_languages_in_a_webhook(receiver: _Receiver) -> None:
+    Webhook(f"http://{receiver.host}/tür?wo=küche&x=%20")(_sighting())
+    assert receiver.got[0][0] == "/t%C3%BCr?wo=k%C3%BCche&x=%20"
 
 
 def test_nobody_at_the_webhook(receiver: _Receiver) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import threading
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -62,7 +64,7 @@ def _pictures(page: Page, count: int) -> list[np.ndarray]:
 def test_the_page_shows_each_new_picture(page: Page) -> None:
     means = [picture.mean() for picture in _pictures(page, 4)]
     np.testing.assert_allclose(means, [0, 50, 100, 150], atol=3)
-    assert json.loads(_ask(page, "state")[2]) == {"status": "picture 3", "frames": 4, "ended": False}
+    assert json.loads(_ask(page, "state")[2]) == {"status": "picture 3", "frames": 4}
 
 
 def test_nothing_in_the_page_comes_from_elsewhere_or_is_inline(page: Page) -> None:
@@ -121,6 +123,28 @@ def test_the_end_is_told_to_who_watches(page: Page) -> None:
     page.close()
     with pytest.raises(OSError):
         _ask(page)
+
+
+def test_a_browser_that_takes_no_answer_does_not_hold_the_picture(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lensmith.predict.page._MOST_WATCHERS", 0)
+    refusing, free = threading.Event(), threading.Event()
+
+    def stuck(handler: object, status: int, kind: str, content: bytes) -> None:
+        refusing.set()
+        free.wait(30)
+
+    monkeypatch.setattr("lensmith.predict.page._Handler.answer", stuck)
+    parts = urlsplit(page.address)
+    assert parts.hostname and parts.port
+    with socket.create_connection((parts.hostname, parts.port)) as browser:
+        browser.sendall(f"GET {parts.path}stream HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode())
+        assert refusing.wait(30)
+        showing = threading.Thread(target=page.show, args=(np.zeros((8, 8, 3), np.uint8), "on"), daemon=True)
+        showing.start()
+        showing.join(10)
+        shown = not showing.is_alive()
+        free.set()
+    assert shown
 
 
 def test_each_key_of_the_help_does_something() -> None:

@@ -155,3 +155,50 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "x.mp4").write_bytes(b"precious")
     with pytest.raises(FileExistsError):
         Mp4File(tmp_path / "x.mp4", (64, 48), 25)
+
+
+def test_a_frame_that_is_too_large_for_the_format_is_told_so(tmp_path: Path) -> None:
+    with VideoRecorder(tmp_path / "x.mp4", 10) as recorder:
+        recorder.write(_grey(90, (64, 8190)))
+    assert _values(tmp_path / "x.mp4") == pytest.approx([90], abs=4)
+    with pytest.raises(DataError, match=r"8190 pixels .* 8200 x 64"):
+        VideoRecorder(tmp_path / "y.mp4", 10).write(_grey(90, (64, 8200)))
+
+
+@pytest.mark.parametrize("size", [(481, 641), (48, 65), (1, 1)])
+def test_odd_sizes_lose_nothing_and_the_file_says_what_is_in_it(size: tuple[int, int], tmp_path: Path) -> None:
+    height, width = size
+    bgr = _grey(60, size)
+    bgr[-1, -1] = 240
+    bgr[-20:, -20:] = 240
+    with VideoRecorder(tmp_path / "x.mp4", 10) as recorder:
+        recorder.write(bgr)
+        recorder.write(bgr)
+    done, read = cv2.VideoCapture(str(tmp_path / "x.mp4")).read()
+    assert done
+    assert read.shape == (height + height % 2, width + width % 2, 3)
+    assert read[height - 1, width - 1].mean() > 180  # the corner
+    header = (tmp_path / "x.mp4").read_bytes()
+    at = header.index(b"tkhd") + 4 + 4 + 8 + 8 + 4 + 4 + 8 + 16 + 36
+    assert np.frombuffer(header[at : at + 8], ">u4").tolist() == [read.shape[1] << 16, read.shape[0] << 16]
+
+
+@pytest.mark.parametrize(("free", "error"), [(0, DiskFullError), (1_000_000_000, LensmithError)])
+def test_frames_that_the_encoder_loses_are_a_full_disk_only_where_it_is_full(
+    free: int, error: type[LensmithError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resource = pytest.importorskip("resource", reason="limits of file size are Unix'")
+    recorder = VideoRecorder(tmp_path / "x.mp4", 100)
+    noise = np.random.default_rng(0)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, before[1]))
+    try:
+        for _ in range(30):
+            recorder.write(noise.integers(0, 256, (120, 160, 3), dtype=np.uint8))
+        monkeypatch.setattr("lensmith.predict.recorder.shutil.disk_usage", lambda _: type("", (), {"free": free}))
+        with pytest.raises(LensmithError) as caught:
+            recorder.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert type(caught.value) is error
+    assert "0 frames were written before" in str(caught.value)
