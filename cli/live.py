@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import DeviceOption, JsonOption, WorkspaceOption, print_json
+from .options import DeviceOption, JsonOption, Within, WorkspaceOption, print_json
 from .predict import ConfidenceOption, EngineOption, ModelsOption, TilesOption
 from .stage_options import (
     ClassifierConfidenceOption,
@@ -27,63 +27,111 @@ if TYPE_CHECKING:
     from ..predict.results import Prediction
     from ..weights.bundle import Bundle
 
+_SHOWN, _SEEN = "Where it is shown", "When something is seen"
+
 
 def live(
     weights: ModelsOption,
     camera: Annotated[
         str | None,
-        typer.Option("--camera", help="Number of the camera, or a part of its name. Default: 0.", show_default=False),
+        typer.Option(
+            "--camera",
+            metavar="NAME",
+            help="Number of the camera, or a part of its name. Default: 0.",
+            show_default=False,
+        ),
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option("--source", help="Instead of a camera: a video file, or an address (rtsp, rtmp, http, https)."),
+        typer.Option(
+            "--source",
+            metavar="WHAT",
+            help="Instead of a camera: a video file, or an address (rtsp, rtmp, http, https).",
+        ),
     ] = None,
     show: Annotated[
         str,
         typer.Option(
             "--show",
+            rich_help_panel=_SHOWN,
+            metavar="WHERE",
             help="window, page (for a browser on this machine), or none. auto takes a window where there is a screen, "
             "else the --record file, else a page.",
         ),
     ] = "auto",
-    no_window: Annotated[bool, typer.Option("--no-window", help="The same as --show none.")] = False,
+    no_window: Annotated[
+        bool, typer.Option("--no-window", rich_help_panel=_SHOWN, help="The same as --show none.")
+    ] = False,
     record: Annotated[
-        Path | None, typer.Option("--record", help="Write what is shown into this new video file, such as out.mp4.")
+        Path | None,
+        typer.Option(
+            "--record",
+            rich_help_panel=_SHOWN,
+            metavar="FILE",
+            help="Write what is shown into this new video file, such as out.mp4.",
+        ),
     ] = None,
-    seconds: Annotated[float | None, typer.Option("--seconds", min=0.1, help="End by itself after so long.")] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option("--seconds", click_type=Within("N", 0.1), help="End by itself after so many seconds."),
+    ] = None,
     on: Annotated[
         list[str] | None,
         typer.Option(
             "--on",
-            metavar="CLASS[:COUNT][>CONFIDENCE]",
+            rich_help_panel=_SEEN,
+            metavar="WHAT",
             help='Act when this is seen: person, "person>0.8", "person:3" for three at least. May be given several '
             "times: one of them is enough. Without it every frame will do.",
             show_default=False,
         ),
     ] = None,
     every: Annotated[
-        str | None, typer.Option("--every", help="Act at most so often: 5s, 2m. Default: 5s.", show_default=False)
+        str | None,
+        typer.Option(
+            "--every",
+            rich_help_panel=_SEEN,
+            metavar="TIME",
+            help="Act at most so often: 5s, 2m. Default: 5s.",
+            show_default=False,
+        ),
     ] = None,
     run: Annotated[
         str | None,
         typer.Option(
             "--run",
+            rich_help_panel=_SEEN,
+            metavar="CMD",
             help="Act by starting this command, without a shell. It gets the record as JSON on its standard input, and "
             "LENSMITH_CLASS, LENSMITH_TIME and others as variables.",
         ),
     ] = None,
     webhook: Annotated[
-        str | None, typer.Option("--webhook", help="Act by posting the record as JSON to this http(s) address.")
+        str | None,
+        typer.Option(
+            "--webhook",
+            rich_help_panel=_SEEN,
+            metavar="URL",
+            help="Act by posting the record as JSON to this http(s) address.",
+        ),
     ] = None,
     save: Annotated[
         Path | None,
         typer.Option(
-            "--save", help="Act by saving the frame, a drawn copy and the record in this folder; the key s does too."
+            "--save",
+            rich_help_panel=_SEEN,
+            metavar="DIR",
+            help="Act by saving the frame, a drawn copy and the record in this folder; the key s does too.",
         ),
     ] = None,
     upload: Annotated[
         str | None,
-        typer.Option("--upload", help="WORKSPACE/PROJECT on Roboflow, to which the key u uploads a frame to label."),
+        typer.Option(
+            "--upload",
+            rich_help_panel=_SEEN,
+            metavar="PROJECT",
+            help="WORKSPACE/PROJECT on Roboflow, to which the key u uploads a frame to label.",
+        ),
     ] = None,
     conf: ConfidenceOption = None,
     classifier: ClassifierOption = None,
@@ -112,13 +160,15 @@ def live(
     from ..predict.ensemble import open_models
     from ..predict.live import LiveConfig, LiveView
     from ..predict.screen import choose_show
-    from ..predict.stages import open_stages
+    from ..predict.stages import check_front, open_stages
     from ..predict.tiles import Tiled, as_used
     from ..weights.bundle import open_bundle
 
     place = Workspace.find(workspace)
     chosen_stages = stages_config(place, classifier, classifier_conf, track, line, zone)
     bundles = [open_bundle(one, place) for one in weights]
+    finds_boxes = len(bundles) == 1 and bundles[0].record.task == "detect"
+    check_front(chosen_stages, bundles[0].name, finds_boxes=finds_boxes)
     address = _address(camera, source)
     rules = _rules(on, [*bundles, *chosen_stages.classifiers])
     actions = _actions(run, webhook, save)
