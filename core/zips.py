@@ -52,6 +52,9 @@ class Limits:
     name_bytes: int = 1024
 
 
+USUAL_LIMITS = Limits()
+
+
 @contextmanager
 def opened_zip(archive: Path) -> Iterator[zipfile.ZipFile]:
     """Open a zip, and say of any damage that comes up in the block what a person can do.
@@ -101,8 +104,8 @@ def _check_amounts(entries: Sequence[zipfile.ZipInfo], archive: Path, limits: Li
     total = sum(entry.file_size for entry in entries)
     packed = sum(entry.compress_size for entry in entries)
     large = next((entry for entry in entries if entry.file_size > limits.file_bytes), None)
-    dense = next((entry for entry in entries if _too_dense(entry.file_size, entry.compress_size, limits)), None)
-    if total > limits.total_bytes or large or dense or _too_dense(total, packed, limits):
+    dense = next((entry for entry in entries if too_dense(entry.file_size, entry.compress_size, limits)), None)
+    if total > limits.total_bytes or large or dense or too_dense(total, packed, limits):
         worst = large or dense
         sizes = f"{total / 1e9:.1f} GB from {packed / 1e6:.1f} MB"
         raise DataError(
@@ -112,7 +115,8 @@ def _check_amounts(entries: Sequence[zipfile.ZipInfo], archive: Path, limits: Li
         )
 
 
-def _too_dense(unpacked: int, packed: int, limits: Limits) -> bool:
+def too_dense(unpacked: int, packed: int, limits: Limits = USUAL_LIMITS) -> bool:
+    """Whether so many packed bytes claim to be more than pictures and labels ever are."""
     return unpacked > limits.ratio_from_bytes and unpacked > limits.ratio * max(packed, 1)
 
 
@@ -144,13 +148,23 @@ def _safe_name(entry: zipfile.ZipInfo, limits: Limits) -> str:
         reason = "has a name that Windows reserves"
     elif mode and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         reason = "is a link or a special file"
-    elif entry.flag_bits & _ENCRYPTED_FLAGS:
+    elif is_encrypted(entry):
         reason = "is encrypted"
-    elif entry.compress_type not in _METHODS:
+    elif not is_packed_as_we_read(entry):
         reason = f"uses the compression method {entry.compress_type}, which is not read"
     if reason:
         raise DataError(f"The archive is refused: the entry '{shown_name(raw)}' {reason}.", next_step=_DO_NOT_TRUST)
     return "/".join(parts)
+
+
+def is_encrypted(entry: zipfile.ZipInfo) -> bool:
+    """Whether an entry, or its name, needs a password."""
+    return bool(entry.flag_bits & _ENCRYPTED_FLAGS)
+
+
+def is_packed_as_we_read(entry: zipfile.ZipInfo) -> bool:
+    """Whether an entry is stored or deflated; decoders of other methods ask for memory as the archive says."""
+    return entry.compress_type in _METHODS
 
 
 def name_fits_system(parts: list[str], *, windows: bool) -> bool:
@@ -204,6 +218,6 @@ def need_room(folder: Path, needed: int, what: str) -> None:
         )
 
 
-def shown_name(name: str) -> str:
-    """A name from an archive, fit for a terminal."""
-    return "".join(character if character.isprintable() else "?" for character in name)[:120]
+def shown_name(name: str, most: int | None = 120) -> str:
+    """A name from an archive, fit for a terminal, cut off after so many characters; None leaves it whole."""
+    return "".join(character if character.isprintable() else "?" for character in name)[:most]

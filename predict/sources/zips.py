@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from ...core.errors import DataError
 from ...core.images import MAX_MEGAPIXELS, ImageError, decode_image, is_image
+from ...core.zips import is_encrypted, is_packed_as_we_read, shown_name, too_dense
 from ..results import Frame, Skipped
 from .base import Job, PicturesBase
 from .pictures import natural_key
 
 _MOST_BYTES = 256 << 20  # of one picture, unpacked
 _MOST_LISTED = 32 << 20  # bytes of the list of names: some 300,000 pictures; each takes 20 times that in memory
-_DENSE_FROM = 10 << 20
-_DENSEST = 100  # unpacked bytes per packed one; photographs do not shrink at all
-_ENCRYPTED = 0x1 | 0x40 | 0x2000
-_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA})
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
 
 
@@ -40,9 +39,8 @@ class ZipSource(PicturesBase):
     def __init__(self, path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> None:
         self.path = path
         self._max_megapixels = max_megapixels
-        _check_list(path)
         try:
-            with zipfile.ZipFile(path) as opened:
+            with _opened(path) as opened:
                 self._entries = [entry for entry in opened.infolist() if _is_picture(entry)]
         except (*_DAMAGE, struct.error) as error:
             raise DataError(
@@ -55,9 +53,9 @@ class ZipSource(PicturesBase):
 
     def jobs(self) -> Iterator[Job]:
         """See `Jobs.jobs`. Unpacking is done here, decoding by the jobs."""
-        with zipfile.ZipFile(self.path) as opened:
+        with _opened(self.path) as opened:
             for index, entry in enumerate(self._entries):
-                shown = f"{self.path}/{_shown(entry.filename)}"
+                shown = f"{self.path}/{shown_name(entry.filename, None)}"
                 try:
                     data = _unpack(opened, entry)
                 except ImageError as error:
@@ -67,12 +65,13 @@ class ZipSource(PicturesBase):
 
 
 def _unpack(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    packed, unpacked = entry.compress_size, entry.file_size
-    if entry.flag_bits & _ENCRYPTED:
+    unpacked = entry.file_size
+    if is_encrypted(entry):
         raise ImageError("it is encrypted; unpack the zip with its password first", None, "missing")
-    if entry.compress_type not in _METHODS:
-        raise ImageError(f"it is packed by a method that is not read ({entry.compress_type})", None, "missing")
-    if unpacked > _MOST_BYTES or (unpacked > _DENSE_FROM and unpacked > _DENSEST * max(packed, 1)):
+    if not is_packed_as_we_read(entry):
+        how = zipfile.compressor_names.get(entry.compress_type, f"method {entry.compress_type}")
+        raise ImageError(f"it is packed with {how}, which is not read; pack it as usual (deflate)", None, "missing")
+    if unpacked > _MOST_BYTES or too_dense(unpacked, entry.compress_size):
         raise ImageError("it claims to unpack to much more than a picture has", None, "too-large")
     try:
         with opened.open(entry) as file:
@@ -97,30 +96,26 @@ def _is_picture(entry: zipfile.ZipInfo) -> bool:
     return not entry.is_dir() and not hidden and is_image(Path(path.name))
 
 
-def _shown(name: str) -> str:
-    """A name from the zip, fit for a terminal and a record."""
-    return "".join(character if character.isprintable() else "?" for character in name)
+class _ListReader(io.BufferedReader):
+    """A zip that refuses to hand over an over-long list of names, however the zip says where it is."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self.listed = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As every file; until `listed` is set only so much at a time: Python asks for the whole list at once."""
+        if not self.listed and size is not None and size > _MOST_LISTED:
+            raise DataError(
+                "The list of names in this zip is too long to be read safely.",
+                where=str(self.name),
+                next_step="if you trust it, unpack it and give the folder",
+            )
+        return super().read(size)
 
 
-def _check_list(path: Path) -> None:
-    """Look at the size of the list of names before Python reads all of it into memory.
-
-    The end record is described in PKWARE's APPNOTE.TXT, sections 4.3.14 to 4.3.16.
-    """
-    with path.open("rb") as file:
-        length = file.seek(0, 2)
-        file.seek(max(length - 65_557, 0))
-        end = file.read()
-        place = end.rfind(b"PK\5\6")
-        size = int.from_bytes(end[place + 12 : place + 16], "little") if place >= 0 else 0
-        locator = end[place - 20 : place] if place >= 20 else b""
-        if locator.startswith(b"PK\6\7"):  # the 64-bit form; Python follows it wherever it stands
-            file.seek(min(int.from_bytes(locator[8:16], "little"), length))
-            record = file.read(56)
-            size = max(size if size != 0xFFFFFFFF else 0, int.from_bytes(record[40:48], "little"))
-    if size > _MOST_LISTED:
-        raise DataError(
-            "The list of names in this zip is too long to be read safely.",
-            where=path,
-            next_step="if you trust it, unpack it and give the folder",
-        )
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    with _ListReader(path) as file, zipfile.ZipFile(file) as opened:
+        file.listed = True
+        yield opened
