@@ -83,20 +83,30 @@ _Answered = tuple[Sequence[Ready], Iterable[Any], float]  # a batch, its raw ans
 
 def _one_by_one(frames: Iterable[Frame], model: Predictor, waited: Waited) -> Generator[_Answered, None, None]:
     source = iter(frames)
-    while True:
-        began = time.perf_counter()
-        frame = next(source, None)
-        if frame is None:
-            return
-        read = time.perf_counter()
-        prepared = model.prepare(frame.bgr)
-        ready = time.perf_counter()
-        raw = model.infer([prepared])
-        took = time.perf_counter() - ready
-        waited.source += ready - began
-        waited.model += took
-        milliseconds = {"read": 1000 * (read - began), "prepare": 1000 * (ready - read)}
-        yield [Ready(frame, prepared, milliseconds)], raw, 1000 * took
+    try:
+        while True:
+            began = time.perf_counter()
+            frame = next(source, None)
+            if frame is None:
+                return
+            read = time.perf_counter()
+            prepared = model.prepare(frame.bgr)
+            ready = time.perf_counter()
+            raw = model.infer([prepared])
+            took = time.perf_counter() - ready
+            waited.source += ready - began
+            waited.model += took
+            milliseconds = {"read": 1000 * (read - began), "prepare": 1000 * (ready - read)}
+            yield [Ready(frame, prepared, milliseconds)], raw, 1000 * took
+    finally:  # Ctrl-C comes here mostly, and the traceback would keep a camera open and its numbers unsaid
+        _close(source)
+
+
+def _close(source: Iterator[Any]) -> None:
+    """End a generator; other iterators have nothing to close."""
+    close = getattr(source, "close", None)
+    if close is not None:
+        close()
 
 
 def _streamed(frames: Iterable[Frame], model: Predictor, waited: Waited) -> Generator[_Answered, None, None]:
@@ -122,9 +132,7 @@ def _streamed(frames: Iterable[Frame], model: Predictor, waited: Waited) -> Gene
             raise batches.error
     finally:
         ahead.close()  # first: a thread of the engine's may be waiting for a batch
-        close = getattr(answers, "close", None)
-        if close is not None:
-            close()
+        _close(answers)
 
 
 class _Batches:

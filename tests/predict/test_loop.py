@@ -210,6 +210,35 @@ class _Slow:
         return Scores(np.ones(1, np.float32))
 
 
+class _Interrupted(_Slow):
+    """A person presses Ctrl-C while the model works on the third frame."""
+
+    answered = 0
+
+    def infer(self, prepared):
+        if self.answered == 2:
+            raise KeyboardInterrupt
+        self.answered += 1
+        return [0] * len(prepared)
+
+
+def test_ctrl_c_in_the_model_ends_the_source_at_once() -> None:
+    ended: list[int] = []
+
+    def frames() -> Iterator[Frame]:
+        number = 0
+        try:
+            for number in range(9):
+                yield Frame(np.zeros((8, 8, 3), np.uint8), "made", number)
+        finally:
+            ended.append(number)
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        list(predict_frames(frames(), _model(_Interrupted(0)), live=True))
+    assert ended == [2]
+    assert stopped.tb  # what holds the frames of the stack is still here
+
+
 @pytest.mark.parametrize("breaks_at", [None, 3, 8])
 def test_what_is_on_its_way_is_not_lost(breaks_at: int | None) -> None:
     def frames() -> Iterator[Frame]:
