@@ -51,9 +51,11 @@ def _print(checks: list[Check]) -> None:
 
     table = Table("", "", "", show_header=False, box=None, padding=(0, 2, 0, 0))
     for check in checks:
-        fix = f"\n[bold]fix:[/bold] {escape(check.fix)}" if check.fix else ""
-        table.add_row(_MARKS[check.status], check.name, f"{escape(check.detail)}{fix}")
+        table.add_row(_MARKS[check.status], check.name, escape(check.detail))
     console = Console(highlight=False)
     console.print(table)
+    for check in checks:
+        if check.fix:  # a line of its own, however long, so that it can be copied
+            console.print(f"\n[bold]{check.name}:[/bold] {escape(check.fix)}", soft_wrap=True)
     problems = sum(check.status == "problem" for check in checks)
     console.print(f"\nproblems found: {problems}" if problems else "\nEverything needed works.")

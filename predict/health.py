@@ -76,7 +76,9 @@ def _check_pictures() -> list[Check]:
     problem = window_problem()
     if problem is None:
         return [opencv, Check("window", "ok", "a window opened and closed")]
-    way_out = "on a machine with a screen start `cv live` from its desktop; elsewhere use --no-window --record FILE"
+    way_out = (
+        "start `cv live` from the desktop of a machine with a screen; elsewhere it shows itself on a page for a browser"
+    )
     return [opencv, Check("window", "note", problem, way_out)]
 
 
