@@ -63,7 +63,7 @@ class AppendFile:
         self.pieces = 0
         self._what, self._tail = what, tail
         self._file = path.open("wb", buffering=0)
-        self._end = 0
+        self._end = self._before = 0
         try:
             self._put(head)
         except BaseException:
@@ -74,6 +74,12 @@ class AppendFile:
         """Add one more."""
         self._put(piece)
         self.pieces += 1
+
+    def undo(self) -> None:
+        """Take the last piece back, for which there was no room elsewhere. Only once after each."""
+        self._end = self._before
+        self.pieces -= 1
+        self._take_back()
 
     def close(self) -> None:
         """Close the file. May be called twice."""
@@ -92,7 +98,7 @@ class AppendFile:
         except BaseException:
             self._take_back()
             raise
-        self._end += len(piece)
+        self._before, self._end = self._end, self._end + len(piece)
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.redact import redact
-from ..results import Detections, Prediction
+from ..results import Detections, Prediction, Scores
 from .base import AppendFile, Sink
 
 RESULTS_NAME = "coco_results.json"
@@ -31,7 +31,6 @@ class CocoResults(Sink):
         head = f'{{"categories": {_json(categories)},\n"images": ['
         self._images = AppendFile(folder / IMAGES_NAME, "images", head=head.encode(), tail=b"\n]}\n")
         self._results = AppendFile(folder / RESULTS_NAME, "images' results", head=b"[", tail=b"\n]\n")
-        self._any = False
 
     def write(self, prediction: Prediction, record: dict[str, Any]) -> None:
         """See `Sink.write`."""
@@ -40,24 +39,33 @@ class CocoResults(Sink):
             "id": number, "file_name": record["source"], "width": record["width"], "height": record["height"],
             "index": record["index"],
         }  # fmt: skip
+        rows = _rows(prediction.result, number)
         self._images.append(f"{',' if number > 1 else ''}\n{_json(image)}".encode(errors="backslashreplace"))
-        found = prediction.result
-        if not isinstance(found, Detections) or not len(found):
-            return
-        rows = []
-        for class_id, score, (x1, y1, x2, y2) in zip(
-            found.class_id.tolist(), found.confidence.tolist(), found.xyxy.tolist(), strict=True
-        ):
-            box = [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)]
-            row = {"image_id": number, "category_id": class_id + 1, "bbox": box, "score": round(score, 5)}
-            rows.append(f"\n{json.dumps(row)}")
-        self._results.append((("," if self._any else "") + ",".join(rows)).encode())
-        self._any = True
+        if rows:
+            try:
+                self._results.append((("," if self._results.pieces else "") + ",".join(rows)).encode())
+            except BaseException:
+                self._images.undo()  # it would stand there as a picture without objects
+                raise
 
     def close(self) -> None:
         """See `Sink.close`."""
         self._images.close()
         self._results.close()
+
+
+def _rows(found: Detections | Scores, image: int) -> list[str]:
+    """A line for each box."""
+    if not isinstance(found, Detections):
+        return []
+    rows = []
+    for class_id, score, (x1, y1, x2, y2) in zip(
+        found.class_id.tolist(), found.confidence.tolist(), found.xyxy.tolist(), strict=True
+    ):
+        box = [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)]
+        row = {"image_id": image, "category_id": class_id + 1, "bbox": box, "score": round(score, 5)}
+        rows.append(f"\n{json.dumps(row)}")
+    return rows
 
 
 def _json(value: Any) -> str:

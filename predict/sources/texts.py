@@ -11,12 +11,14 @@ from typing import BinaryIO
 from ...core.errors import DataError, NotFoundError
 from ...core.images import IMAGE_SUFFIXES, MAX_MEGAPIXELS
 from ..address import is_address
+from ..results import Skipped
 from .base import Job, PicturesBase
 from .pictures import PictureSource, read_frame
 
 LIST_SUFFIXES = frozenset({".txt", ".lst"})
 _MOST_BYTES = 64 << 20
 _LONGEST_LINE = 32_768  # the longest path that any system takes
+_SHOWN = 100  # characters of a longer one
 
 
 class StdinSource(PicturesBase):
@@ -42,7 +44,11 @@ class StdinSource(PicturesBase):
         """
         index = 0
         while line := self._lines.readline(_LONGEST_LINE):
-            if path := _path_of(line):
+            path = _path_of(line)
+            if not line.endswith(b"\n") and self._pass_over_rest():
+                yield partial(Skipped, f"{path[:_SHOWN]}...", "the line is longer than any path")
+                index += 1
+            elif path:
                 yield partial(read_frame, path, index, self._max_megapixels)
                 index += 1
         if not index:
@@ -51,6 +57,15 @@ class StdinSource(PicturesBase):
                 where="SOURCE",
                 next_step="write paths of pictures there, one a line: find shots -name '*.jpg' | cv predict - ...",
             )
+
+    def _pass_over_rest(self) -> bool:
+        """Read to the end of a line that was cut; False where it was none, but the last one of the input."""
+        cut = False
+        while rest := self._lines.readline(_LONGEST_LINE):
+            cut = True
+            if rest.endswith(b"\n"):
+                break
+        return cut
 
 
 def read_list(path: Path, max_megapixels: float) -> PictureSource:

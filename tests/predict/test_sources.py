@@ -328,6 +328,16 @@ def test_standard_input_is_read_as_it_comes(tmp_path: Path) -> None:
         assert next(frames, None) is None
 
 
+@pytest.mark.parametrize("length", [32_767, 32_768, 70_000])
+def test_a_line_that_is_too_long_for_a_path_is_one_skip(length: int, tmp_path: Path) -> None:
+    good = make_picture(tmp_path / "one.png")
+    lines = io.BytesIO(b"x" * length + f"\n{good}\n{good}".encode())
+    source = StdinSource(lines)
+    assert [frame.source for frame in source] == [str(good)] * 2
+    ((shown, _),) = source.skipped
+    assert shown.startswith("xxx")
+
+
 def test_a_picture_that_vanishes_is_skipped_and_a_new_one_ignored(tmp_path: Path) -> None:
     for number in range(3):
         make_picture(tmp_path / f"{number}.png")
