@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..core.child import python_command
 from ..core.errors import DataError, DiskFullError, LensmithError
 from ..core.files import write_atomic
 from ..core.lock import is_held, marked
@@ -54,7 +55,7 @@ def train_apart(trainer: Any, run: Path) -> None:
     command, file = dist.generate_ddp_command(trainer)
     try:
         with marked(folder):
-            _follow(command, folder)
+            _follow(python_command(*command[1:]), folder)
     finally:
         dist.ddp_cleanup(trainer, str(file))
         unset_deterministic()

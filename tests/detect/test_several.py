@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from lensmith.core.child import python_command
 from lensmith.core.manifest import RunManifest
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.read import open_dataset
@@ -94,8 +94,11 @@ def _train(run: Path, *, batch: int, epochs: int, most: int) -> subprocess.Compl
     dataset = open_dataset(make_yolo_dataset(run.parent / "datasets" / "small"), Workspace(run.parent))
     build_view(dataset, run / VIEW_NAME, seed=0)
     env = {**os.environ, "CV_CACHE": str(run.parent / "cache")}
-    command = [sys.executable, "-c", _COMMAND, str(run), str(batch), str(epochs), str(most)]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=280, check=False)
+    command = python_command("-c", _COMMAND, str(run), str(batch), str(epochs), str(most))
+    here = run.parent / "unpacked"  # a stranger's archive, say
+    here.mkdir()
+    (here / "torch.py").write_text("raise SystemExit('taken from the current folder')")
+    return subprocess.run(command, cwd=here, env=env, capture_output=True, text=True, timeout=280, check=False)
 
 
 @pytest.mark.torch
