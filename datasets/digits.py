@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import yaml
 
+from ..core.crop import CROP_MARGIN, cut_crop
 from ..core.files import whole_folder
 from ..core.images import write_image
 from .model import SPLITS, Split
@@ -32,7 +33,6 @@ class DigitsConfig:
         size: Width and height of a scene in pixels.
         digits: Fewest and most digits in a scene.
         digit_size: Smallest and largest side of a digit in pixels.
-        crop_margin: Share of a box added on each side when it is cut out for the classifier.
         seed: Seed of everything random.
     """
 
@@ -40,7 +40,6 @@ class DigitsConfig:
     size: int = 160
     digits: tuple[int, int] = (4, 7)
     digit_size: tuple[int, int] = (28, 56)
-    crop_margin: float = 0.12
     seed: int = 0
 
 
@@ -72,9 +71,7 @@ def make_digit_datasets(detection: Path, classification: Path, config: DigitsCon
                     _rows(xyxy, class_id, config.size), encoding="utf-8"
                 )
                 for index, (box, digit) in enumerate(zip(xyxy, class_id, strict=True)):
-                    write_image(
-                        crops / split / NAMES[digit] / f"{stem}-{index}.png", _crop(bgr, box, config.crop_margin)
-                    )
+                    write_image(crops / split / NAMES[digit] / f"{stem}-{index}.png", cut_crop(bgr, box, CROP_MARGIN))
         _write_data_yaml(scenes / "data.yaml", detection)
 
 
@@ -147,14 +144,6 @@ def _rows(xyxy: np.ndarray, class_id: np.ndarray, size: int) -> str:
         centre = f"{(left + right) / 2:.6f} {(top + bottom) / 2:.6f}"
         rows.append(f"{digit} {centre} {right - left:.6f} {bottom - top:.6f}\n")
     return "".join(rows)
-
-
-def _crop(bgr: np.ndarray, box: np.ndarray, margin: float) -> np.ndarray:
-    left, top, right, bottom = box
-    dx, dy = (right - left) * margin, (bottom - top) * margin
-    y0, y1 = max(int(top - dy), 0), min(int(np.ceil(bottom + dy)), bgr.shape[0])
-    x0, x1 = max(int(left - dx), 0), min(int(np.ceil(right + dx)), bgr.shape[1])
-    return bgr[y0:y1, x0:x1]
 
 
 def _write_data_yaml(path: Path, final: Path) -> None:
