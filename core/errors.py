@@ -67,8 +67,8 @@ def is_disk_full(error: OSError) -> bool:
 
 
 @contextmanager
-def told_when_full(where: str | Path) -> Iterator[None]:
-    """Say where there was no room when the block met a full disk.
+def told_when_full(where: str | Path, *, kept: str = "") -> Iterator[None]:
+    """Say where there was no room when the block met a full disk, and what is `kept`, see `DiskFullError`.
 
     Raises:
         DiskFullError: in place of the system's error, which may name what was read.
@@ -77,7 +77,7 @@ def told_when_full(where: str | Path) -> Iterator[None]:
         yield
     except OSError as error:
         if is_disk_full(error):
-            raise DiskFullError(where) from None
+            raise DiskFullError(where, kept=kept) from None
         raise
 
 

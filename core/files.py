@@ -75,8 +75,14 @@ def _hidden_path(target: Path, kind: str) -> Path:
     return path
 
 
-def write_atomic(path: Path, data: bytes | str) -> None:
+def write_atomic(path: Path, data: bytes | str, *, durable: bool = True) -> None:
     """Write a small file so that a reader sees the old content or the new, never a part.
+
+    Args:
+        path: Its folder is made where it is missing.
+        data: The content.
+        durable: Wait until the disk has it, so that this holds after a power cut too; too slow for each of a thousand
+            files.
 
     Raises:
         OSError: as the system gave it (a full disk, say); the old content is then still there.
@@ -88,10 +94,12 @@ def write_atomic(path: Path, data: bytes | str) -> None:
             # A file's name need not be text; in JSON this makes of it an escape that comes back the same.
             file.write(data.encode(errors="backslashreplace") if isinstance(data, str) else data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+        _OURS.discard(partial.name)
 
 
 @contextlib.contextmanager

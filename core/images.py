@@ -19,6 +19,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from .errors import DataError
+from .files import write_atomic
 from .image_parts import png_chunks, reaches_jpeg_end
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -123,7 +124,7 @@ def decode_image(data: bytes, path: Path | None, *, max_megapixels: float = MAX_
 
 
 def write_image(path: Path, bgr: np.ndarray) -> None:
-    """Write BGR uint8 `(height, width, 3)` in the format of the suffix.
+    """Write BGR uint8 `(height, width, 3)` in the format of the suffix, whole or not at all.
 
     Raises:
         OSError: the disk said no; `cv2.imwrite` alone would return False without a word.
@@ -131,7 +132,7 @@ def write_image(path: Path, bgr: np.ndarray) -> None:
     done, encoded = cv2.imencode(path.suffix, bgr)
     if not done:
         raise OSError(f"cannot encode a {path.suffix} file: {path}")
-    path.write_bytes(encoded.tobytes())
+    write_atomic(path, encoded.tobytes(), durable=False)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
-from ..core.errors import DiskFullError, LensmithError, NotFoundError, UsageError, is_disk_full
+from ..core.errors import LensmithError, NotFoundError, UsageError, told_when_full
 from ..core.files import write_atomic
 from ..core.redact import redact, register_secret
 from .hooks import Sighting
@@ -235,12 +235,8 @@ class SaveFrames:
         drawn = pictures.write(sighting.drawn, f"{stem}-drawn.jpg")
         record = {**sighting.record, "frame": frame.name, "drawn": drawn.name}
         target = self.folder / f"{stem}.json"
-        try:
+        with told_when_full(target):
             write_atomic(target, redact(json.dumps(record, ensure_ascii=False, indent=1)) + "\n")
-        except OSError as error:
-            if is_disk_full(error):
-                raise DiskFullError(target) from error
-            raise
         self.last = frame
 
     def close(self) -> None:

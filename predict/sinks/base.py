@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from ...core.errors import DiskFullError, is_disk_full
+from ...core.errors import told_when_full
 from ..results import Prediction
 
 
@@ -86,18 +86,14 @@ class AppendFile:
         self._file.close()
 
     def _put(self, piece: bytes) -> None:
-        try:
-            if self._tail:
-                self._file.seek(self._end)
-            self._write(piece + self._tail)
-        except OSError as error:
-            self._take_back()
-            if is_disk_full(error):
-                raise DiskFullError(self.path, kept=f"{self.pieces} {self._what}") from error
-            raise
-        except BaseException:
-            self._take_back()
-            raise
+        with told_when_full(self.path, kept=f"{self.pieces} {self._what}" if self.pieces else ""):
+            try:
+                if self._tail:
+                    self._file.seek(self._end)
+                self._write(piece + self._tail)
+            except BaseException:
+                self._take_back()
+                raise
         self._before, self._end = self._end, self._end + len(piece)
 
     def _write(self, data: bytes) -> None:

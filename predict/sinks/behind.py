@@ -32,13 +32,14 @@ class Behind:
         drawn: What draws, before all others.
 
     Raises (from any method):
-        BaseException: what a sink raised; nothing is written after that.
+        BaseException: what a sink raised; nothing is written after that, and drawn copies without a record are gone.
     """
 
     def __init__(self, sinks: Sequence[Sink], drawn: Drawn | None = None) -> None:
         self._sinks, self._drawn = tuple(sinks), drawn
         self._changed = threading.Condition()  # guards what follows
         self._queue: deque[_Waiting] = deque()
+        self._dropped: list[dict[str, Any]] = []  # records that are not going to be written
         self._bytes = 0
         self._error: BaseException | None = None
         self._told = False
@@ -74,13 +75,13 @@ class Behind:
         try:
             self._finish()
         except BaseException:
-            with self._changed:
-                self._queue.clear()
+            self._drop(keep=1)  # the first is being written
             self._finish()
             raise
         finally:
             if self._pool is not None:
                 self._pool.shutdown(cancel_futures=True)
+            self._forget_dropped()
             self._close_sinks()
         if self._error is not None and not self._told:
             self._told = True
@@ -92,6 +93,18 @@ class Behind:
             self._changed.notify_all()
         while self._thread.is_alive():
             self._thread.join(_LOOK_SECONDS)
+
+    def _drop(self, keep: int) -> None:
+        with self._changed:
+            while len(self._queue) > keep:
+                self._dropped.append(self._queue.pop()[1])
+            self._changed.notify_all()
+
+    def _forget_dropped(self) -> None:
+        while self._dropped:
+            record = self._dropped.pop()
+            if self._drawn is not None:
+                self._drawn.forget(record)
 
     def _close_sinks(self) -> None:
         for sink in [*([self._drawn] if self._drawn else []), *self._sinks]:
@@ -107,8 +120,7 @@ class Behind:
         except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             with self._changed:
                 self._error = error
-                self._queue.clear()
-                self._changed.notify_all()
+            self._drop(keep=0)
 
     def _write_next(self) -> bool:
         with self._changed:
@@ -121,11 +133,18 @@ class Behind:
             drawing.result()
         elif self._drawn is not None:
             self._drawn.write(prediction, record)
-        for sink in self._sinks:
-            sink.write(prediction, record)
+        for number, sink in enumerate(self._sinks):
+            try:
+                sink.write(prediction, record)
+            except BaseException:
+                if number:  # the record stands in what the sinks before wrote, and so the copy stays too
+                    self._take_off()
+                raise
+        self._take_off()
+        return True
+
+    def _take_off(self) -> None:
         with self._changed:
-            if self._queue:  # it is empty where the rest was dropped meanwhile
-                self._queue.popleft()
+            prediction, _, _ = self._queue.popleft()
             self._bytes -= prediction.frame.bgr.nbytes
             self._changed.notify_all()
-        return True

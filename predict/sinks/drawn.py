@@ -25,6 +25,10 @@ class Drawn(Sink, Protocol):
         """Put the name into the record; asked in order, before `write`."""
         ...
 
+    def forget(self, record: dict[str, Any]) -> None:
+        """Take back what was drawn for a record that is not going to be written."""
+        ...
+
 
 class DrawnPictures:
     """A JPEG for each frame, see `Drawn`.
@@ -38,16 +42,24 @@ class DrawnPictures:
 
     def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
         self._pictures, self._names = PictureFolder(folder), names
+        self._before: dict[str, int] = {}  # of what is not written yet: how many come before it
 
     def claim(self, prediction: Prediction, record: dict[str, Any]) -> None:
         """See `Drawn.claim`."""
+        before = self._pictures.reserved
         record["drawn"] = self._pictures.reserve(prediction.frame.source).name
+        self._before[record["drawn"]] = before
 
     def write(self, prediction: Prediction, record: dict[str, Any]) -> None:
         """See `Sink.write`."""
         if "drawn" not in record:
             self.claim(prediction, record)
-        self._pictures.put(draw(prediction, self._names), self._pictures.folder / record["drawn"])
+        before = self._before.pop(record["drawn"])
+        self._pictures.put(draw(prediction, self._names), self._pictures.folder / record["drawn"], before)
+
+    def forget(self, record: dict[str, Any]) -> None:
+        """See `Drawn.forget`."""
+        (self._pictures.folder / record["drawn"]).unlink(missing_ok=True)
 
     def close(self) -> None:
         """See `Sink.close`."""
@@ -70,6 +82,9 @@ class DrawnVideo:
     def claim(self, prediction: Prediction, record: dict[str, Any]) -> None:  # noqa: ARG002 - as `Drawn`
         """See `Drawn.claim`."""
         record["drawn"] = self._recorder.path.name
+
+    def forget(self, record: dict[str, Any]) -> None:
+        """See `Drawn.forget`; a frame stays where it is in the video."""
 
     def write(self, prediction: Prediction, record: dict[str, Any]) -> None:
         """See `Sink.write`."""

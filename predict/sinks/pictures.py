@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...core.errors import DiskFullError, is_disk_full
+from ...core.errors import told_when_full
 from ...core.files import slug
 from ...core.images import write_image
 
@@ -35,27 +35,12 @@ class FileNames:
         return name
 
 
-def write_whole(target: Path, data: bytes, kept: str) -> None:
-    """Write a file into a folder of ours, whole or not at all.
-
-    Raises:
-        DiskFullError: there is no room; `kept` says what was written before.
-    """
-    hidden = target.with_name(f".{target.name}.partial")
-    try:
-        try:
-            hidden.write_bytes(data)
-            hidden.replace(target)
-        finally:
-            hidden.unlink(missing_ok=True)
-    except OSError as error:
-        if is_disk_full(error):
-            raise DiskFullError(target, kept=kept) from error
-        raise
-
-
 class PictureFolder:
     """Drawn copies in one folder. Pictures of the same name from different folders get different names.
+
+    Attributes:
+        folder: As given.
+        reserved: How many names were given away.
 
     Raises:
         DiskFullError: there is no room; no half picture is left behind.
@@ -63,30 +48,22 @@ class PictureFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.pictures = 0
+        self.reserved = 0
         self._names = FileNames()
 
     def reserve(self, source: str) -> Path:
         """The file for the picture of this source. To be asked in the order of the sources."""
+        self.reserved += 1
         return self.folder / f"{self._names.free(source)}.jpg"
 
-    def put(self, bgr: np.ndarray, target: Path) -> None:
-        """Write a picture, uint8 BGR, to where `reserve` said. From any thread."""
-        hidden = target.with_name(f".{target.stem}.partial{target.suffix}")  # the suffix decides the format
-        try:
-            try:
-                write_image(hidden, bgr)
-                hidden.replace(target)
-            finally:
-                hidden.unlink(missing_ok=True)
-        except OSError as error:
-            if is_disk_full(error):
-                raise DiskFullError(target, kept=f"{self.pictures} pictures") from error
-            raise
-        self.pictures += 1
+    def put(self, bgr: np.ndarray, target: Path, kept: int) -> None:
+        """Write a picture, uint8 BGR, to where `reserve` said, from any thread; `kept` were written before it."""
+        with told_when_full(target, kept=f"{kept} pictures" if kept else ""):
+            write_image(target, bgr)
 
     def write(self, bgr: np.ndarray, source: str) -> Path:
         """Write a picture under a name like that of its source, and say where it is."""
+        before = self.reserved
         target = self.reserve(source)
-        self.put(bgr, target)
+        self.put(bgr, target, before)
         return target

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ...core.errors import told_when_full
+from ...core.files import write_atomic
 from ..results import Detections, Prediction
 from .base import Sink
-from .pictures import FileNames, write_whole
+from .pictures import FileNames
 
 
 class YoloLabels(Sink):
@@ -29,7 +31,7 @@ class YoloLabels(Sink):
         self._files = 0
         self._names.free("classes.txt")  # no picture's labels take its place
         lines = "".join(" ".join(name.split()) + "\n" for name in names)
-        write_whole(self.folder / "classes.txt", lines.encode(errors="backslashreplace"), "")
+        self._put("classes", lines)
 
     def write(self, prediction: Prediction, record: dict[str, Any]) -> None:  # noqa: ARG002 - as every sink
         """See `Sink.write`."""
@@ -44,8 +46,13 @@ class YoloLabels(Sink):
         ):
             box = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
             rows.append(f"{class_id} {' '.join(f'{value:.6f}' for value in box)} {confidence:.6f}\n")
-        write_whole(self.folder / f"{name}.txt", "".join(rows).encode(), f"{self._files} label files")
+        self._put(name, "".join(rows))
         self._files += 1
+
+    def _put(self, name: str, text: str) -> None:
+        target = self.folder / f"{name}.txt"
+        with told_when_full(target, kept=f"{self._files} label files" if self._files else ""):
+            write_atomic(target, text, durable=False)
 
     def close(self) -> None:
         """See `Sink.close`."""

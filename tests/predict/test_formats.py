@@ -230,6 +230,71 @@ def test_an_error_in_the_last_write_comes_at_the_end() -> None:
         behind.close()
 
 
+class _OnlySome(Sink):
+    """A disk with room for five records."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = JsonLines(path)
+        self._written = 0
+
+    def write(self, prediction: Prediction, record: dict[str, Any]) -> None:
+        if self._written == 5:
+            raise DiskFullError("here")
+        self._file.write(prediction, record)
+        self._written += 1
+
+    def close(self) -> None:
+        self._file.close()
+
+
+@pytest.mark.parametrize("recorded_first", [False, True])
+def test_no_drawn_copy_is_left_without_its_record(recorded_first: bool, tmp_path: Path) -> None:
+    lines, full = JsonLines(tmp_path / "all.jsonl"), _OnlySome(tmp_path / "some.jsonl")
+    behind = Behind([lines, full] if recorded_first else [full, lines], DrawnPictures(tmp_path, NAMES))
+    with pytest.raises(DiskFullError):
+        for number in range(40):
+            behind.write(_found(f"{number}.jpg", (1, 2, 30, 40)), {})
+        behind.close()
+    behind.close()
+    recorded = [json.loads(line)["drawn"] for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    assert len(recorded) == 5 + recorded_first
+    assert {path.name for path in tmp_path.glob("*.jpg")} == set(recorded)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+class _Pressed(Sink):
+    """Ctrl-C twice while the first record is written."""
+
+    def __init__(self) -> None:
+        self.begun, self.let = threading.Event(), threading.Event()
+
+    def write(self, prediction: Prediction, record: dict[str, Any]) -> None:
+        self.begun.set()
+        assert self.let.wait(30)
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_a_second_ctrl_c_drops_is_not_left_half_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink, lines = _Pressed(), JsonLines(tmp_path / "r.jsonl")
+    behind = Behind([sink, lines], DrawnPictures(tmp_path, NAMES))
+    for number in range(9):
+        behind.write(_found(f"{number}.jpg", (1, 2, 30, 40)), {})
+    assert sink.begun.wait(30)
+    finish = behind._finish
+
+    def pressed() -> None:
+        monkeypatch.setattr(behind, "_finish", lambda: (sink.let.set(), finish()))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(behind, "_finish", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        behind.close()
+    (record,) = (tmp_path / "r.jsonl").read_text().splitlines()
+    assert {path.name for path in tmp_path.glob("*.jpg")} == {json.loads(record)["drawn"]}
+
+
 def test_a_record_is_written_when_its_drawn_copy_is_there(tmp_path: Path) -> None:
     told: list[tuple[str, bool]] = []
     behind = Behind(
