@@ -282,6 +282,8 @@ def test_what_a_second_ctrl_c_drops_is_not_left_half_way(tmp_path: Path, monkeyp
     for number in range(9):
         behind.write(_found(f"{number}.jpg", (1, 2, 30, 40)), {})
     assert sink.begun.wait(30)
+    while len(list(tmp_path.glob("[0-9].jpg"))) < 9:
+        threading.Event().wait(0.01)
     finish = behind._finish
 
     def pressed() -> None:
