@@ -221,7 +221,7 @@ def _measure(
     thrifty = Model(Bundle(bundle.folder, bundle.record.model_copy(update={"preprocessing": less})), model.engine)
     if less != bundle.record.preprocessing and plain.scores.boxes:
         found = evaluate_items(bundle, thrifty, dataset, valid, "valid")
-        if _is_as_good(found, plain):
+        if is_as_good(found, plain):
             model, plain = thrifty, found
     choice = choose_tiles(plain, model, dataset, valid, trained.tiles, trained.view.tiles)
     measured = [choice.valid]
@@ -232,6 +232,7 @@ def _measure(
     return evaluations, choice, model.bundle.record.preprocessing
 
 
-def _is_as_good(found: Evaluation, plain: Evaluation) -> bool:
+def is_as_good(found: Evaluation, plain: Evaluation) -> bool:
+    """Whether what was found loses less than 0.2 points of mAP50-95 to the plain way."""
     ours, theirs = found.scores.map50_95, plain.scores.map50_95
     return ours is not None and theirs is not None and ours.value >= theirs.value - _NO_LOSS

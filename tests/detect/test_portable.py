@@ -1,4 +1,4 @@
-"""What a finished training makes of its best checkpoint when the machine does not play along."""
+"""A checkpoint becomes its portable form, or says why not, when the machine does not play along."""
 
 from __future__ import annotations
 
