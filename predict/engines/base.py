@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 
-from ...core.errors import DataError
+from ...core.errors import DataError, LensmithError
 from ...weights.bundle import Bundle, Preprocessing
 from ...weights.portable import INPUT_NAME
 
@@ -80,6 +81,27 @@ def not_pictures(size: Preprocessing, found: str, path: Path) -> DataError:
         where=path,
         next_step="make the bundle again by training or exporting",
     )
+
+
+@contextmanager
+def told_when_it_fails(library: str) -> Iterator[None]:
+    """Turn whatever a library raises while it runs a model, each with classes of its own, into one message.
+
+    Args:
+        library: How people call it.
+
+    Raises:
+        LensmithError: with the library's own words.
+    """
+    try:
+        yield
+    except LensmithError:
+        raise
+    except Exception as error:
+        raise LensmithError(
+            f"{library} could not run the model: {first_line(error).rstrip('.')}.",
+            next_step="try another --engine, and --device cpu where it was a GPU; `cv doctor` shows what works here",
+        ) from error
 
 
 def first_line(error: Exception) -> str:

@@ -13,7 +13,7 @@ from ...core.install import extra_command
 from ...core.progress import say, warn
 from ...weights.bundle import PORTABLE_NAME, Bundle
 from ..proof import prove_stranger
-from .base import Engine
+from .base import Engine, told_when_it_fails
 from .golden import disagreement
 from .race import Race, told
 
@@ -41,7 +41,8 @@ def open_engine(bundle: Bundle, *, engine: str = "auto", device: str = "auto", l
         bundle: An opened bundle.
         engine: "auto", or one of `FILES`. "auto" takes, on a CPU, the faster of OpenVINO and ONNX Runtime where both
             are installed, as measured here once for this bundle; on a GPU the library that the model was trained with.
-            If that one is missing, or gives other results than the golden samples, it takes the next, and says so.
+            If that one is missing, fails, or gives other results than the golden samples, it takes the next, and says
+            so.
         device: As in `core.device.parse_device`.
         live: Pictures come one at a time and each is wanted at once; otherwise many come in a row.
 
@@ -137,7 +138,9 @@ def _fastest(names: Sequence[str], bundle: Bundle, problems: list[LensmithError]
         engines = [one for one in (_first_right([c], bundle, problems, live=live) for c in candidates.values()) if one]
         if len(engines) < 2:
             return engines[0] if engines else None
-        known = race.run(engines)
+        known = race.run(engines, problems)
+        if len(known) < 2:
+            return next((one for one in engines if one.name in known), None)
         first = race.order(known)[0]
         chosen = next(one for one in engines if one.name == first)
     else:
@@ -162,7 +165,8 @@ def _first_right(
 def _opened(candidate: _Candidate, bundle: Bundle, *, live: bool) -> Engine:
     """An engine that repeats the golden samples; one that is wrong in 16 bits gets another chance in 32."""
     prove_stranger(bundle, candidate.name)
-    chosen = _open(candidate, bundle, live=live, exact=False)
+    with told_when_it_fails(candidate.name):  # an installation may be broken
+        chosen = _open(candidate, bundle, live=live, exact=False)
     problem = disagreement(chosen, bundle)
     if problem is not None and chosen.precision != "f32":
         chosen = _open(candidate, bundle, live=live, exact=True)

@@ -9,7 +9,7 @@ import numpy as np
 from ...weights.architecture import build_classifier, import_keras
 from ...weights.bundle import Bundle
 from ...weights.keras_files import load_all_layers
-from .base import Precision, Tag, no_file, one_by_one
+from .base import Precision, Tag, no_file, one_by_one, told_when_it_fails
 
 NATIVE_NAME = "model.keras"
 _BATCH = 16
@@ -48,7 +48,7 @@ class KerasEngine:
 
     def infer(self, pictures: np.ndarray) -> np.ndarray:
         """See `Engine.infer`."""
-        with self._keras.device(self.scope):
+        with told_when_it_fails("Keras"), self._keras.device(self.scope):
             return predict_probabilities(self.model, pictures)
 
     def stream(self, batches: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from ...core.device import parse_device, usable_cores
-from ...core.errors import DataError, LensmithError, UsageError
+from ...core.errors import DataError, UsageError
 from ...core.extras import need_extra
 from ...core.install import pip_command
 from ...weights.bundle import PORTABLE_NAME, Bundle
 from ...weights.portable import INPUT_NAME
-from .base import Precision, Tag, first_line, no_file, not_pictures, one_by_one
+from .base import Precision, Tag, first_line, no_file, not_pictures, one_by_one, told_when_it_fails
 
 _BATCH = {"cpu": 4, "cuda": 16}
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -70,10 +70,8 @@ class OnnxEngine:
         return self._run(pictures)[: batch - missing]
 
     def _run(self, pictures: np.ndarray) -> np.ndarray:
-        try:
+        with told_when_it_fails("ONNX Runtime"):
             output = self._session.run([self._output], {INPUT_NAME: pictures})[0]
-        except Exception as error:  # noqa: BLE001 - onnxruntime has a class of its own for each kind of trouble
-            raise LensmithError(f"ONNX Runtime could not run the model: {first_line(error)}") from None
         return np.asarray(output, dtype=np.float32)
 
 
@@ -95,7 +93,7 @@ def _open(path: Path, gpu: int | None) -> Any:
     providers: list[Any] = [_CPU] if gpu is None else [(_CUDA, {"device_id": gpu}), _CPU]
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:  # noqa: BLE001 - onnxruntime has a class of its own for each kind of trouble
         raise DataError(f"The portable model cannot be loaded: {first_line(error)}", where=path) from None
     if gpu is not None and session.get_providers()[0] != _CUDA:  # it falls back without a word
         raise _no_cuda(f"ONNX Runtime cannot use GPU {gpu} here: it finds no such GPU, or not its CUDA libraries.")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any, Generic, Literal
 
 import numpy as np
 
 from ...core.isolation import hidden
-from .base import Tag
+from .base import Tag, told_when_it_fails
 
 Precision = Literal["f32", "bf16"]
 Takes = Literal["pictures", "numbers"]
@@ -89,7 +90,8 @@ class Requests:
                         if done is not None:
                             yield earlier.tag, done
                     request = free.popleft()
-                    request.start_async({0: self._filled(pictures[start : start + self._size])})
+                    with told_when_it_fails("OpenVINO"):
+                        request.start_async({0: self._filled(pictures[start : start + self._size])})
                     waiting.append((request, batch, start))
             while waiting:
                 request, earlier, at = waiting.popleft()
@@ -97,7 +99,8 @@ class Requests:
                     yield earlier.tag, done
         finally:
             for request, _, _ in waiting:  # a request that is still running must not be used again
-                request.wait()
+                with suppress(RuntimeError):  # one has failed and is told, or nobody wants the answer any more
+                    request.wait()
 
     def _filled(self, pictures: np.ndarray) -> np.ndarray:
         missing = self._size - len(pictures)
@@ -115,7 +118,8 @@ class _Batch(Generic[Tag]):
 
     def take(self, request: Any, at: int) -> np.ndarray | None:
         """Wait for a request and keep its answers from place `at` on; gives them all once the last is there."""
-        request.wait()
+        with told_when_it_fails("OpenVINO"):
+            request.wait()
         found = request.get_output_tensor(0).data
         if self._output is None:
             self._output = np.empty((self._count, *found.shape[1:]), np.float32)

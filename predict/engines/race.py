@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...core.device import usable_cores
+from ...core.errors import LensmithError
 from ...weights.bundle import Bundle
 from .base import Engine
 from .foreign import ForeignEngine
@@ -45,13 +46,31 @@ class Race:
             return None
         return found if all(map(_is_time, found.values())) else None
 
-    def run(self, engines: Sequence[Engine]) -> dict[str, float]:
-        """Let the engines run in turns, and keep what each took: milliseconds a picture, the best of its rounds."""
+    def run(self, engines: Sequence[Engine], problems: list[LensmithError]) -> dict[str, float]:
+        """Let the engines run in turns, and keep what each took: milliseconds a picture, the best of its rounds.
+
+        One that fails, which many pictures at once may make it do where one did not, is left out, nothing is kept, and
+        its error is added to `problems`.
+        """
         pictures, _ = golden_samples(self._bundle)
-        took = take_turns(engines, pictures, live=self._live, rounds=_ROUNDS)
+        try:
+            took = take_turns(engines, pictures, live=self._live, rounds=_ROUNDS)
+        except LensmithError:
+            return self._run_alone(engines, pictures, problems)
         best = {engine.name: each for engine, each in zip(engines, took, strict=True)}
         self._memo.keep({"bundle": self._bundle.name, "milliseconds": best})
         return best
+
+    def _run_alone(
+        self, engines: Sequence[Engine], pictures: np.ndarray, problems: list[LensmithError]
+    ) -> dict[str, float]:
+        took: dict[str, float] = {}
+        for engine in engines:
+            try:
+                took[engine.name] = take_turns([engine], pictures, live=self._live, rounds=_ROUNDS)[0]
+            except LensmithError as error:
+                problems.append(error)
+        return took
 
     def order(self, milliseconds: dict[str, float]) -> tuple[str, ...]:
         """The engines that were measured, the one to take first."""

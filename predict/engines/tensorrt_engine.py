@@ -13,7 +13,7 @@ from ...core.device import parse_device
 from ...core.errors import DataError, MissingExtraError, UsageError
 from ...core.install import pip_command
 from ...weights.bundle import Bundle
-from .base import Precision, Tag, no_file, not_pictures, one_by_one
+from .base import Precision, Tag, no_file, not_pictures, one_by_one, told_when_it_fails
 
 TENSORRT_NAME = "model.engine"
 
@@ -66,7 +66,8 @@ class TensorRtEngine:
 
     def infer(self, pictures: np.ndarray) -> np.ndarray:
         """See `Engine.infer`."""
-        parts = [self._run(pictures[start : start + self.batch]) for start in range(0, len(pictures), self.batch)]
+        with told_when_it_fails("TensorRT"):
+            parts = [self._run(pictures[start : start + self.batch]) for start in range(0, len(pictures), self.batch)]
         return np.concatenate(parts)
 
     def stream(self, batches: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:

@@ -14,7 +14,7 @@ from ...core.extras import need_extra
 from ...core.isolation import isolate_ultralytics
 from ...weights.bundle import Bundle, Output
 from ...weights.trust import check_checkpoint
-from .base import Precision, Tag, no_file, one_by_one
+from .base import Precision, Tag, no_file, one_by_one, told_when_it_fails
 
 MODEL_NAME = "model.pt"
 _BATCH = {"cpu": 4, "cuda": 16}
@@ -134,7 +134,8 @@ class UltralyticsEngine:
 
     def infer(self, pictures: np.ndarray) -> np.ndarray:
         """See `Engine.infer`."""
-        return self._detector.infer(pictures)
+        with told_when_it_fails("torch"):
+            return self._detector.infer(pictures)
 
     def stream(self, batches: Iterable[tuple[Tag, np.ndarray]]) -> Iterator[tuple[Tag, np.ndarray]]:
         """See `Engine.stream`."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from lensmith.core.errors import DataError, MissingExtraError, UsageError
+from lensmith.core.errors import DataError, LensmithError, MissingExtraError, UsageError
 from lensmith.core.isolation import cache_folder, hidden
+from lensmith.predict.engines import onnx as onnx_engine
+from lensmith.predict.engines import openvino_engine
 from lensmith.predict.engines.choose import engines_for, open_engine
 from lensmith.predict.engines.golden import compare
 from lensmith.predict.engines.onnx import OnnxEngine
-from lensmith.predict.engines.openvino import has_bf16, import_openvino
+from lensmith.predict.engines.openvino import Requests, has_bf16, import_openvino
 from lensmith.predict.engines.openvino_engine import OpenVinoEngine
 from lensmith.weights.bundle import PORTABLE_NAME, Bundle, Export, write_bundle
 
@@ -99,6 +102,89 @@ def test_an_engine_that_is_wrong_is_out_and_named(tmp_path: Path, capsys: pytest
     told = capsys.readouterr().err
     assert "openvino gives other results than this model must give" in told
     assert "Using onnxruntime instead" in told
+
+
+class _Failing:
+    """What a session or request is, on a machine whose memory is full: the first fault comes while it runs."""
+
+    def __init__(self, real: Any, most: int) -> None:
+        self._real, self._most = real, most
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def run(self, names: list[str], given: dict[str, np.ndarray]) -> Any:
+        if len(given["pictures"]) > self._most:
+            raise RuntimeError("bad allocation\n  at some.cpp:12")
+        return self._real.run(names, given)
+
+    def wait(self) -> None:
+        self._real.wait()
+        raise RuntimeError("bad allocation\n  at some.cpp:12")
+
+
+def _let_fail(engine: str, patch: pytest.MonkeyPatch, most: int = 0) -> None:
+    """Let every model of an engine fail with more than so many pictures at once."""
+    if engine == "onnxruntime":
+        opened = onnx_engine._open
+        patch.setattr(onnx_engine, "_open", lambda path, gpu: _Failing(opened(path, gpu), most))
+        return
+    begin = Requests.__init__
+
+    def begin_failing(self: Requests, compiled: Any, size: int, count: int) -> None:
+        begin(self, compiled, size, count)
+        self._requests = [_Failing(request, most) for request in self._requests]
+
+    patch.setattr(Requests, "__init__", begin_failing)
+
+
+@pytest.mark.parametrize(("failing", "other"), [("openvino", "onnxruntime"), ("onnxruntime", "openvino")])
+def test_an_engine_that_fails_is_out_and_the_next_one_is_taken(
+    failing: str, other: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = make_classifier(tmp_path / "tint")
+    _let_fail(failing, monkeypatch)
+    assert open_engine(bundle).name == other
+    told_so = " ".join(capsys.readouterr().err.split())
+    assert f"could not run the model: bad allocation. Using {other} instead" in told_so
+    with pytest.raises(LensmithError, match=r"could not run the model: bad allocation\.\n") as told:
+        open_engine(bundle, engine=failing)
+    assert "another --engine" in (told.value.next_step or "")
+    _let_fail(other, monkeypatch)
+    with pytest.raises(LensmithError, match="could not run the model: bad allocation"):
+        open_engine(bundle)
+
+
+def test_an_engine_that_fails_with_many_pictures_at_once_loses_the_race(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = make_classifier(tmp_path / "tint")
+    _let_fail("onnxruntime", monkeypatch, most=1)
+    assert open_engine(bundle).name == "openvino"
+    assert "Using openvino instead" in capsys.readouterr().err
+    assert not list(cache_folder("engine").iterdir()), "the next time both are tried again"
+
+
+def test_an_installation_that_is_broken_is_out_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise ImportError("libtbb.so.12: cannot open shared object file")
+
+    monkeypatch.setattr(openvino_engine, "import_openvino", broken)
+    bundle = make_classifier(tmp_path / "tint")
+    assert open_engine(bundle).name == "onnxruntime"
+    with pytest.raises(LensmithError, match="libtbb"):
+        open_engine(bundle, engine="openvino")
+
+
+def test_what_is_wrong_with_the_source_of_a_stream_is_not_the_engines_fault(tmp_path: Path) -> None:
+    def pictures() -> Iterator[tuple[int, np.ndarray]]:
+        yield 0, blocks(32, 32, (0, 0, 32, 32, 1))[None]
+        raise ValueError("no such frame")
+
+    bundle = make_classifier(tmp_path / "tint")
+    for engine in (OpenVinoEngine(bundle), OnnxEngine(bundle)):
+        with pytest.raises(ValueError, match="no such frame"):
+            list(engine.stream(pictures()))
 
 
 def _skewed(path: Path, bundle: Bundle) -> Path:
