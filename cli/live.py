@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import DeviceOption, JsonOption, Within, WorkspaceOption, print_json
-from .predict import ConfidenceOption, EngineOption, ModelsOption, TilesOption
+from .options import ApiKeyOption, DeviceOption, JsonOption, Within, WorkspaceOption, print_json
+from .predict import LABELLING, ConfidenceOption, EngineOption, ModelsOption, TilesOption
 from .stage_options import (
     ClassifierConfidenceOption,
     ClassifierOption,
@@ -17,14 +17,13 @@ from .stage_options import (
     ZoneOption,
     stages_config,
 )
+from .uncertain import frame_uploader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from ..core.workspace import Workspace
     from ..predict.address import Address
     from ..predict.hooks import Action, Rule
-    from ..predict.results import Prediction
     from ..weights.bundle import Bundle
 
 _SHOWN, _SEEN = "Where it is shown", "When something is seen"
@@ -121,18 +120,21 @@ def live(
             "--save",
             rich_help_panel=_SEEN,
             metavar="DIR",
-            help="Act by saving the frame, a drawn copy and the record in this folder; the key s does too.",
+            help="With --on or --every: act by saving the frame, a drawn copy and the record in this folder. Without: "
+            "where the key s saves them. Default: frames/.",
         ),
     ] = None,
     upload: Annotated[
         str | None,
         typer.Option(
             "--upload",
-            rich_help_panel=_SEEN,
+            rich_help_panel=LABELLING,
             metavar="PROJECT",
-            help="WORKSPACE/PROJECT on Roboflow, to which the key u uploads a frame to label.",
+            help="When the key u is pressed, upload the frame to this Roboflow project (WORKSPACE/PROJECT), for you to "
+            "label there.",
         ),
     ] = None,
+    api_key: ApiKeyOption = None,
     conf: ConfidenceOption = None,
     classifier: ClassifierOption = None,
     classifier_conf: ClassifierConfidenceOption = None,
@@ -156,14 +158,19 @@ def live(
     from dataclasses import replace
 
     from ..core.progress import say, warn
+    from ..core.redact import register_secret
     from ..core.workspace import Workspace
     from ..predict.ensemble import open_models
     from ..predict.live import LiveConfig, LiveView
+    from ..predict.recorder import check_recording
     from ..predict.screen import choose_show
     from ..predict.stages import check_front, open_stages
     from ..predict.tiles import Tiled, as_used
     from ..weights.bundle import open_bundle
 
+    register_secret(api_key)
+    if record is not None:
+        check_recording(record)
     place = Workspace.find(workspace)
     chosen_stages = stages_config(place, classifier, classifier_conf, track, line, zone)
     bundles = [open_bundle(one, place) for one in weights]
@@ -171,10 +178,11 @@ def live(
     check_front(chosen_stages, bundles[0].name, finds_boxes=finds_boxes)
     address = _address(camera, source)
     rules = _rules(on, [*bundles, *chosen_stages.classifiers])
-    actions = _actions(run, webhook, save)
+    actions = _actions(run, webhook, save if rules or every else None)
     every_seconds = _every(every, rules, actions)
-    on_upload = _uploader(upload, bundles[0], place) if upload else None
     where, why_not = choose_show("none" if no_window else show, recording=record is not None)
+    _check_keys(where, save if not (rules or every) else None, upload)
+    on_upload = frame_uploader(upload, api_key, bundles[0], place) if upload else None
     model = as_used(open_models(bundles, engine=engine, device=device, live=True), tiles)
     if isinstance(model, Tiled):
         warn(f"each picture larger than {model.tiles.size} pixels is looked at in parts, which takes several times as "
@@ -223,6 +231,21 @@ def _rules(texts: Sequence[str] | None, bundles: Sequence[Bundle]) -> list[Rule]
     return [parse_rule(text, names) for text in texts or ()]
 
 
+def _check_keys(where: str, save: Path | None, upload: str | None) -> None:
+    """What only a key would do is refused where nobody can press one."""
+    from ..core.errors import UsageError
+
+    if where != "none" or (save is None and upload is None):
+        return
+    option, key = ("--save", "s") if save is not None else ("--upload", "u")
+    otherwise = "say when to save by itself: --every 5s, or --on CLASS; or " if save is not None else ""
+    raise UsageError(
+        f"Nothing is shown here, so that no key can be pressed, and {option} alone is for the key {key}.",
+        where=option,
+        next_step=f"{otherwise}give --show page",
+    )
+
+
 def _actions(run: str | None, webhook: str | None, save: Path | None) -> list[Action]:
     from ..predict.actions import RunCommand, SaveFrames, Webhook
 
@@ -255,39 +278,3 @@ def _every(every: str | None, rules: Sequence[Rule], actions: Sequence[Action]) 
         what = ", ".join(action.name for action in actions)
         say(f"on {seen}, every {seconds:g} s at most: {what}")
     return seconds
-
-
-def _uploader(project: str, bundle: Bundle, place: Workspace) -> Callable[[Prediction], str]:
-    """For the key u: sends one frame with what the model sees in it, as a prediction to correct."""
-    from ..datasets.push import push_pictures
-    from ..datasets.roboflow.key import need_key
-    from ..datasets.roboflow.reference import parse_reference
-
-    need_key(None, parse_reference(project).workspace)
-
-    def send(prediction: Prediction) -> str:
-        import tempfile
-        from datetime import datetime
-
-        from ..core.errors import LensmithError
-        from ..core.files import slug
-        from ..core.images import write_image
-        from ..predict.unsure import UnsureFrame
-        from .uncertain import outgoing
-
-        frame = prediction.frame
-        height, width = frame.bgr.shape[:2]
-        with tempfile.TemporaryDirectory() as folder:
-            stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
-            picture = Path(folder, f"{slug(Path(frame.source).stem)}-{stamp}.jpg")
-            write_image(picture, frame.bgr)
-            sent = outgoing(
-                UnsureFrame(frame.source, frame.index, frame.seconds, width, height, 0.0, prediction.result, picture),
-                bundle,
-            )
-            done = push_pictures([sent], bundle.record.task, project, place, name=f"live by {bundle.name}")
-        if done.refused:
-            raise LensmithError(done.refused[0].reason)
-        return f"uploaded for labelling: {done.url}"
-
-    return send

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..predict.unsure import UnsureConfig, UnsureFrames
     from ..weights.bundle import Bundle
 
-_HOW, _RESULTS, _LABELLING = "How the model runs", "Results", "Labelling"
+_HOW, _RESULTS, LABELLING = "How the model runs", "Results", "Labelling"
 
 ModelsOption = Annotated[
     list[str],
@@ -117,16 +117,17 @@ def predict(
         str | None,
         typer.Option(
             "--upload",
-            rich_help_panel=_LABELLING,
+            rich_help_panel=LABELLING,
             metavar="PROJECT",
-            help="Upload the frames that the model is least sure of to this Roboflow project, for you to label there.",
+            help="At the end, upload the frames that the model is least sure of to this Roboflow project "
+            "(WORKSPACE/PROJECT), for you to label there.",
         ),
     ] = None,
     uncertain: Annotated[
         str | None,
         typer.Option(
             "--uncertain",
-            rich_help_panel=_LABELLING,
+            rich_help_panel=LABELLING,
             metavar="0..1-0..1",
             help="With --upload: which confidences are unsure. Default: 0.25-0.6.",
         ),
@@ -135,7 +136,7 @@ def predict(
         int | None,
         typer.Option(
             "--limit",
-            rich_help_panel=_LABELLING,
+            rich_help_panel=LABELLING,
             click_type=Within("N", 1, whole=True),
             help="With --upload: the most frames to upload. Default: 100.",
         ),
@@ -191,8 +192,8 @@ def predict(
     )  # fmt: skip
     done = PredictRun(Summary(model.names))
     with ExitStack() as stack:
-        unsure = stack.enter_context(_unsure_frames(chosen, frames)) if chosen else None
-        config = replace(config, sinks=[unsure] if unsure else [])
+        unsure = stack.enter_context(_unsure_frames(chosen, model, frames)) if chosen else None
+        config = replace(config, stages=[unsure, *stages] if unsure else stages)
         again = [*_again("--weights", bundles), *_again("--classifier", chosen_stages.classifiers)]
         report = partial(_report, done, model, frames, again, as_json=as_json, measured=engine == "auto")
         try:
@@ -227,7 +228,7 @@ def _upload_options(
 
 
 @contextmanager
-def _unsure_frames(chosen: UnsureConfig, frames: Source) -> Iterator[UnsureFrames]:
+def _unsure_frames(chosen: UnsureConfig, model: Predictor, frames: Source) -> Iterator[UnsureFrames]:
     """What keeps the frames to upload while the model runs."""
     import tempfile
     from pathlib import Path
@@ -235,7 +236,7 @@ def _unsure_frames(chosen: UnsureConfig, frames: Source) -> Iterator[UnsureFrame
     from ..predict.unsure import UnsureFrames
 
     with tempfile.TemporaryDirectory() as folder:
-        yield UnsureFrames(chosen, frames, Path(folder))
+        yield UnsureFrames(chosen, model, frames, Path(folder))
 
 
 def _upload(

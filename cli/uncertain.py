@@ -1,18 +1,19 @@
-"""Frames that a model is unsure of, on their way to Roboflow: shared by `cv predict` and `cv push-dataset`."""
+"""Frames on their way to Roboflow for labelling: `cv predict`, `cv live` and `cv push-dataset` share this."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..core.workspace import Workspace
     from ..datasets.push import Pushed
     from ..datasets.roboflow.workers import Outgoing, PushConfig
-    from ..predict.results import Skipped
+    from ..predict.results import Prediction, Skipped
     from ..predict.unsure import UnsureFrame
     from ..weights.bundle import Bundle
 
@@ -37,7 +38,6 @@ def push_frames(
 ) -> Pushed:  # fmt: skip
     """Upload frames with what the model says about them. Pictures that were `skipped` count as refused."""
     from dataclasses import replace
-    from pathlib import Path
 
     from ..core.progress import say
     from ..core.words import many
@@ -71,3 +71,43 @@ def outgoing(frame: UnsureFrame, bundle: Bundle) -> Outgoing:
     centres, sizes = (xyxy[:, :2] + xyxy[:, 2:]) / 2, xyxy[:, 2:] - xyxy[:, :2]
     boxes = Boxes(np.hstack([centres, sizes]).astype(np.float32), frame.result.class_id)
     return Outgoing(frame.picture, "train", label_of_boxes(frame.picture, boxes, names, prediction=True))
+
+
+def frame_uploader(project: str, api_key: str | None, bundle: Bundle, place: Workspace) -> Callable[[Prediction], str]:
+    """What sends one frame with what the model sees in it, as a prediction to correct, and says that it did.
+
+    Raises:
+        LensmithError: there is no such project, it is for another task, or the key does not open it.
+    """
+    from ..datasets.push import check_project, push_pictures
+    from ..datasets.roboflow.workers import PushConfig
+
+    check_project(project, api_key, bundle.record.task)  # known before the camera runs for an hour
+
+    def send(prediction: Prediction) -> str:
+        import tempfile
+        from datetime import datetime
+
+        from ..core.errors import LensmithError
+        from ..core.files import slug
+        from ..core.images import write_image
+        from ..predict.unsure import UnsureFrame
+
+        frame = prediction.frame
+        height, width = frame.bgr.shape[:2]
+        with tempfile.TemporaryDirectory() as folder:
+            stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+            picture = Path(folder, f"{slug(Path(frame.source).stem)}-{stamp}.jpg")
+            write_image(picture, frame.bgr)
+            sent = outgoing(
+                UnsureFrame(frame.source, frame.index, frame.seconds, width, height, 0.0, prediction.result, picture),
+                bundle,
+            )
+            done = push_pictures(
+                [sent], bundle.record.task, project, place, PushConfig(api_key=api_key), name=f"live by {bundle.name}"
+            )
+        if done.refused:
+            raise LensmithError(done.refused[0].reason)
+        return f"uploaded for labelling: {done.url}"
+
+    return send

@@ -79,7 +79,8 @@ def parse_rule(text: str, names: Sequence[str]) -> Rule:
         raise UsageError(
             f"'{text}' says nothing that can be watched for.",
             where="--on",
-            next_step='give a class, as in --on person, --on "person>0.8" or --on "person:3"',
+            next_step='give a class, as in --on person, --on "person:3", or --on "person>0.8" for those that the model '
+            "is surer of than 0.8 (from 0 to 1, or as 80%)",
         )
     by_lower = {name.casefold(): name for name in reversed(names)}
     name = match["name"] if match["name"] in names else by_lower.get(match["name"].casefold())

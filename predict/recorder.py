@@ -34,6 +34,22 @@ class _Size(NamedTuple):
     height: int
 
 
+def check_recording(path: Path) -> None:
+    """Whether a video may be written here, without writing any.
+
+    Raises:
+        UsageError: the file exists already, or has another ending than `.mp4` or `.mov`.
+    """
+    if path.suffix.lower() not in _SUFFIXES:
+        raise UsageError(
+            f"A video cannot be written as '{path.suffix or path.name}'.",
+            where=path,
+            next_step="use a name that ends in " + " or ".join(_SUFFIXES),
+        )
+    if os.path.lexists(path):
+        raise UsageError("There is a file of that name already.", where=path, next_step="choose another name")
+
+
 class VideoRecorder:
     """Writes frames to a video file that plays at any moment: what a killed process loses is the last second at most.
 
@@ -50,14 +66,7 @@ class VideoRecorder:
     """
 
     def __init__(self, path: Path, frames_per_second: float) -> None:
-        if path.suffix.lower() not in _SUFFIXES:
-            raise UsageError(
-                f"A video cannot be written as '{path.suffix or path.name}'.",
-                where=path,
-                next_step="use a name that ends in " + " or ".join(_SUFFIXES),
-            )
-        if os.path.lexists(path):
-            raise _taken(path)
+        check_recording(path)
         self.path = path
         self.frames_per_second = frames_per_second
         self.frames = 0
@@ -238,7 +247,3 @@ def _too_large(path: Path, width: int, height: int) -> DataError:
 
 def _not_writable(path: Path, why: str) -> LensmithError:
     return LensmithError(f"The video file cannot be written: {why}.", where=path, next_step="record to another folder")
-
-
-def _taken(path: Path) -> UsageError:
-    return UsageError("There is a file of that name already.", where=path, next_step="choose another name")
