@@ -152,7 +152,7 @@ def test_an_engine_that_fails_is_out_and_the_next_one_is_taken(
     assert "another --engine" in (told.value.next_step or "")
     _let_fail(other, monkeypatch)
     with pytest.raises(LensmithError, match="could not run the model: bad allocation"):
-        open_engine(bundle)
+        open_engine(make_detector(tmp_path / "cells"))  # both were never tried with this one
 
 
 def test_an_engine_that_fails_with_many_pictures_at_once_loses_the_race(
