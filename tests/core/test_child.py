@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import lensmith
 from lensmith.core.health import run_probe
 from lensmith.predict.proof import prove_bundle
 from lensmith.predict.window import window_problem
-from tests.predict.make_bundle import make_classifier
+from tests.helpers import make_picture, run_cv
+from tests.predict.films import film, straight, write_film
+from tests.predict.make_bundle import make_classifier, make_detector
 
 
 @pytest.fixture
@@ -35,6 +38,24 @@ def test_files_of_the_current_folder_are_not_run(trap: Path, tmp_path: Path) -> 
     assert run_probe("import json, cv2, lensmith; print(json.dumps({'file': lensmith.__file__}))") == {
         "file": lensmith.__file__
     }
+    assert sorted(path.name for path in trap.iterdir()) == []
+
+
+def test_nor_are_they_run_by_commands_that_start_other_processes(trap: Path, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    bundle = make_detector(place / "weights" / "cells")
+    record = json.loads((bundle.folder / "bundle.json").read_bytes())
+    (bundle.folder / "bundle.json").write_text(json.dumps({**record, "run": "elsewhere"}))  # so that it is tried out
+    here = Path.cwd()
+    make_picture(here / "one.png")
+    write_film(here / "film.mp4", film({0: straight((30, 30), (2, 1))}, 5))
+    for command in (
+        ["predict", "one.png", "--weights", "cells"],
+        ["live", "--source", "film.mp4", "--weights", "cells", "--record", "seen.mp4"],
+        ["weights", "verify", "cells"],
+    ):
+        done = run_cv(*command, "--workspace", place, cwd=here, env={"DISPLAY": ":99"})
+        assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in trap.iterdir()) == []
 
 
