@@ -11,9 +11,10 @@ A frame without anything in the range does not count. This is least-confidence a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,11 +22,12 @@ from ..core.errors import UsageError
 from ..core.files import slug
 from ..core.images import write_image
 from ..core.progress import progress
+from .decode import thresholds_of
 from .loop import predict_frames
-from .model import Predictor
-from .results import Detections, Prediction, Scores
-from .sinks import Sink
+from .model import Model, Predictor
+from .results import Detections, Frame, Prediction, Scores
 from .sources import PicturesBase, PictureSource, Source, StdinSource
+from .tiles import Tiled
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,15 @@ class UnsureFrame:
     picture: Path
 
 
-class UnsureFrames(Sink):
-    """Keeps the most doubtful frames that pass by, see `Sink`.
+class UnsureFrames:
+    """Keeps the most doubtful frames that pass by, see `Stage`; to be the first of the stages.
+
+    The model is asked for boxes from `config.lowest` up. What the person did not ask for goes no further, so nothing
+    else sees more than it would without this stage.
 
     Args:
         config: The range and the limit.
+        model: What is in front.
         source: Where the frames are from. Frames that are no picture files are written into `folder`.
         folder: An existing folder.
 
@@ -80,7 +86,9 @@ class UnsureFrames(Sink):
         UsageError: the range is none.
     """
 
-    def __init__(self, config: UnsureConfig, source: Source, folder: Path) -> None:
+    name = "choose"
+
+    def __init__(self, config: UnsureConfig, model: Predictor, source: Source, folder: Path) -> None:
         if not 0 <= config.lowest < config.highest <= 1:
             raise UsageError(
                 f"{config.lowest:g}-{config.highest:g} is no range of confidences.",
@@ -88,30 +96,48 @@ class UnsureFrames(Sink):
                 next_step="give two numbers between 0 and 1, the lower first: 0.25-0.6",
             )
         self._config, self._folder = config, folder
+        self._record = model.bundle.record if isinstance(model, Model | Tiled) else None
+        self._wanted: np.ndarray | None = None
         self._are_files = isinstance(source, PictureSource | StdinSource)
         self._in_time = not isinstance(source, PicturesBase)
         self._name = slug(source.name)
         self._kept: list[UnsureFrame] = []
 
-    def write(self, prediction: Prediction, record: dict[str, Any]) -> None:  # noqa: ARG002 - as every sink
-        """See `Sink.write`."""
-        doubt = _doubt(prediction.result, self._config)
-        if doubt is None or not self._makes_room(doubt, prediction.frame.seconds):
+    def asks(self, confidence: float | None) -> float | None:
+        """See `Stage.asks`: boxes from the range on. A classifier always tells how sure it is of each class."""
+        if self._record is None or self._record.task != "detect":
+            return confidence
+        self._wanted = thresholds_of(self._record, confidence)
+        return min(self._config.lowest, float(self._wanted.min()))
+
+    def apply(self, predictions: Sequence[Prediction]) -> list[Detections | Scores]:
+        """See `Stage.apply`; a frame that is kept is written at once.
+
+        Raises:
+            OSError: it cannot be written, as the system gave it.
+        """
+        return [self._look_at(one) for one in predictions]
+
+    def _look_at(self, prediction: Prediction) -> Detections | Scores:
+        found = prediction.result
+        if isinstance(found, Detections):
+            self._keep(prediction.frame, found.take(found.confidence > self._config.lowest))
+            return found if self._wanted is None else found.take(found.confidence > self._wanted[found.class_id])
+        self._keep(prediction.frame, found)
+        return found
+
+    def _keep(self, frame: Frame, result: Detections | Scores) -> None:
+        doubt = _doubt(result, self._config)
+        if doubt is None or not self._makes_room(doubt, frame.seconds):
             return
-        frame = prediction.frame
         height, width = frame.bgr.shape[:2]
         picture = Path(frame.source)
         if not self._are_files:
             picture = self._folder / f"{self._name}-{frame.index:06d}.jpg"
             write_image(picture, frame.bgr)
         self._kept.append(
-            UnsureFrame(
-                frame.source, frame.index, frame.seconds, width, height, doubt, prediction.result, picture
-            )
+            UnsureFrame(frame.source, frame.index, frame.seconds, width, height, doubt, result, picture)
         )  # fmt: skip
-
-    def close(self) -> None:
-        """See `Sink.close`."""
 
     def chosen(self) -> list[UnsureFrame]:
         """The frames, the most doubtful first; of equal ones the earlier first."""
@@ -158,15 +184,13 @@ def find_unsure(
         OSError: a frame cannot be written, as the system gave it.
     """
     config = config or UnsureConfig()
-    found = UnsureFrames(config, source, folder)
-    with progress(f"predicting on {source.name}", source.total) as advance:
-        predictions = predict_frames(source, model, confidence=config.lowest)
-        try:
-            for prediction in predictions:
-                found.write(prediction, {})
-                advance(1)
-        finally:
-            predictions.close()
+    found = UnsureFrames(config, model, source, folder)
+    with (
+        progress(f"predicting on {source.name}", source.total) as advance,
+        closing(predict_frames(source, model, stages=[found])) as predictions,
+    ):
+        for _ in predictions:
+            advance(1)
     return found.chosen()
 
 

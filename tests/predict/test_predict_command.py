@@ -259,7 +259,7 @@ def test_uncertain_frames_are_uploaded_from_where_they_were_seen(workspace: Work
     with zipfile.ZipFile(workspace.root / "all.zip", "w") as packed:
         for picture in folder.iterdir():
             packed.write(picture, picture.name)
-    options = ["--weights", "cells", "--conf", "0.25", "--limit", "2", "--save"]
+    options = ["--weights", "cells", "--conf", "0.7", "--limit", "2", "--save"]
     with serve(Project(b"")) as server:
         done = run_cv(
             "predict", "all.zip", *options, "--upload", "acme/parts", cwd=workspace.root, env=server.env()

@@ -12,10 +12,13 @@ import pytest
 
 from lensmith.core.errors import UsageError
 from lensmith.core.images import read_image, write_image
+from lensmith.predict.loop import predict_frames
 from lensmith.predict.model import open_model
 from lensmith.predict.recorder import VideoRecorder
 from lensmith.predict.sources import open_source
-from lensmith.predict.unsure import UnsureConfig, find_unsure
+from lensmith.predict.tiles import as_used
+from lensmith.predict.track import Tracker
+from lensmith.predict.unsure import UnsureConfig, UnsureFrames, find_unsure
 from lensmith.predict.video import VideoSource
 
 from .make_bundle import make_classifier, make_detector
@@ -51,6 +54,40 @@ def test_pictures_with_a_doubtful_box_come_first(tmp_path: Path) -> None:
     (best, *_) = find_unsure(source, open_model(bundle), tmp_path)
     assert len(best.result) == 4  # type: ignore[arg-type]  # the block covers four cells of the detector
     assert best.picture == folder / "shot2.png"
+
+
+@pytest.mark.parametrize("tiled", [False, True])
+@pytest.mark.parametrize("confidence", [None, 0.05, 0.7])
+def test_what_is_shown_does_not_decide_what_is_doubtful(tiled: bool, confidence: float | None, tmp_path: Path) -> None:
+    bundle = make_detector(tmp_path / "cells")
+    bundle.record = bundle.record.model_copy(update={"thresholds": (0.9, 0.9, 0.45)})
+    model = as_used(open_model(bundle), tiled)
+    source = open_source(shots(tmp_path / "shots", 1.0, 0.3, 0.5, 0.1, 0.4, 0.0))
+    wanted = [
+        (Path(one.source).name, one.doubt, len(one.result.class_id)) for one in find_unsure(source, model, tmp_path)
+    ]
+    assert [name for name, _, _ in wanted] == ["shot2.png", "shot4.png", "shot1.png"]
+
+    chooser = UnsureFrames(UnsureConfig(), model, source, tmp_path)
+    seen = list(predict_frames(source, model, confidence=confidence, stages=[chooser]))
+    kept = [(Path(one.source).name, one.doubt, len(one.result.class_id)) for one in chooser.chosen()]
+    assert kept == wanted
+    alone = predict_frames(source, model, confidence=confidence)
+    for one, other in zip(seen, alone, strict=True):
+        assert one.as_record(model.names) == other.as_record(model.names)
+
+
+def test_tracking_behind_the_choice_gets_what_it_asks_for(tmp_path: Path) -> None:
+    pytest.importorskip("trackers")
+    bundle = make_detector(tmp_path / "cells")
+    model, source = open_model(bundle), open_source(shots(tmp_path / "shots", 0.9, 0.2, 0.5))
+    told = []
+    for before in ([], [UnsureFrames(UnsureConfig(), model, source, tmp_path)]):
+        stages = [*before, Tracker(bundle.record)]
+        done = predict_frames(source, model, confidence=0.4, stages=stages)
+        told.append([one.as_record(model.names) for one in done])
+    assert told[0] == told[1]
+    assert any(found["confidence"] < 0.4 for record in told[1] for found in record["detections"])
 
 
 def test_a_classifier_is_unsure_where_two_classes_are_near(tmp_path: Path) -> None:
