@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 
 from ..core.errors import UsageError
+from .naming import ObjectNames, Tally
 from .results import Count, Detections, Prediction, Scores
 
 _BAND = 0.05  # of the box's longer side: nearer to the line than this an object is on neither side
-_FORGOTTEN_AFTER = 1000  # frames without it; a tracker gives up much sooner, and an id never comes twice
 _LONGEST_NAME = 40
 
 Point = tuple[float, float]
@@ -112,6 +112,9 @@ class Counting:
     on the line is not counted again and again. Hidden for a while, an object is counted when it comes out on the other
     side with the same id.
 
+    Each object has one name, see `naming.ObjectNames`, and is counted under it: where more frames make it another, what
+    it did before is counted under the new one too.
+
     This is geometry on two numbers for each object, so it is done here: the line of `supervision` 0.31 forgets an
     object that was hidden for two frames, and counts one that went around the line's end.
 
@@ -125,6 +128,7 @@ class Counting:
     def __init__(self, regions: Sequence[Region], names: tuple[str, ...]) -> None:
         self._names, self._regions = names, tuple(regions)
         self._begun = False
+        self._called = ObjectNames(names)
         self._counters = [_Line(region) if region.is_line else _Zone(region) for region in regions]
 
     def asks(self, confidence: float | None) -> float | None:
@@ -151,8 +155,16 @@ class Counting:
         centres = (found.xyxy[:, :2] + found.xyxy[:, 2:]) / 2
         sides = np.abs(found.xyxy[:, 2:] - found.xyxy[:, :2]).max(axis=1, initial=0)
         track_id = np.full(len(found), -1, np.int64) if found.track_id is None else found.track_id
+        over = self._called.see(found)
+        for one in self._counters:
+            one.forget(over)
         objects = [
-            _Object(int(track), found.label(row, self._names), (float(x), float(y)), float(side))
+            _Object(
+                int(track),
+                self._called.label(int(track)) if track >= 0 else found.label(row, self._names),
+                (float(x), float(y)),
+                float(side),
+            )
             for row, (track, (x, y), side) in enumerate(zip(track_id, centres, sides, strict=True))
         ]
         tracked = found.track_id is not None
@@ -173,27 +185,30 @@ class _Passer:
 
     side: int
     place: Point
-    seen: int
 
 
 @dataclass
 class _Line:
     region: Region
-    into: Counter[str] = field(default_factory=Counter)
-    out: Counter[str] = field(default_factory=Counter)
+    into: Tally = field(default_factory=Tally)
+    out: Tally = field(default_factory=Tally)
     passers: dict[int, _Passer] = field(default_factory=dict)
-    frames: int = 0
 
     def count(self, objects: Sequence[_Object], width: int, height: int, tracked: bool) -> Count:
-        self.frames += 1
         points = self.region.in_pixels(width, height)
         start, end = ((float(x), float(y)) for x, y in points)
         for one in objects:
             if tracked and one.track >= 0:
+                for tally in (self.into, self.out):
+                    tally.rename(one.track, one.label)
                 self._look_at(one, start, end)
-        if self.frames % _FORGOTTEN_AFTER == 0:
-            self.passers = {track: one for track, one in self.passers.items() if _may_come_back(one.seen, self.frames)}
-        return Count(self.region.name, points, {"in": dict(self.into), "out": dict(self.out)})
+        return Count(self.region.name, points, {"in": dict(self.into.numbers), "out": dict(self.out.numbers)})
+
+    def forget(self, tracks: set[int]) -> None:
+        for track in tracks:
+            self.passers.pop(track, None)
+        for tally in (self.into, self.out):
+            tally.forget(tracks)
 
     def _look_at(self, one: _Object, start: Point, end: Point) -> None:
         length = ((end[0] - start[0]) ** 2 + (end[1] - start[1]) ** 2) ** 0.5
@@ -202,44 +217,35 @@ class _Line:
         passer = self.passers.get(one.track)
         if passer is None:
             if side:
-                self.passers[one.track] = _Passer(side, one.centre, self.frames)
+                self.passers[one.track] = _Passer(side, one.centre)
             return
-        passer.seen = self.frames
         if not side:
             return
         if side != passer.side and _meets(passer.place, one.centre, start, end):
-            (self.into if side > 0 else self.out)[one.label] += 1
+            (self.into if side > 0 else self.out).add(one.track, one.label)
         passer.side, passer.place = side, one.centre
 
 
 @dataclass
 class _Zone:
     region: Region
-    entered: Counter[str] = field(default_factory=Counter)
-    guests: dict[int, int] = field(default_factory=dict)  # track -> the frame in which it was seen last, anywhere
-    frames: int = 0
+    entered: Tally = field(default_factory=Tally)
 
     def count(self, objects: Sequence[_Object], width: int, height: int, tracked: bool) -> Count:
-        self.frames += 1
         points = self.region.in_pixels(width, height)
         inside = [one for one in objects if cv2.pointPolygonTest(points, one.centre, False) >= 0]
         numbers = {"inside": dict(Counter(one.label for one in inside))}
         if tracked:
-            within = {one.track for one in inside}
             for one in objects:
-                if one.track >= 0 and one.track in within and one.track not in self.guests:
-                    self.entered[one.label] += 1
-                    self.guests[one.track] = self.frames
-                if one.track in self.guests:
-                    self.guests[one.track] = self.frames
-            if self.frames % _FORGOTTEN_AFTER == 0:  # the tracks that are over, so that memory stays flat
-                self.guests = {track: seen for track, seen in self.guests.items() if _may_come_back(seen, self.frames)}
-            numbers["entered"] = dict(self.entered)
+                self.entered.rename(one.track, one.label)
+            for one in inside:
+                if one.track >= 0 and one.track not in self.entered:
+                    self.entered.add(one.track, one.label)
+            numbers["entered"] = dict(self.entered.numbers)
         return Count(self.region.name, points, numbers)
 
-
-def _may_come_back(seen: int, now: int) -> bool:
-    return now - seen <= _FORGOTTEN_AFTER
+    def forget(self, tracks: set[int]) -> None:
+        self.entered.forget(tracks)
 
 
 def _turn(a: Point, b: Point, c: Point) -> float:

@@ -70,7 +70,8 @@ class Count:
         name: What the person calls it.
         points: float32 `(k, 2)`, x and y in pixels of the frame: two ends of a line, or the corners of a zone.
         numbers: By word and then by class name. A line has "in" and "out": objects that crossed it. A zone has
-            "inside": objects in it now, and, where objects are tracked, "entered": those that were in it so far.
+            "inside": objects in it now, and, where objects are tracked, "entered": those that were in it so far. An
+            object that is followed has one name in all of them, see `predict.naming`, which more frames may change.
     """
 
     name: str

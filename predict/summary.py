@@ -16,6 +16,7 @@ from ..core.words import many
 from .advice import Situation, where_time_went
 from .loop import Waited
 from .model import Predictor
+from .naming import ObjectNames, Tally
 from .results import Count, Detections, Prediction, Scores, Skipped
 from .sources import StreamSource
 
@@ -40,7 +41,8 @@ class Summary:
         waited: What the loop spent its time on.
         classified: For each class of the detector, how often a second model said what of its objects.
         counts: What passed lines and was in zones, as of the last frame.
-        tracks: For each class, how many different objects were followed; empty where nothing is tracked.
+        tracks: For each class, how many different objects were followed, each under the name that `naming.ObjectNames`
+            gives it; empty where nothing is tracked.
         notes: What else is worth a line: frames of a camera that were passed over.
     """
 
@@ -55,10 +57,18 @@ class Summary:
     waited: Waited = field(default_factory=Waited)
     classified: dict[str, Counter[str]] = field(default_factory=dict)
     counts: tuple[Count, ...] = ()
-    tracks: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
-    _followed: set[int] = field(default_factory=set)
+    _followed: Tally = field(default_factory=Tally)
+    _called: ObjectNames = field(init=False)
     _started: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        self._called = ObjectNames(self.names)
+
+    @property
+    def tracks(self) -> Counter[str]:
+        """See the attributes."""
+        return self._followed.numbers
 
     def add(self, prediction: Prediction) -> None:
         """Count one more frame."""
@@ -83,17 +93,17 @@ class Summary:
         self.seconds = seconds
         self.skipped = tuple(source.skipped)
         if isinstance(source, StreamSource):
-            self.notes = [f"{many(source.read, 'frame')} came in, {source.passed_over} were overtaken by newer ones"]
-            if source.reconnections:
-                self.notes.append(f"the source was lost and came back: {source.reconnections}")
+            self.notes = told_of_source(source.read, source.passed_over, source.reconnections)
 
     def _follow(self, found: Detections) -> None:
         if found.track_id is None:
             return
-        for track, class_id in zip(found.track_id.tolist(), found.class_id.tolist(), strict=True):
+        self._followed.forget(self._called.see(found))
+        for track in found.track_id.tolist():
             if track >= 0 and track not in self._followed:
-                self._followed.add(track)
-                self.tracks[self.names[class_id]] += 1
+                self._followed.add(track, self._called.name(track))
+            elif track >= 0:
+                self._followed.rename(track, self._called.name(track))
 
     def _classify(self, found: Detections) -> None:
         if found.classified is None:
@@ -134,6 +144,17 @@ class Summary:
         """Mean time of each stage; "read" and "prepare" overlap with each other and with "model"."""
         return {stage: total / max(self.frames, 1) for stage, total in self.milliseconds.items()}
 
+    def told_of_times(self, one: str) -> str:
+        """The same in words, "ms per frame: model 5.0, show 1.2" of one "frame"; "" where nothing was timed."""
+        stages = ", ".join(f"{stage} {took:.1f}" for stage, took in self.milliseconds_per_frame().items())
+        return f"ms per {one}: {stages}" if stages else ""
+
+
+def told_of_source(read: int, overtaken: int, reconnections: int) -> list[str]:
+    """What a camera or a stream has to tell at the end."""
+    lines = [f"{many(read, 'frame')} came in, {overtaken} were overtaken by newer ones"]
+    return [*lines, f"the source was lost and came back: {reconnections}"] if reconnections else lines
+
 
 def found_classes(prediction: Prediction, names: tuple[str, ...]) -> list[str]:
     """The class names found in one frame, one for each object; "unknown" for a classifier that is not sure."""
@@ -171,10 +192,10 @@ def print_summary(
     if not summary.objects:
         table.add_row("nothing found", "0", "0")
     console.print(table, markup=False)
-    stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in summary.milliseconds_per_frame().items())
+    times = summary.told_of_times(one)
     console.print(
         f"{many(summary.frames, one)}, {summary.frames_per_second:.1f} per second, {model.engine_name} on "
-        f"{model.device}" + (f"; ms per {one}: {stages}" if stages else ""),
+        f"{model.device}" + (f"; {times}" if times else ""),
         markup=False,
     )
     where = where_time_went(summary.waited, summary.milliseconds, model, situation) if summary.frames > 1 else ""

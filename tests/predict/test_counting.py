@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from lensmith.core.errors import UsageError
 from lensmith.predict.counting import Counting, parse_regions
 from lensmith.predict.results import Classified, Count, Detections, Frame, Prediction
+from lensmith.predict.summary import Summary
 
 _NAMES = ("car", "person")
 _SIZE = 200
@@ -134,6 +136,53 @@ def test_what_the_second_model_says_is_counted_apart() -> None:
     assert result.counts[0].numbers["in"] == {"car: taxi": 1}
 
 
+def _wavering(said: list[tuple[int, float]], way: list[tuple[float, float]]) -> Iterator[Prediction]:
+    """One object, of which the model says this class with this confidence in each frame."""
+    for one, (class_id, confidence) in zip(_frames(way), said, strict=True):
+        assert isinstance(one.result, Detections)
+        found = replace(one.result, class_id=np.array([class_id]), confidence=np.array([confidence], np.float32))
+        yield replace(one, result=found)
+
+
+def test_one_object_has_one_name_at_lines_in_zones_and_in_the_summary() -> None:
+    person, car = 1, 0
+    said = [(person, 0.3), (person, 0.2), *[(car, 0.4)] * 8, (person, 0.9)]
+    counting = Counting(parse_regions(["door=0,0.5,1,0.5"], ["yard=0,0.4,1,0.4,1,1,0,1"]), _NAMES)
+    summary = Summary(_NAMES)
+    first: tuple[Count, ...] = ()
+    for one in _wavering(said, [(100.0, 90.0), *[(100.0, 120.0)] * 10]):
+        (result,) = counting.apply([one])
+        assert isinstance(result, Detections)
+        first = first or result.counts
+        summary.add(replace(one, result=result))
+    door, yard = result.counts
+    assert first[1].numbers == {"inside": {"person": 1}, "entered": {"person": 1}}  # nothing else is known yet
+    assert door.numbers == {"in": {"car": 1}, "out": {}}
+    assert yard.numbers == {"inside": {"car": 1}, "entered": {"car": 1}}
+    assert summary.told_of_stages() == [
+        "different objects followed: car 1", "door, in: car 1", "door, out: none", "yard, inside: car 1",
+        "yard, entered: car 1",
+    ]  # fmt: skip
+    assert summary.as_result()["tracks"] == {"car": 1}
+    records = result.as_records(_NAMES)
+    assert [record["class"] for record in records] == ["person"]  # of one frame: what the model says of it
+
+
+def test_a_sure_frame_weighs_more_than_two_faint_ones() -> None:
+    (count,) = _counts(_zones("0,0,1,0,1,1,0,1"), _wavering([(0, 0.2), (1, 0.9), (0, 0.2)], [(100.0, 100.0)] * 3))
+    assert count.numbers == {"inside": {"person": 1}, "entered": {"person": 1}}
+
+
+def test_the_second_models_answer_is_that_of_most_frames_too() -> None:
+    counting = _lines("0,0.5,1,0.5")
+    for number, one in enumerate(_frames(_down())):
+        assert isinstance(one.result, Detections)
+        said = Classified(("taxi", "van"), np.array([int(number == 16)]), np.array([0.9], np.float32))
+        (result,) = counting.apply([replace(one, result=replace(one.result, classified=said))])
+    assert isinstance(result, Detections)
+    assert result.counts[0].numbers["in"] == {"car: taxi": 1}
+
+
 def test_tracks_that_are_over_are_forgotten() -> None:
     counting = Counting(parse_regions(["0,0.5,1,0.5"], ["0,0,1,0,1,1,0,1"]), _NAMES)
     for number in range(3000):
@@ -145,7 +194,7 @@ def test_tracks_that_are_over_are_forgotten() -> None:
     assert result.counts[1].totals() == {"inside": 1, "entered": 3000}
     line, zone = counting._counters
     assert len(line.passers) <= 2001  # type: ignore[union-attr]
-    assert len(zone.guests) <= 2001  # type: ignore[union-attr]
+    assert len(zone.entered) <= 2001  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
