@@ -102,8 +102,9 @@ def check_files(bundle: Bundle) -> None:
             check_checkpoint(path)
         elif name.endswith(".engine") and WRITTEN not in marks_of(bundle.folder):
             raise DataError(
-                "A TensorRT engine is a program for a GPU, and only one that was made on this machine is run.",
-                where=path, next_step="get the model that it was made from, and here: cv export NAME --to tensorrt",
+                "A TensorRT engine is a program for a GPU, and only one that was made on this machine is run: get the "
+                "model that it was made from, and export that here.",
+                where=path, next_step="cv export NAME --to tensorrt, with the model that it was made from",
             )  # fmt: skip
 
 
