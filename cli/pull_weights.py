@@ -19,8 +19,8 @@ def pull_weights(
 ) -> None:
     """Get a model that was pushed to a folder or an S3-compatible store.
 
-    It appears only when every file has its hash and its golden samples were repeated in a fresh process. A pull that
-    was cut short goes on where it was.
+    It appears only when every file has its hash and, where an engine for it is installed, its golden samples were
+    repeated in a fresh process. A pull that was cut short goes on where it was.
 
     Example: cv pull-weights s3://our-models/vision/chess-yolo26n
     """
