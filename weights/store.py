@@ -5,9 +5,10 @@
     PLACE/NAME/VERSION/model.onnx    ...
 
 Half an upload has no bundle.json above it, so nobody takes it for a model. A replacement goes beside what it replaces,
-and one small write makes it count: whoever pulls meanwhile gets the old one or the new one, and every file that comes
-is checked against its hash. One zip would be as safe, but a store's files could then not be looked at, sent again
-singly after a cut, or used as they lie.
+and one small write makes it count: whoever begins to pull gets the old one or the new one, and whoever is at it while
+the old one goes is told that a file is missing, and pulls again. Every file that comes is checked against its hash. One
+zip would be as safe, but a store's files could then not be looked at, sent again singly after a cut, or used as they
+lie.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,11 +77,21 @@ def push_bundle(bundle: Bundle, place: Place, *, replace: bool = False) -> Pushe
         return _beside_a_plain_one(bundle, place, same=standing == text)
     sent = _send(bundle, place, f"{bundle.name}/{version}", again=replace)
     if standing != text:
-        place.put(bundle.folder / BUNDLE_NAME, top)
+        _put_record(bundle, place, top, text)
     if standing not in {None, text}:
         _remove_version(place, bundle.name, standing or b"")
     outcome = "pushed" if standing is None else "replaced" if standing != text else "pushed" if sent else "same"
     return Pushed(f"{place.address}/{bundle.name}", outcome, sent)
+
+
+def _put_record(bundle: Bundle, place: Place, top: str, text: bytes) -> None:
+    """Let the version count that was sent, unless the model got another record meanwhile."""
+    if (bundle.folder / BUNDLE_NAME).read_bytes() != text:
+        raise DataError(
+            "The model was changed while it was pushed: another command gave it a name or thresholds.",
+            where=bundle.folder, next_step="run this again",
+        )  # fmt: skip
+    place.put(bundle.folder / BUNDLE_NAME, top)
 
 
 def _beside_a_plain_one(bundle: Bundle, place: Place, *, same: bool) -> Pushed:
@@ -178,8 +190,16 @@ def _fetch(place: Place, folder: str, record: BundleRecord, waiting: Path, targe
             if not kept.is_file():
                 _fetch_one(place, f"{folder}/{name}", sha256, kept)
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(kept, target / name)
+            _link_or_copy(kept, target / name)
             advance(1)
+
+
+def _link_or_copy(kept: Path, target: Path) -> None:
+    """One file under two names takes no room of its own; not every disk has that."""
+    try:
+        os.link(kept, target)
+    except OSError:
+        shutil.copyfile(kept, target)
 
 
 def _fetch_one(place: Place, path: str, sha256: str, kept: Path) -> None:
