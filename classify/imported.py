@@ -37,9 +37,10 @@ from ..weights.portable import add_picture_input, add_probabilities
 from .export import export_floating
 
 _SECONDS = 480.0
-_MEMORY = 2 << 30  # TensorFlow's exporter works on several copies of the graph
+_MEMORY = 4 << 30  # TensorFlow's exporter works on several copies of the graph, and ends by signal 11 without room
 _MEMORY_TO_BUILD = 256 << 20
 _MEMORY_PER_BYTE = 12
+_MEMORY_PER_BYTE_TO_EXPORT = 40
 _USUAL_SIZE = 224
 
 
@@ -106,7 +107,7 @@ def _converted(
         "source": str(path.resolve()), "work": str(work), "height": height, "width": width,
         "classes": len(classes), "scale": config.scale, "channels": config.channels,
     }  # fmt: skip
-    limits = Limits(_MEMORY + path.stat().st_size * _MEMORY_PER_BYTE, _SECONDS)
+    limits = Limits(_MEMORY + path.stat().st_size * _MEMORY_PER_BYTE_TO_EXPORT, _SECONDS)
     ask("lensmith.classify.imported", question, limits, doing="Building this model", where=path)
     record = BundleRecord(
         name="imported", task="classify", names=classes, origin="imported", confidence=0.0,

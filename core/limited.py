@@ -26,6 +26,7 @@ from .errors import DataError, LensmithError
 
 _MOST_SAID = 1 << 20
 _THREADS = 2
+_SHORT_OF_MEMORY = (-6, -9, -11)  # how libraries in C++ end that do not look whether they got the memory
 _at_work: list[str] = []
 
 
@@ -74,7 +75,12 @@ def ask(module: str, question: dict[str, Any], limits: Limits, *, doing: str, wh
             return answer["answer"]
         if isinstance(answer, dict) and "error" in answer:
             raise _rebuilt(answer["error"])
-        raise _given_up(f"{doing} ended the process that tried it ({_ending(done.returncode, talk)})", where)
+        short = ""
+        if limits.memory_bytes and done.returncode in _SHORT_OF_MEMORY:
+            short = (
+                f"; it may have asked for more than the {limits.memory_bytes / (1 << 30):.1f} GB of memory it may have"
+            )
+        raise _given_up(f"{doing} ended the process that tried it ({_ending(done.returncode, talk)}{short})", where)
 
 
 def answer_with(prepare: Callable[[dict[str, Any]], None], work: Callable[[dict[str, Any]], Any]) -> NoReturn:

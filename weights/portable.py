@@ -47,7 +47,12 @@ def add_picture_input(
     old = inputs[0]
     batch, height, width = _axes(old, layout)
     new = helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, [batch, height, width, 3])
-    nodes, constants = _conversion(old.name, layout, scale, channels, shift)
+    floating = old.name
+    if floating == INPUT_NAME:  # as in models of our own that come back
+        floating = "lensmith_floating"
+        for node in model.graph.node:
+            node.input[:] = [floating if name == INPUT_NAME else name for name in node.input]
+    nodes, constants = _conversion(floating, layout, scale, channels, shift)
     model.graph.input.remove(old)
     model.graph.input.insert(0, new)
     model.graph.initializer.extend(constants)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from lensmith.predict.model import open_model
 from lensmith.predict.onnx_import import import_onnx
 from lensmith.weights.onnx_names import names_of
 from lensmith.weights.protobuf import Damaged
+from tests.helpers import run_cv
 
 SIDE = 32
 
@@ -105,3 +107,16 @@ def test_classes_of_another_count_are_refused_and_nothing_stays(tmp_path: Path) 
 def test_names_are_read_and_not_evaluated(text: str) -> None:
     with pytest.raises(Damaged):
         names_of(text)
+
+
+def test_the_command_tells_what_is_in_the_file_and_what_ran_it(tmp_path: Path) -> None:
+    path = _means(tmp_path / "means.onnx")
+    done = run_cv(
+        "weights", "import", path, "--task", "classify", "--classes", "red,green,blue", "--scale", "0-255", "--json",
+        "--workspace", tmp_path, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["facts"] and set(told["proven"]) == {"onnxruntime", "openvino"}
+    for name in told["facts"]:
+        assert f"  {name}: " in done.stderr, "a person is told the same"

@@ -45,3 +45,21 @@ def test_a_model_with_two_inputs_is_refused(tmp_path: Path) -> None:
     source = _identity_model(tmp_path / "a.onnx", ["n", 3, "h", "w"], inputs=2)
     with pytest.raises(DataError, match="2 inputs"):
         add_picture_input(source, tmp_path / "b.onnx", layout="nchw", scale=1, channels="rgb")
+
+
+def test_a_model_whose_own_input_is_called_pictures_takes_pictures_too(tmp_path: Path) -> None:
+    import onnx
+    import onnxruntime
+
+    source = _identity_model(tmp_path / "a.onnx", ["n", 3, "h", "w"])
+    model = onnx.load(str(source))
+    old = model.graph.input[0].name
+    for node in model.graph.node:
+        node.input[:] = ["pictures" if name == old else name for name in node.input]
+    model.graph.input[0].name = "pictures"
+    onnx.save(model, str(source))
+    add_picture_input(source, tmp_path / "b.onnx", layout="nchw", scale=1, channels="bgr")
+    session = onnxruntime.InferenceSession(str(tmp_path / "b.onnx"), providers=["CPUExecutionProvider"])
+    pictures = np.random.default_rng(0).integers(0, 256, (1, 4, 5, 3), dtype=np.uint8)
+    (got,) = session.run(None, {"pictures": pictures})
+    np.testing.assert_array_equal(np.asarray(got), pictures.astype(np.float32).transpose(0, 3, 1, 2))
