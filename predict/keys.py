@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..core.draw import draw_label
+from ..core.draw import draw_label, text_mask, text_size
 
 Command = Literal["quit", "pause", "save", "upload", "surer", "less sure", "help"]
 
@@ -16,11 +16,12 @@ KEYS: dict[str, Command] = {
 }  # fmt: skip
 HELP = (
     ("q", "quit"), ("space", "pause, and go on with the newest frame"), ("s", "save this frame"),
-    ("u", "upload this frame for labelling"), ("+ -", "show only what the model is surer of, or more"),
+    ("u", "upload this frame for labelling"), ("+ -", "show only what is surer, or more"),
     ("?", "show or hide these keys"),
 )  # fmt: skip
 _STEP = 0.05
 _LEAST, _MOST = 0.05, 0.95
+_LEAST_PIXELS = 7
 _BACKGROUND = (32, 32, 32)
 
 
@@ -45,7 +46,9 @@ class Threshold:
 
 def draw_help(bgr: np.ndarray) -> None:
     """Write what the keys do into the upper left corner of the picture itself."""
-    pixels = max(11, round(min(bgr.shape[:2]) * 0.035))
+    pixels = text_size(bgr)
+    widest = max(text_mask(f"{key}  {does}", pixels).shape[1] for key, does in HELP)
+    pixels = max(_LEAST_PIXELS, min(pixels, pixels * bgr.shape[1] // widest))
     for number, (key, does) in enumerate(HELP):
         top = round(number * 1.7 * pixels)
         if top + pixels < bgr.shape[0]:

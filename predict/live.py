@@ -27,10 +27,9 @@ from .results import Prediction
 from .screen import Show, open_screen
 from .stages import Stage
 from .summary import Summary
-from .video import frames_per_second
+from .video import DEFAULT_FRAMES_PER_SECOND, frames_per_second
 from .worker import Worker
 
-_RECORDING_FRAMES_PER_SECOND = 25.0
 _RECORDING_WAITS = 12
 _GRACE_SECONDS = 10.0
 _NOTICE_SECONDS = 2.0
@@ -187,9 +186,12 @@ class LiveView:
     def _pause(self) -> bool:
         """Stand still until the person goes on; False when they quit instead."""
         began, read, dropped = time.perf_counter(), self._camera.read, self._camera.dropped
-        self._show_still("paused: space goes on")
+        told = None
         try:
             while True:
+                if told != (notice := self._notice_now()):  # what a key does is seen in a pause too
+                    told = notice
+                    self._show_still("paused: space goes on" + (f"; {notice}" if notice else ""))
                 for key in self._screen.listen() if self._screen else ():
                     command = KEYS.get(key)
                     if command in ("quit", "pause"):
@@ -208,7 +210,7 @@ class LiveView:
     def _upload(self, seen: _Seen) -> None:
         if self._config.on_upload is None:
             say("nothing is uploaded: say where to with --upload WORKSPACE/PROJECT, a project on Roboflow")
-            self._say_shortly("no --upload project")
+            self._say_shortly("nowhere to upload to: give --upload")
         else:
             self._say_shortly("uploading" if self._uploading.offer(seen) else "still uploading others")
 
@@ -230,10 +232,9 @@ class LiveView:
 
     def _with_figures(self, drawn: np.ndarray) -> np.ndarray:
         shown = drawn.copy()
-        notice, until = self._notice
         changed = self._threshold.value
         above = f", above {changed:.2f}" if changed != self._config.confidence and changed is not None else ""
-        draw_note(shown, notice if time.perf_counter() < until else self.result.status() + above)
+        draw_note(shown, self._notice_now() or self.result.status() + above)
         if self._help:
             draw_help(shown)
         return shown
@@ -247,6 +248,10 @@ class LiveView:
 
     def _say_shortly(self, text: str) -> None:
         self._notice = (text, time.perf_counter() + _NOTICE_SECONDS)
+
+    def _notice_now(self) -> str:
+        text, until = self._notice
+        return text if time.perf_counter() < until else ""
 
     def _time_is_up(self) -> bool:
         limit = self._config.seconds
@@ -267,7 +272,7 @@ class LiveView:
 def _recording_rate(address: Address) -> float:
     """A file's own; for what is live a constant one, which `VideoRecorder.write_at` fills by the clock."""
     if not isinstance(address.target, Path):
-        return _RECORDING_FRAMES_PER_SECOND
+        return DEFAULT_FRAMES_PER_SECOND
     capture = open_capture(address)
     try:
         return frames_per_second(capture)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.words import many
-from .summary import Summary
+from .summary import Summary, told_of_source
 
 _RECENT_FRAMES = 100
 _KEPT_LATENCIES = 100_000
@@ -94,12 +94,10 @@ class LiveResult:
         lines = [
             f"{many(frames, 'frame')} shown, {rate:.1f} per second{paused}; latency from arrival to screen: "
             f"p50 {self.latency(50):.0f} ms, p95 {self.latency(95):.0f} ms",
-            f"{many(self.read, 'frame')} came in, {self.dropped} were overtaken by newer ones",
+            *told_of_source(self.read, self.dropped, self.reconnections),
         ]
-        stages = ", ".join(f"{stage} {took:.1f}" for stage, took in self.summary.milliseconds_per_frame().items())
-        lines.append(f"ms per frame: {stages}" + (" (read is waiting for a frame)" if "read" in stages else ""))
-        if self.reconnections:
-            lines.append(f"the source was lost and came back: {self.reconnections}")
+        times = self.summary.told_of_times("frame")
+        lines.append(times + (" (read is waiting for a frame)" if "read" in times else ""))
         if self.missing:
             lines.append(f"the source broke off: {many(self.missing, 'frame')} of those that it promised did not come")
         found = ", ".join(f"{name} in {count}" for name, count in self.summary.frames_with.most_common())

@@ -166,6 +166,14 @@ def _press(page: str, key: str) -> None:
         assert answer.status == 204
 
 
+def _wait_for_status(page: str, text: str) -> None:
+    limit, status = time.monotonic() + _PATIENCE_SECONDS, ""
+    while text not in status:
+        assert time.monotonic() < limit, status
+        with urllib.request.urlopen(page + "state", timeout=30) as answer:
+            status = json.load(answer)["status"]
+
+
 def _next_records(process: subprocess.Popen[str], count: int) -> list[dict[str, Any]]:
     assert process.stdout
     return [json.loads(process.stdout.readline()) for _ in range(count)]
@@ -190,12 +198,10 @@ def test_without_a_screen_it_is_a_page_with_the_same_keys(workspace: Workspace) 
         while not _next_records(process, 1)[0]["detections"]:
             pass
         _press(page, " ")
-        while True:  # what was on its way still comes, and then nothing
-            with urllib.request.urlopen(page + "state", timeout=30) as answer:
-                if "paused" in json.load(answer)["status"]:
-                    break
-        _press(page, "s")
+        _wait_for_status(page, "paused")  # what was on its way still comes, and then nothing
         _press(page, "u")
+        _wait_for_status(page, "--upload")  # a pause shows what a key does
+        _press(page, "s")
         _press(page, " ")
         _next_records(process, 20)
         _press(page, "q")

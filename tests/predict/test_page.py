@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import threading
+import time
+from collections import deque
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -15,8 +18,10 @@ import pytest
 
 from lensmith.core.errors import LensmithError, UsageError
 from lensmith.predict.keys import HELP, KEYS, Threshold, draw_help
+from lensmith.predict.live_result import LiveResult
 from lensmith.predict.page import Page
 from lensmith.predict.screen import choose_show, open_screen
+from lensmith.predict.summary import Summary
 
 
 @pytest.fixture
@@ -154,6 +159,26 @@ def test_each_key_of_the_help_does_something() -> None:
     draw_help(picture)
     assert picture.min() < 60
     draw_help(np.zeros((8, 8, 3), np.uint8))
+
+
+def test_the_help_fits_into_a_narrow_picture() -> None:
+    narrow, wide = np.full((480, 270, 3), 200, np.uint8), np.full((480, 960, 3), 200, np.uint8)
+    draw_help(narrow)
+    draw_help(wide)
+    for picture in (narrow, wide):
+        assert (picture[:, -4:] == 200).all()  # no line runs out at the right
+
+
+class _NotGoneThrough(deque[float]):
+    def __iter__(self) -> Iterator[float]:
+        raise AssertionError("all latencies of an hour are copied for each frame")
+
+
+def test_the_figures_cost_the_same_after_an_hour() -> None:
+    result = LiveResult(Summary(("a",)), latencies=_NotGoneThrough())
+    for _ in range(300):
+        result.add(time.perf_counter() - 0.5)
+    assert re.fullmatch(r"[\d.]+ fps, p50 5\d\d ms, p95 5\d\d ms", result.status())
 
 
 def test_the_threshold_begins_at_the_models_own() -> None:
