@@ -10,6 +10,7 @@ import io
 import os
 import stat
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -118,9 +119,21 @@ def read_image(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndar
     return decode_image(read_bytes(path), path, max_megapixels=max_megapixels)
 
 
-def decode_image(data: bytes, path: Path | None, *, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
-    """`read_image` for the content of a file; `path` is for its suffix and for the error."""
-    return _decode(data, path, inspect_bytes(data, path, max_megapixels=max_megapixels))
+def decode_image(
+    data: bytes,
+    path: Path | None,
+    *,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    room: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """`read_image` for the content of a file; `path` is for its suffix and for the error.
+
+    Before anything is decoded, `room` is told how many bytes the result takes, and may wait.
+    """
+    info = inspect_bytes(data, path, max_megapixels=max_megapixels)
+    if room is not None:
+        room(3 * info.width * info.height)
+    return _decode(data, path, info)
 
 
 def write_image(path: Path, bgr: np.ndarray) -> None:

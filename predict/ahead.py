@@ -37,18 +37,23 @@ class _Failed:
     error: BaseException
 
 
+class _ClosedError(Exception):
+    """Nobody wants the frame any more."""
+
+
 class Ahead:
     """Frames of a source, made ready ahead of whoever takes them.
 
     Only one thread at a time asks the source for its next frame, so any iterable will do; a source with `jobs` has its
     pictures decoded side by side. However long the source is and however large its frames are, only so many, and only
-    so many bytes of them, wait here or are still in the taker's hands; a taker who needs one more gets it anyway.
+    so many bytes of them, are being made, wait here or are still in the taker's hands; a taker who needs one more gets
+    it anyway. For pictures the bytes are counted before they are taken, from what their files say.
 
     Args:
         frames: The source.
         prepare: See `Predictor.prepare`; called from several threads.
         most: How many frames may be ahead.
-        most_bytes: How many bytes of decoded frames may be about, until `release`.
+        most_bytes: How many bytes of decoded frames, until `release`, and of files that are being decoded may be about.
     """
 
     def __init__(
@@ -61,7 +66,7 @@ class Ahead:
         cores = usable_cores()
         if isinstance(frames, Jobs):
             frames.skipped.clear()
-            self._skipped, self._source = frames.skipped, frames.jobs()
+            self._skipped, self._source = frames.skipped, frames.jobs(self._room)
             count = min(cores, _MOST_THREADS)
         else:
             self._source = iter(frames)
@@ -73,6 +78,8 @@ class Ahead:
         self._asked = 0
         self._taken = 0
         self._bytes = 0
+        self._reserved: dict[int, int] = {}  # of these bytes, by number, those of frames that are not ready yet
+        self._mine = threading.local()  # the number of the frame that this thread works on
         self._hungry = False
         self._over = False
         self._threads = [threading.Thread(target=self._work, name=f"frames-{n}", daemon=True) for n in range(count)]
@@ -127,13 +134,21 @@ class Ahead:
         self._ready.clear()
 
     def _work(self) -> None:
-        while (asked := self._ask()) is not None:
-            number, given, read = asked
-            try:
-                one = self._make(given, read)
-            except BaseException as error:  # noqa: BLE001 - raised again where the frame is taken
-                one = _Failed(error)
-            self._put(number, one)
+        while self._work_on_one():
+            pass
+
+    def _work_on_one(self) -> bool:
+        """A call of its own, so that a thread that waits for its next frame keeps none of the last one."""
+        asked = self._ask()
+        if asked is None:
+            return False
+        number, given, read = asked
+        try:
+            one = self._make(given, read)
+        except BaseException as error:  # noqa: BLE001 - raised again where the frame is taken
+            one = _Failed(error)
+        self._put(number, one)
+        return True
 
     def _ask(self) -> tuple[int, Any, float] | None:
         """The next frame, or the work that gives it, with its number and how long the source took; None: no more."""
@@ -146,10 +161,13 @@ class Ahead:
                 number = self._asked
                 self._asked += 1
             began = time.perf_counter()
+            self._mine.number = number
             try:
                 given = next(self._source, _End())
             except BaseException as error:  # noqa: BLE001 - as above
                 given = _Failed(error)
+            if isinstance(given, Frame):
+                self._reserve(number, given.bgr.nbytes)
             if isinstance(given, _End | _Failed):
                 with self._changed:
                     self._most = 0  # nobody asks again, and what is ready is still taken
@@ -161,6 +179,23 @@ class Ahead:
         ahead = self._asked - self._taken
         starving = self._hungry and ahead == 0
         return self._most > 0 and (starving or (ahead < self._most and self._bytes < self._most_bytes))
+
+    def _room(self, wanted: int) -> None:
+        """See `Jobs.jobs`. Whoever makes the frame that is waited for goes on, so there is always one that does."""
+        number = self._mine.number
+        with self._changed:
+            while not self._over:
+                waited_for = self._hungry and number == self._taken
+                if waited_for or self._bytes + wanted <= self._most_bytes:
+                    self._reserve(number, wanted)
+                    return
+                self._changed.wait(_LOOK_SECONDS)
+        raise _ClosedError
+
+    def _reserve(self, number: int, size: int) -> None:
+        with self._changed:
+            self._reserved[number] = self._reserved.get(number, 0) + size
+            self._bytes += size
 
     def _make(self, given: Any, read: float) -> Ready | Skipped:
         began = time.perf_counter()
@@ -175,6 +210,7 @@ class Ahead:
     def _put(self, number: int, one: Ready | Skipped | _Failed | _End) -> None:
         with self._changed:
             self._ready[number] = one
+            self._bytes -= self._reserved.pop(number, 0)
             if isinstance(one, Ready):
                 self._bytes += one.frame.bgr.nbytes
             self._changed.notify_all()

@@ -11,6 +11,13 @@ from ..results import Frame, Skipped
 Job = Callable[[], Frame | Skipped]
 """The slow part of getting one frame, which any thread may do."""
 
+Room = Callable[[int], None]
+"""Waits until so many more bytes may be held for the frame that is being made."""
+
+
+def plenty(wanted: int) -> None:
+    """There is room for everything: one frame at a time is made."""
+
 
 class Source(Protocol):
     """An iterable of frames. It may be gone through again, but for what is live and for standard input.
@@ -40,8 +47,13 @@ class Jobs(Protocol):
 
     skipped: list[Skipped]
 
-    def jobs(self) -> Iterator[Job]:
-        """A job for each frame, in order. Asked by one thread at a time."""
+    def jobs(self, room: Room = plenty) -> Iterator[Job]:
+        """A job for each frame, in order. Asked by one thread at a time.
+
+        Args:
+            room: To be asked before memory is taken, by a job and by the iterator, in the thread that runs them: for
+                the content of a file, and for its pixels.
+        """
         ...
 
 
@@ -55,7 +67,7 @@ class PicturesBase(ABC):
         self.frames_per_second: float | None = None
 
     @abstractmethod
-    def jobs(self) -> Iterator[Job]:
+    def jobs(self, room: Room = plenty) -> Iterator[Job]:
         """See `Jobs.jobs`."""
 
     def __iter__(self) -> Iterator[Frame]:

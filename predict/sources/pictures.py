@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from ...core.images import MAX_MEGAPIXELS, ImageError, is_image, read_image
+from ...core.images import MAX_MEGAPIXELS, ImageError, decode_image, is_image, read_bytes
 from ...core.manifest import MANIFEST_NAME
 from ..address import hide_login, is_address
 from ..results import Frame, Skipped
-from .base import Job, PicturesBase
+from .base import Job, PicturesBase, Room, plenty
 
 _DIGITS = re.compile(r"\d+")
 
@@ -31,15 +32,18 @@ class PictureSource(PicturesBase):
         self.paths = tuple(paths)
         self._max_megapixels = max_megapixels
 
-    def jobs(self) -> Iterator[Job]:
+    def jobs(self, room: Room = plenty) -> Iterator[Job]:
         """See `Jobs.jobs`."""
-        return (partial(read_frame, path, index, self._max_megapixels) for index, path in enumerate(self.paths))
+        return (partial(read_frame, path, index, self._max_megapixels, room) for index, path in enumerate(self.paths))
 
 
-def read_frame(path: Path | str, index: int, max_megapixels: float) -> Frame | Skipped:
-    """Decode one picture file."""
+def read_frame(path: Path | str, index: int, max_megapixels: float, room: Room) -> Frame | Skipped:
+    """Decode one picture file, once there is `room` for it."""
+    with suppress(OSError, ValueError):  # whoever reads it says what is wrong
+        room(os.stat(path).st_size)  # noqa: PTH116 - as below
     try:
-        return Frame(read_image(Path(path), max_megapixels=max_megapixels), str(path), index)
+        bgr = decode_image(read_bytes(Path(path)), Path(path), max_megapixels=max_megapixels, room=room)
+        return Frame(bgr, str(path), index)
     except ImageError as error:
         if error.fault == "missing" and is_address(str(path)):
             return Skipped(hide_login(str(path)), "it is an address, and only files are read here")

@@ -12,7 +12,7 @@ from ...core.errors import DataError, NotFoundError
 from ...core.images import IMAGE_SUFFIXES, MAX_MEGAPIXELS
 from ..address import is_address
 from ..results import Skipped
-from .base import Job, PicturesBase
+from .base import Job, PicturesBase, Room, plenty
 from .pictures import PictureSource, read_frame
 
 LIST_SUFFIXES = frozenset({".txt", ".lst"})
@@ -36,7 +36,7 @@ class StdinSource(PicturesBase):
         self._lines = lines or sys.stdin.buffer
         self._max_megapixels = max_megapixels
 
-    def jobs(self) -> Iterator[Job]:
+    def jobs(self, room: Room = plenty) -> Iterator[Job]:
         """See `Jobs.jobs`.
 
         Raises:
@@ -49,7 +49,7 @@ class StdinSource(PicturesBase):
                 yield partial(Skipped, f"{path[:_SHOWN]}...", "the line is longer than any path")
                 index += 1
             elif path:
-                yield partial(read_frame, path, index, self._max_megapixels)
+                yield partial(read_frame, path, index, self._max_megapixels, room)
                 index += 1
         if not index:
             raise NotFoundError(

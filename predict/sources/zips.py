@@ -15,11 +15,12 @@ from ...core.errors import DataError
 from ...core.images import MAX_MEGAPIXELS, ImageError, decode_image, is_image
 from ...core.zips import is_encrypted, is_packed_as_we_read, shown_name, too_dense
 from ..results import Frame, Skipped
-from .base import Job, PicturesBase
+from .base import Job, PicturesBase, Room, plenty
 from .pictures import natural_key
 
 _MOST_BYTES = 256 << 20  # of one picture, unpacked
 _MOST_LISTED = 32 << 20  # bytes of the list of names: some 300,000 pictures; each takes 20 times that in memory
+_RARE_METHODS = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "lzma"}
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
 
 
@@ -51,28 +52,29 @@ class ZipSource(PicturesBase):
         self._entries.sort(key=lambda entry: natural_key(entry.filename))
         super().__init__(path.stem, len(self._entries))
 
-    def jobs(self) -> Iterator[Job]:
+    def jobs(self, room: Room = plenty) -> Iterator[Job]:
         """See `Jobs.jobs`. Unpacking is done here, decoding by the jobs."""
         with _opened(self.path) as opened:
             for index, entry in enumerate(self._entries):
                 shown = f"{self.path}/{shown_name(entry.filename, None)}"
                 try:
-                    data = _unpack(opened, entry)
+                    data = _unpack(opened, entry, room)
                 except ImageError as error:
                     yield partial(Skipped, shown, error.reason)
                 else:
-                    yield partial(_decode, data, shown, index, self._max_megapixels)
+                    yield partial(_decode, data, shown, index, self._max_megapixels, room)
 
 
-def _unpack(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+def _unpack(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, room: Room) -> bytes:
     unpacked = entry.file_size
     if is_encrypted(entry):
         raise ImageError("it is encrypted; unpack the zip with its password first", None, "missing")
     if not is_packed_as_we_read(entry):
-        how = zipfile.compressor_names.get(entry.compress_type, f"method {entry.compress_type}")
+        how = _RARE_METHODS.get(entry.compress_type, f"method {entry.compress_type}")
         raise ImageError(f"it is packed with {how}, which is not read; pack it as usual (deflate)", None, "missing")
     if unpacked > _MOST_BYTES or too_dense(unpacked, entry.compress_size):
         raise ImageError("it claims to unpack to much more than a picture has", None, "too-large")
+    room(unpacked)
     try:
         with opened.open(entry) as file:
             data = file.read(unpacked + 1)
@@ -83,9 +85,9 @@ def _unpack(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     return data
 
 
-def _decode(data: bytes, shown: str, index: int, max_megapixels: float) -> Frame | Skipped:
+def _decode(data: bytes, shown: str, index: int, max_megapixels: float, room: Room) -> Frame | Skipped:
     try:
-        return Frame(decode_image(data, Path(shown), max_megapixels=max_megapixels), shown, index)
+        return Frame(decode_image(data, Path(shown), max_megapixels=max_megapixels, room=room), shown, index)
     except ImageError as error:
         return Skipped(shown, error.reason)
 

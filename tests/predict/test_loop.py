@@ -5,7 +5,10 @@ from __future__ import annotations
 import collections
 import contextlib
 import functools
+import gc
 import threading
+import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from lensmith.predict.loop import Waited, predict_frames
 from lensmith.predict.model import Model, Predictor
 from lensmith.predict.results import Detections, Frame, Scores, Skipped
 from lensmith.predict.sources import Job, PicturesBase
+from lensmith.predict.sources.base import Room, plenty
 from lensmith.weights.bundle import Bundle
 
 from .make_bundle import blocks, make_classifier, make_detector
@@ -114,7 +118,7 @@ class _Side(PicturesBase):
         self._names, self._most = names, most
         self.begun = [threading.Event() for _ in names]
 
-    def jobs(self) -> Iterator[Job]:
+    def jobs(self, room: Room = plenty) -> Iterator[Job]:
         return (functools.partial(self._decode, number, name) for number, name in enumerate(self._names))
 
     def _decode(self, number: int, name: str | None) -> Frame | Skipped:
@@ -179,6 +183,80 @@ def test_large_frames_wait_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> No
     finally:
         ahead.close()
     assert ahead.take() is None
+
+
+class _Large(PicturesBase):
+    """Large pictures, of which it is noted how many are held at once, and how many wait for room."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__("large", count)
+        self.lock = threading.Lock()
+        self.held = self.most = 0
+        self.asked = threading.Semaphore(0)
+
+    def jobs(self, room: Room = plenty) -> Iterator[Job]:
+        return (functools.partial(self._decode, number, room) for number in range(self.total or 0))
+
+    def _decode(self, number: int, room: Room) -> Frame | Skipped:
+        self.asked.release()
+        room(300)
+        room(29_700)
+        with self.lock:
+            self.held += 1
+            self.most = max(self.most, self.held)
+        threading.Event().wait(0.002)  # decoding takes its time
+        return Frame(np.full((100, 100, 3), number, np.uint8), str(number), number)
+
+
+@pytest.mark.parametrize("cores", [1, 16])
+def test_memory_is_asked_for_before_it_is_taken(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    _with_cores(monkeypatch, cores)
+    source = _Large(60)
+    ahead = Ahead(source, lambda bgr: bgr, 100, most_bytes=3 * 30_000)
+    try:
+        seen, held = [], []
+        while one := ahead.take():
+            seen.append(one.frame.index)
+            held.append(one.frame)
+            if len(held) == 5:  # a batch larger than what may be ahead
+                for frame in held:
+                    with source.lock:
+                        source.held -= 1
+                    ahead.release(frame)
+                held.clear()
+        assert seen == list(range(60))
+        assert source.most <= 5 + 3
+    finally:
+        ahead.close()
+
+
+def test_a_thread_that_waits_keeps_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    _with_cores(monkeypatch, 4)
+    ahead = Ahead(_Large(20), lambda bgr: None, 100, most_bytes=30_000)
+    try:
+        for _ in range(10):
+            one = ahead.take()
+            assert one
+            kept = weakref.ref(one.frame.bgr)
+            ahead.release(one.frame)
+            del one
+            until = time.monotonic() + 5  # the thread that made it may still be on its way to wait
+            while kept() is not None and time.monotonic() < until:
+                gc.collect()
+            assert kept() is None
+    finally:
+        ahead.close()
+
+
+def test_closing_wakes_whoever_waits_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    _with_cores(monkeypatch, 4)
+    source = _Large(9)
+    ahead = Ahead(source, lambda bgr: bgr, 100, most_bytes=100)
+    for _ in range(4):
+        assert source.asked.acquire(timeout=30)
+    ahead.close()
+    assert not _reading()
+    assert source.most == 0
 
 
 class _Slow:
