@@ -19,8 +19,9 @@ class _WeightsGroup(TyperGroup):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As always; what is no sub-command is a model's name."""
-        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+        """As always; a word that stands alone and is no sub-command is a model's name."""
+        alone = len(args) == 1 or (len(args) > 1 and args[1].startswith("-"))
+        if alone and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             args = ["show", *args]
         return super().resolve_command(ctx, args)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .errors import DiskFullError, LensmithError, NotFoundError, UsageError, is_disk_full
 from .files import restore_retired, slug
-from .words import near_names
+from .words import near_names, some
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def locate(given: str | Path, home: Path, kind: str, *, marker: str | None = Non
     if near:
         hint = "did you mean " + " or ".join(near) + "?"
     elif known:
-        hint = "there are: " + ", ".join(known[:10])
+        hint = f"there are: {some(known, 10)}"
     else:
         hint = f"there is no {kind} in {home} yet{_FIRST_OF.get(kind, '')}"
     raise NotFoundError(f"There is no {kind} called '{given}'.", where=named, next_step=hint)

@@ -143,3 +143,10 @@ def test_remove_asks_at_a_terminal_and_no_leaves_the_model(workspace: Workspace)
     assert "Delete the model cells" in said
     assert "nothing was removed" in said
     assert open_bundle("cells", workspace).name == "cells"
+
+
+def test_a_slip_in_a_sub_command_is_named(models: Workspace) -> None:
+    done = run_cv("weights", "shw", "cells", cwd=models.root)
+    assert done.returncode == 2
+    assert "No such command 'shw'. Did you mean 'show'?" in done.stderr
+    assert run_cv("weights", "cells", "--json", cwd=models.root).returncode == 0  # a name alone still shows the model
