@@ -95,7 +95,7 @@ def test_pictures_that_do_not_fit_together_go_through_the_model_in_halves() -> N
         return batch.mean(dim=(2, 3)) * 255
 
     detector = object.__new__(TorchDetector)
-    detector.device, detector.model = "cpu", model
+    detector.device, detector.half, detector.model = "cpu", False, model
     pictures = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 3), np.uint8)
     room = 2
     assert detector.infer(pictures)[:, 0].round().tolist() == [0, 1, 2, 3, 4]
