@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from ..core.draw import class_colour, draw_boxes, draw_label, put_label, text_mask, text_size
 from .results import Count, Detections, Prediction, Scores
 
-_REGION = (255, 255, 255)
+_REGIONS = ((255, 255, 255), (0, 220, 255), (255, 200, 60), (200, 120, 255), (120, 255, 160))  # BGR
 
 
 def draw(prediction: Prediction, names: tuple[str, ...]) -> np.ndarray:
@@ -21,10 +23,9 @@ def draw(prediction: Prediction, names: tuple[str, ...]) -> np.ndarray:
     if isinstance(prediction.result, Detections):
         found = prediction.result
         colours = _colours(found, names)
+        _draw_counts(bgr, found.counts)  # first: boxes and their labels stay whole
         _draw_trails(bgr, found, colours)
         draw_boxes(bgr, found.xyxy, colours, [_label(found, row, names) for row in range(len(found))])
-        for count in found.counts:
-            _draw_count(bgr, count)
     else:
         _draw_scores(bgr, prediction.result, names)
     return bgr
@@ -58,23 +59,46 @@ def _draw_trails(bgr: np.ndarray, found: Detections, colours: np.ndarray) -> Non
             cv2.polylines(bgr, [np.rint(trail).astype(np.int32)], False, class_colour(int(number)), thickness)
 
 
-def _draw_count(bgr: np.ndarray, count: Count) -> None:
-    """A line with an arrow that shows which way is "in", or a zone; with the name and the numbers."""
+def _draw_counts(bgr: np.ndarray, counts: Sequence[Count]) -> None:
+    """Lines and zones, each in its own colour, and their captions, none of which hides another."""
+    size = text_size(bgr)
+    captions: list[tuple[np.ndarray, int, int]] = []
+    for number, count in enumerate(counts):
+        anchor = _draw_region(bgr, count, _REGIONS[number % len(_REGIONS)])
+        told = f"{count.name}: " + ", ".join(f"{n} {word}" for word, n in count.totals().items())
+        mask = text_mask(told, size)
+        x = min(max(round(float(anchor[0])) - mask.shape[1] // 2, 0), max(bgr.shape[1] - mask.shape[1], 0))
+        captions.append((mask, x, max(round(float(anchor[1])) - mask.shape[0], 0)))
+    taken: list[tuple[int, int, int, int]] = []
+    for number, (mask, x, y) in enumerate(captions):
+        tall, wide = mask.shape
+        last = max(bgr.shape[0] - tall, 0)
+        # The free place nearest to where it belongs; where there is none, some are hidden.
+        rows = sorted(range(last + 1), key=lambda row: abs(row - y))
+        free = (row for row in rows if not any(_overlap((x, row, x + wide, row + tall), one) for one in taken))
+        y = next(free, min(y, last))
+        taken.append((x, y, x + wide, y + tall))
+        put_label(bgr, mask, x, y, _REGIONS[number % len(_REGIONS)])
+
+
+def _overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _draw_region(bgr: np.ndarray, count: Count, colour: tuple[int, int, int]) -> np.ndarray:
+    """A line with an arrow that shows which way is "in", or a zone; gives the point that its caption stands above."""
     thickness = max(2, round(sum(bgr.shape[:2]) * 0.002))
     points = np.rint(count.points).astype(np.int32)
-    cv2.polylines(bgr, [points], not count.is_line, _REGION, thickness)
+    cv2.polylines(bgr, [points], not count.is_line, colour, thickness)
+    if not count.is_line:
+        return count.points[count.points[:, 1].argmin()]
     middle = count.points.mean(axis=0)
-    if count.is_line:
-        along = count.points[1] - count.points[0]
-        inwards = np.array([-along[1], along[0]]) / max(float(np.hypot(*along)), 1e-6)
-        tip = middle + inwards * text_size(bgr)
-        start, end = ((round(float(x)), round(float(y))) for x, y in (middle, tip))
-        cv2.arrowedLine(bgr, start, end, _REGION, thickness, tipLength=0.4)
-    mask = text_mask(f"{count.name}: " + ", ".join(f"{n} {word}" for word, n in count.totals().items()), text_size(bgr))
-    anchor = (middle - (0, text_size(bgr))) if count.is_line else count.points[count.points[:, 1].argmin()]
-    x = min(max(round(float(anchor[0])) - mask.shape[1] // 2, 0), max(bgr.shape[1] - mask.shape[1], 0))
-    y = min(max(round(float(anchor[1])) - mask.shape[0], 0), max(bgr.shape[0] - mask.shape[0], 0))
-    put_label(bgr, mask, x, y, _REGION)
+    along = count.points[1] - count.points[0]
+    inwards = np.array([-along[1], along[0]]) / max(float(np.hypot(*along)), 1e-6)
+    tip = middle + inwards * text_size(bgr)
+    start, end = ((round(float(x)), round(float(y))) for x, y in (middle, tip))
+    cv2.arrowedLine(bgr, start, end, colour, thickness, tipLength=0.4)
+    return middle - (0, text_size(bgr))
 
 
 def draw_note(bgr: np.ndarray, text: str) -> None:

@@ -98,3 +98,14 @@ def test_more_boxes_than_there_is_room_for_labels_are_drawn_too() -> None:
     boxes = np.concatenate([corner, corner + 20], axis=1).astype(np.float32)
     drawn = _drawn(Detections(boxes, np.zeros(300, np.int64), np.ones(300, np.float32)))
     assert _has(drawn, class_colour(0)).any()
+
+
+def test_captions_of_lines_and_zones_at_one_place_do_not_hide_each_other_and_boxes_lie_above_them() -> None:
+    points = np.array([[40, 120], [280, 120]], np.float32)
+    counts = tuple(Count(name, points, {"in": {}, "out": {}}) for name in ("door", "gate"))
+    drawn = _drawn(replace(_found(), counts=counts, xyxy=np.zeros((0, 4), np.float32)))
+    mask = text_mask("door: 0 in, 0 out", 11)
+    for colour in ((255, 255, 255), (0, 220, 255)):
+        assert _has(drawn, colour).sum() >= (mask == 0).sum()  # all of its ground is there
+    over = _drawn(replace(_found((100, 90, 220, 150)), counts=counts))
+    assert _has(over, class_colour(0))[90:150, 100:102].all()
