@@ -49,7 +49,52 @@ class Wanted:
     split: Split | None = None
 
 
-def to_measure(
+@dataclass(frozen=True)
+class ForExport:
+    """What an export is made and measured with.
+
+    Attributes:
+        measured: A split to measure on; None: there is none.
+        calibrated: The dataset and the pictures that calibrate it; None: it needs none.
+    """
+
+    measured: Measured | None
+    calibrated: tuple[DatasetRef, tuple[Path, ...]] | None
+
+
+def pictures_for_export(
+    learner: Learner,
+    wanted: Wanted,
+    fits: Callable[[Dataset], None],
+    workspace: Workspace,
+    *,
+    calibrate_with: int | None,
+    seed: int,
+) -> ForExport:
+    """Find the pictures that measure an export, and those that calibrate it; says so where some do both.
+
+    Args:
+        learner: The model.
+        wanted: See `_to_measure`.
+        fits: Likewise.
+        workspace: Where names are looked up.
+        calibrate_with: So many training pictures at most; None: it needs none.
+        seed: Which of them.
+
+    Raises:
+        NotFoundError, DataError: a dataset that was named is not there or holds no such pictures, or none that
+            calibrates was named and the model's own is not here.
+    """
+    measured = _to_measure(learner, wanted, fits, workspace)
+    if calibrate_with is None:
+        return ForExport(measured, None)
+    calibrated = _to_calibrate(learner, wanted.calibrate, workspace, most=calibrate_with, seed=seed)
+    if measured:
+        warn_of_leak(calibrated[1], [item.image for item in measured.items])
+    return ForExport(measured, calibrated)
+
+
+def _to_measure(
     learner: Learner, wanted: Wanted, fits: Callable[[Dataset], None], workspace: Workspace
 ) -> Measured | None:
     """The pictures to measure on: of the dataset that was named for it, or calibrates, or that the model was made from.
@@ -125,7 +170,7 @@ def own_dataset(learner: Learner) -> Dataset | None:
     return None
 
 
-def to_calibrate(
+def _to_calibrate(
     learner: Learner, given: str | None, workspace: Workspace, *, most: int, seed: int
 ) -> tuple[DatasetRef, tuple[Path, ...]]:
     """Training pictures by the seed, `most` of them at most; never those of valid or test, which measure the result.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from ..core.workspace import Workspace
-from ..datasets.for_export import Wanted, to_calibrate, to_measure, warn_of_leak
+from ..datasets.for_export import Wanted, pictures_for_export
 from ..datasets.known import Learner
 from ..predict.exporting import (
     MOST_PICTURES,
@@ -33,8 +33,11 @@ def export_detector(bundle: Bundle, config: ExportConfig, workspace: Workspace) 
     record = bundle.record
     learner = Learner(bundle.name, record.dataset, record.run, bundle.folder)
     wanted = Wanted(config.dataset, config.calibrate, config.split)
-    measured = to_measure(learner, wanted, partial(check_fits, bundle), workspace)
-    measurement = None
+    given = pictures_for_export(
+        learner, wanted, partial(check_fits, bundle), workspace,
+        calibrate_with=MOST_PICTURES if config.precision == "int8" else None, seed=config.seed,
+    )  # fmt: skip
+    measured, measurement = given.measured, None
     if measured:
 
         def run(model: Model) -> dict[str, float]:
@@ -42,10 +45,5 @@ def export_detector(bundle: Bundle, config: ExportConfig, workspace: Workspace) 
             return found.scores.summary()
 
         measurement = Measurement(measured.reference, measured.split, ("mAP50-95", "mAP50"), run)
-    calibration = None
-    if config.precision == "int8":
-        reference, pictures = to_calibrate(learner, config.calibrate, workspace, most=MOST_PICTURES, seed=config.seed)
-        calibration = Calibration(reference, pictures)
-        if measured:
-            warn_of_leak(pictures, [item.image for item in measured.items])
+    calibration = Calibration(*given.calibrated) if given.calibrated else None
     return export_bundle(bundle, config, workspace, calibration=calibration, measurement=measurement)

@@ -23,11 +23,11 @@ from .sources import Source, StreamSource
 from .stages import Stage
 from .summary import Summary
 from .tiles import Tiled
+from .video import DEFAULT_FRAMES_PER_SECOND
 
 RECORDS_NAME = "predictions.jsonl"
 TABLE_NAME = "predictions.csv"
 VIDEO_NAME = "drawn.mp4"
-_LIVE_FRAMES_PER_SECOND = 25.0
 
 Format = Literal["jsonl", "csv", "yolo", "coco"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -153,7 +153,7 @@ def _open_sinks(
 
 def _open_drawn(run: Path, source: Source, model: Predictor) -> Drawn:
     live = isinstance(source, StreamSource)
-    rate = _LIVE_FRAMES_PER_SECOND if live else source.frames_per_second
+    rate = DEFAULT_FRAMES_PER_SECOND if live else source.frames_per_second
     if rate is None:
         return DrawnPictures(run, model.names)
     return DrawnVideo(VideoRecorder(run / VIDEO_NAME, rate), model.names, by_the_clock=live)
