@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -12,6 +13,7 @@ from .tables import print_table
 if TYPE_CHECKING:
     from ..predict.exporting import Exported
 
+_MUCH = 0.02  # of mAP or accuracy: more than other options of a training usually change
 _MEGABYTE = 1e6
 
 
@@ -101,7 +103,7 @@ def export(
 def _tell(done: Exported) -> None:
     import shlex
 
-    from ..core.progress import say
+    from ..core.progress import say, warn
     from ..weights.export.formats import FORMATS
 
     record = done.bundle.record
@@ -127,6 +129,8 @@ def _tell(done: Exported) -> None:
     print_table((f"measured{on}", exported.source, record.name, "difference"), rows)
     told = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in exported.difference.items())
     say(f"on the golden samples it differs at most by: {told}")
+    if much := much_lost(exported.loss):
+        warn(much)
     say(f"the export is in {done.bundle.folder}")
     entry = FORMATS[exported.format]
     if entry.ours:
@@ -136,6 +140,14 @@ def _tell(done: Exported) -> None:
         many = "any number of pictures" if entry.batch is None else "one picture at a time"
         say(f"next: load {entry.entry} in your program: 'pictures', uint8 BGR (n, {size.height}, {size.width}, 3), "
             f"{many}, {size.resize}; README.md there says more")  # fmt: skip
+
+
+def much_lost(loss: Mapping[str, float]) -> str | None:
+    """What to say of an export that lost a lot: the worst of its figures (this minus the source's); else None."""
+    metric, lost = min(loss.items(), key=lambda one: one[1], default=("", 0.0))
+    if lost > -_MUCH:
+        return None
+    return f"it loses {-100 * lost:.1f} points of {metric}, which is a lot; an export with --half loses next to nothing"
 
 
 def _list(as_json: bool) -> None:

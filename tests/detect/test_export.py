@@ -17,6 +17,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from lensmith.cli.export import much_lost
 from lensmith.core.errors import LensmithError, MissingExtraError, NotFoundError, UsageError
 from lensmith.core.workspace import Workspace
 from lensmith.datasets.for_export import warn_of_leak
@@ -300,6 +301,13 @@ def test_the_command(shop: Shop) -> None:
     listed = run_cv("export", "--list", "--json", cwd=root)
     rows = {(row["format"], row["precision"]): row["detect"] for row in json.loads(listed.stdout)}
     assert rows["onnx", "fp32"] == "yes" and rows["torchscript", "int8"] == "no"
+
+
+def test_a_great_loss_is_said_and_a_small_one_is_not() -> None:
+    said = much_lost({"mAP50-95": -0.0473, "mAP50": -0.0553})
+    assert said is not None and said.startswith("it loses 5.5 points of mAP50,")
+    assert much_lost({"mAP50-95": -0.0177, "mAP50": 0.01}) is None
+    assert much_lost({}) is None
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for the child in /proc")
