@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from ..core.errors import DataError, NotFoundError, UsageError
 from ..core.files import sha256_of, slug
 from ..core.lock import only_one
 from ..core.progress import progress
+from ..core.words import some
 from ..core.workspace import Workspace
 from ..core.zips import need_room
 from .bundle import BUNDLE_NAME, LARGEST_RECORD_BYTES, Bundle, BundleRecord
@@ -35,6 +37,7 @@ from .record import safe_file_name
 from .shelf import take_in
 
 _WAITING = ".pulling"
+_KEPT_SECONDS = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,8 @@ def pull_bundle(
 ) -> Bundle:
     """Bring a bundle from a place; it appears only when every hash is right and `prove` did not object.
 
-    Files that came before a cut are kept, hidden, and not fetched again by the next call.
+    Files that came before a cut are kept, hidden, and not fetched again by the next call. A pull removes those that
+    have waited for a week.
 
     Args:
         place: From `places.open_place`.
@@ -168,9 +172,18 @@ def pull_bundle(
     with only_one(workspace.weights / ".locks" / f"{version}.pull", f"another command that pulls {there}"):
         bundle = take_in(text, fetch, name, workspace, prove)
         shutil.rmtree(waiting, ignore_errors=True)
+        _forget_cut_pulls(waiting.parent)
         with contextlib.suppress(OSError):  # it was not there, or another pull waits in it
             waiting.parent.rmdir()
     return bundle
+
+
+def _forget_cut_pulls(home: Path) -> None:
+    """Remove what pulls left behind that nobody went on with for a week."""
+    with contextlib.suppress(OSError):  # it is gone already
+        for cut in home.iterdir():
+            if time.time() - cut.stat().st_mtime > _KEPT_SECONDS:
+                shutil.rmtree(cut, ignore_errors=True)
 
 
 def _fetch(place: Place, folder: str, record: BundleRecord, waiting: Path, target: Path) -> None:
@@ -219,5 +232,5 @@ def _fetch_one(place: Place, path: str, sha256: str, kept: Path) -> None:
 
 def _no_such_model(place: Place, there: str) -> NotFoundError:
     names = [name for name in place.names() if name == slug(name)]
-    hint = f"there are: {', '.join(names[:10])}" if names else "nothing is there; cv push-weights NAME --to PLACE"
+    hint = f"there are: {some(names, 10)}" if names else "nothing is there; cv push-weights NAME --to PLACE"
     return NotFoundError(f"There is no model called '{there}' in this place.", where=place.address, next_step=hint)

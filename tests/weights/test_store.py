@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,19 @@ def test_what_was_pushed_is_what_is_pulled(workspace: Workspace, place: Place, m
     assert not (workspace.weights / ".pulling").exists()
     assert push_bundle(made, place) == type(push_bundle(made, place))(f"{place.address}/colours", "same", 0)
     assert pull_bundle(place, "colours", "farben", workspace, _accept).record.name == "farben"
+
+
+def test_what_a_cut_pull_left_goes_after_a_week(workspace: Workspace, tmp_path: Path, made: Bundle) -> None:
+    old, young = (workspace.weights / ".pulling" / name for name in ("old", "young"))
+    for folder in (old, young):
+        folder.mkdir(parents=True)
+        (folder / "part").write_bytes(b"half a model")
+    week_ago = time.time() - 8 * 24 * 3600
+    os.utime(old, (week_ago, week_ago))
+    place = FolderPlace(tmp_path / "for others")
+    push_bundle(made, place)
+    pull_bundle(place, "colours", None, workspace, _accept)
+    assert [path.name for path in (workspace.weights / ".pulling").iterdir()] == ["young"]
 
 
 def test_another_model_of_the_name_is_replaced_only_when_asked(
