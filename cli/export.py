@@ -171,11 +171,18 @@ def _list(as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
+    reasons: dict[str, None] = {}
     table = []
-    for row in found:
-        alike = row["detect"] == row["classify"]
-        table.append((
-            row["format"], row["precision"],
-            plain(row["detect"] if alike else f"detectors: {row['detect']}; classifiers: {row['classify']}"),
-        ))  # fmt: skip
-    print_table(("format", "numbers", "on this machine"), table)
+    for kind in kinds:
+        mine = [row for row in found if row["format"] == kind]
+        table.append((kind, *(_who(row) for row in mine)))
+        reasons |= dict.fromkeys(row[task] for row in mine for task in ("detect", "classify") if row[task] != "yes")
+    print_table(("format", *precisions), table)
+    for reason in reasons:
+        typer.echo(plain(f"\n{reason}"))
+
+
+def _who(row: Mapping[str, str]) -> str:
+    """Of which models this format and precision can be made here."""
+    made = [name for name, task in (("detectors", "detect"), ("classifiers", "classify")) if row[task] == "yes"]
+    return {0: "no", 1: f"{made[0]} only" if made else "", 2: "yes"}[len(made)]

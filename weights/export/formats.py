@@ -88,9 +88,9 @@ def _needs_openvino(precision: Precision, _task: Task) -> None:
 def _needs_tensorrt(_precision: Precision, _task: Task) -> None:
     missing = []
     if not nvidia_gpus():
-        missing.append("an NVIDIA GPU with its driver, which this machine does not have")
+        missing.append("an NVIDIA GPU with its driver (this machine has none)")
     if find_spec("tensorrt") is None:
-        missing.append("the package 'tensorrt', which is not installed (pip install tensorrt)")
+        missing.append("the package 'tensorrt' (pip install tensorrt)")
     if missing:
         raise LensmithError(
             f"A TensorRT model is made for one kind of GPU, on that GPU. It needs {' and '.join(missing)}.",
