@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]
+Place = tuple[int, int, int, int]  # left, top, right, bottom
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 _SYSTEM_FONTS = (
@@ -34,7 +35,13 @@ def class_colour(class_id: int) -> Colour:
 
 
 def draw_boxes(
-    bgr: np.ndarray, xyxy: np.ndarray, class_id: np.ndarray, labels: Sequence[str], *, text_pixels: int | None = None
+    bgr: np.ndarray,
+    xyxy: np.ndarray,
+    class_id: np.ndarray,
+    labels: Sequence[str],
+    *,
+    text_pixels: int | None = None,
+    taken: Sequence[Place] = (),
 ) -> None:
     """Draw boxes with a label each into the picture itself.
 
@@ -44,6 +51,7 @@ def draw_boxes(
         class_id: `(n,)`; it chooses the colour.
         labels: One text for each box.
         text_pixels: Height of the letters; None takes what suits the picture at its full size.
+        taken: Where other texts stand, which labels keep clear of as they do of each other.
     """
     height, width = bgr.shape[:2]
     size = text_pixels or _text_size_for(bgr, xyxy, labels)
@@ -53,16 +61,20 @@ def draw_boxes(
         corner = (min(right, width - 1), min(bottom, height - 1))
         cv2.rectangle(bgr, (left, top), corner, class_colour(int(number)), thickness)
     masks = [text_mask(label, size) for label in labels]
-    places = _label_places(rows, [mask.shape for mask in masks], width, height)
+    places = _label_places(rows, [mask.shape for mask in masks], (width, height), taken)
     for mask, (x, y), number in reversed(list(zip(masks, places, class_id, strict=True))):
         put_label(bgr, mask, x, y, class_colour(int(number)))
 
 
 def _label_places(
-    boxes: Sequence[tuple[int, ...]], shapes: Sequence[tuple[int, ...]], width: int, height: int
+    boxes: Sequence[tuple[int, ...]],
+    shapes: Sequence[tuple[int, ...]],
+    size: tuple[int, int],
+    others: Sequence[Place],
 ) -> list[tuple[int, int]]:
     """Upper left corners of the labels: above the box, or where they hide fewer of the labels before them."""
-    taken: list[tuple[int, int, int, int]] = []
+    width, height = size
+    taken = list(others)
     for (left, top, right, bottom), (tall, wide) in zip(boxes, shapes, strict=True):
         x = min(left, max(width - wide, 0))
         above = top - tall if top >= tall else top
@@ -74,10 +86,10 @@ def _label_places(
         best = min((_hidden(place, tall, wide, taken), number) for number, place in enumerate(offered))
         x, y = offered[best[1]]
         taken.append((x, y, x + wide, y + tall))
-    return [(x, y) for x, y, _, _ in taken]
+    return [(x, y) for x, y, _, _ in taken[len(others) :]]
 
 
-def _hidden(place: tuple[int, int], tall: int, wide: int, taken: Sequence[tuple[int, int, int, int]]) -> int:
+def _hidden(place: tuple[int, int], tall: int, wide: int, taken: Sequence[Place]) -> int:
     """How many pixels of the labels that are there already one more would hide."""
     x, y = place
     right, bottom = x + wide, y + tall

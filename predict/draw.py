@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from ..core.draw import class_colour, draw_boxes, draw_label, put_label, text_mask, text_size
+from ..core.draw import Place, class_colour, draw_boxes, draw_label, put_label, text_mask, text_size
 from .results import Count, Detections, Prediction, Scores
 
 _REGIONS = ((255, 255, 255), (0, 220, 255), (255, 200, 60), (200, 120, 255), (120, 255, 160))  # BGR
@@ -23,9 +23,10 @@ def draw(prediction: Prediction, names: tuple[str, ...]) -> np.ndarray:
     if isinstance(prediction.result, Detections):
         found = prediction.result
         colours = _colours(found, names)
-        _draw_counts(bgr, found.counts)  # first: boxes and their labels stay whole
+        taken = _draw_counts(bgr, found.counts)  # first: boxes and their labels stay whole
         _draw_trails(bgr, found, colours)
-        draw_boxes(bgr, found.xyxy, colours, [_label(found, row, names) for row in range(len(found))])
+        labels = [_label(found, row, names) for row in range(len(found))]
+        draw_boxes(bgr, found.xyxy, colours, labels, taken=taken)
     else:
         _draw_scores(bgr, prediction.result, names)
     return bgr
@@ -59,8 +60,8 @@ def _draw_trails(bgr: np.ndarray, found: Detections, colours: np.ndarray) -> Non
             cv2.polylines(bgr, [np.rint(trail).astype(np.int32)], False, class_colour(int(number)), thickness)
 
 
-def _draw_counts(bgr: np.ndarray, counts: Sequence[Count]) -> None:
-    """Lines and zones, each in its own colour, and their captions, none of which hides another."""
+def _draw_counts(bgr: np.ndarray, counts: Sequence[Count]) -> list[Place]:
+    """Lines and zones, each in its own colour, and their captions, none of which hides another; gives their places."""
     size = text_size(bgr)
     captions: list[tuple[np.ndarray, int, int]] = []
     for number, count in enumerate(counts):
@@ -69,7 +70,7 @@ def _draw_counts(bgr: np.ndarray, counts: Sequence[Count]) -> None:
         mask = text_mask(told, size)
         x = min(max(round(float(anchor[0])) - mask.shape[1] // 2, 0), max(bgr.shape[1] - mask.shape[1], 0))
         captions.append((mask, x, max(round(float(anchor[1])) - mask.shape[0], 0)))
-    taken: list[tuple[int, int, int, int]] = []
+    taken: list[Place] = []
     for number, (mask, x, y) in enumerate(captions):
         tall, wide = mask.shape
         last = max(bgr.shape[0] - tall, 0)
@@ -79,9 +80,10 @@ def _draw_counts(bgr: np.ndarray, counts: Sequence[Count]) -> None:
         y = next(free, min(y, last))
         taken.append((x, y, x + wide, y + tall))
         put_label(bgr, mask, x, y, _REGIONS[number % len(_REGIONS)])
+    return taken
 
 
-def _overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool:
+def _overlap(a: Place, b: Place) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 

@@ -107,5 +107,7 @@ def test_captions_of_lines_and_zones_at_one_place_do_not_hide_each_other_and_box
     mask = text_mask("door: 0 in, 0 out", 11)
     for colour in ((255, 255, 255), (0, 220, 255)):
         assert _has(drawn, colour).sum() >= (mask == 0).sum()  # all of its ground is there
+    beside = _drawn(replace(_found((100, 105, 220, 150)), counts=counts[:1]))  # a label above it would hide the caption
+    assert _has(beside, (255, 255, 255)).sum() >= (mask == 0).sum()
     over = _drawn(replace(_found((100, 90, 220, 150)), counts=counts))
     assert _has(over, class_colour(0))[90:150, 100:102].all()
