@@ -74,8 +74,9 @@ def _draw_counts(bgr: np.ndarray, counts: Sequence[Count]) -> list[Place]:
     for number, (mask, x, y) in enumerate(captions):
         tall, wide = mask.shape
         last = max(bgr.shape[0] - tall, 0)
-        # The free place nearest to where it belongs; where there is none, some are hidden.
-        rows = sorted(range(last + 1), key=lambda row: abs(row - y))
+        # The free place nearest to where it belongs: there, or at the edge of another; without any, some are hidden.
+        edges = (edge for _, top, _, bottom in taken for edge in (top - tall, bottom))
+        rows = sorted((row for row in (min(y, last), *edges) if 0 <= row <= last), key=lambda row: abs(row - y))
         free = (row for row in rows if not any(_overlap((x, row, x + wide, row + tall), one) for one in taken))
         y = next(free, min(y, last))
         taken.append((x, y, x + wide, y + tall))

@@ -97,8 +97,26 @@ def _write(folder: Path, record: BundleRecord, model: Any, golden_shift: float) 
     )
 
 
-def _detector_model() -> Any:
+def _cell_scores() -> list[Any]:
+    """From "pictures" to "scores": how much each channel stands out in each cell; "grey" is what it stands out of."""
     from onnx import TensorProto, helper
+
+    return [
+        helper.make_node("Cast", ["pictures"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["nchw"], perm=[0, 3, 1, 2]),
+        helper.make_node("AveragePool", ["nchw"], ["pooled"], kernel_shape=[CELL, CELL], strides=[CELL, CELL]),
+        helper.make_node("Mul", ["pooled", "scale"], ["unit"]),
+        helper.make_node("ReduceMean", ["unit"], ["grey"], axes=[1], keepdims=1),
+        helper.make_node("Sub", ["unit", "grey"], ["outstanding"]),
+        helper.make_node("Relu", ["outstanding"], ["positive"]),
+        helper.make_node("Add", ["positive", "positive"], ["cells"]),
+        helper.make_node("Clip", ["cells", "zero", "full"], ["clipped"]),
+        helper.make_node("Reshape", ["clipped", "flat"], ["scores"]),
+    ]
+
+
+def _detector_model() -> Any:
+    from onnx import helper
 
     cells = SIZE // CELL
     centres = np.arange(cells, dtype=np.float32) * CELL + CELL / 2
@@ -110,16 +128,7 @@ def _detector_model() -> Any:
         "one": np.array([1], np.int64), "full": np.float32(1),
     }  # fmt: skip
     nodes = [
-        helper.make_node("Cast", ["pictures"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("Transpose", ["float"], ["nchw"], perm=[0, 3, 1, 2]),
-        helper.make_node("AveragePool", ["nchw"], ["pooled"], kernel_shape=[CELL, CELL], strides=[CELL, CELL]),
-        helper.make_node("Mul", ["pooled", "scale"], ["unit"]),
-        helper.make_node("ReduceMean", ["unit"], ["grey"], axes=[1], keepdims=1),
-        helper.make_node("Sub", ["unit", "grey"], ["outstanding"]),
-        helper.make_node("Relu", ["outstanding"], ["positive"]),
-        helper.make_node("Add", ["positive", "positive"], ["cells"]),
-        helper.make_node("Clip", ["cells", "zero", "full"], ["clipped"]),
-        helper.make_node("Reshape", ["clipped", "flat"], ["scores"]),
+        *_cell_scores(),
         helper.make_node("ReduceSum", ["scores", "one"], ["any"], keepdims=1),
         helper.make_node("Mul", ["any", "zero"], ["nothing"]),
         helper.make_node("Add", ["nothing", "anchors"], ["boxes"]),
@@ -130,7 +139,7 @@ def _detector_model() -> Any:
 
 def _any_size_model() -> Any:
     """As `_detector_model`, with the anchors counted out of whatever is there."""
-    from onnx import TensorProto, helper
+    from onnx import helper
 
     constants = {
         "zero": np.float32(0), "scale": np.float32(1 / 255), "flat": np.array([0, 3, -1], np.int64),
@@ -138,16 +147,7 @@ def _any_size_model() -> Any:
         "half": np.float32(CELL / 2), "down": np.array(2, np.int64), "across": np.array(3, np.int64),
     }  # fmt: skip
     nodes = [
-        helper.make_node("Cast", ["pictures"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("Transpose", ["float"], ["nchw"], perm=[0, 3, 1, 2]),
-        helper.make_node("AveragePool", ["nchw"], ["pooled"], kernel_shape=[CELL, CELL], strides=[CELL, CELL]),
-        helper.make_node("Mul", ["pooled", "scale"], ["unit"]),
-        helper.make_node("ReduceMean", ["unit"], ["grey"], axes=[1], keepdims=1),
-        helper.make_node("Sub", ["unit", "grey"], ["outstanding"]),
-        helper.make_node("Relu", ["outstanding"], ["positive"]),
-        helper.make_node("Add", ["positive", "positive"], ["cells"]),
-        helper.make_node("Clip", ["cells", "zero", "full"], ["clipped"]),
-        helper.make_node("Reshape", ["clipped", "flat"], ["scores"]),
+        *_cell_scores(),
         helper.make_node("Mul", ["grey", "zero"], ["nothing"]),
         helper.make_node("Add", ["nothing", "cell"], ["sides"]),
     ]
