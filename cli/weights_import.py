@@ -66,7 +66,8 @@ def import_weights(
     path = file.expanduser()
     suffix = path.suffix.lower()
     if not path.is_file():
-        raise NotFoundError("There is no such file.", where=path)
+        raise NotFoundError("There is no such file.", where=path.absolute(),
+                            next_step="give a .zip of `cv weights export`, or a .pt, .keras or .onnx file")  # fmt: skip
     options = ImportOptions(task, classes, imgsz, scale)
     if suffix == ".zip":
         if options != ImportOptions():
